@@ -1,0 +1,177 @@
+"""Units of work in Beam: cut, mapped to partial results, gathered in the order of the units.
+
+A step's input is cut into units by file and offset, never by bundle. Each unit gives one partial result,
+which is spilled to a file of its own in the step's staging folder; only its name crosses the stage
+boundary, so that memory doesn't grow with the data, and a unit that ran twice is read once. The driver
+folds the partials one by one in the order of the units: floats are not associative, and this way the
+result doesn't depend on workers or bundling.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import apache_beam as beam
+
+from ..pipelines.beam import beam_pipeline
+from ..pipelines.context import Context
+from ..pipelines.errors import HeadraceError, error_from_json, error_to_json
+
+T = TypeVar("T")
+
+
+class Partial(NamedTuple):
+    """The reference to a unit's spilled result.
+
+    Attributes:
+        unit: the unit's number from 0.
+        rows: how many rows the unit read.
+        path: the file that holds the result's bytes.
+        worker: process and thread that did it.
+    """
+
+    unit: int
+    rows: int
+    path: str
+    worker: str
+
+
+class Result(NamedTuple):
+    """What work on one unit gives: bytes that the driver folds, and the number of rows read."""
+
+    payload: bytes
+    rows: int = 0
+
+
+class MapUnits(beam.PTransform):  # type: ignore[misc]
+    """PCollection of `(unit: int, T)` → PCollection of `Partial`.
+
+    Args:
+        work: `T → Result`; a picklable callable, run once a unit or more often if Beam retries.
+        folder: where the results are spilled; every worker has to reach it.
+    """
+
+    def __init__(self, work: Callable[[Any], Result], folder: Path) -> None:
+        super().__init__()
+        self._work = work
+        self._folder = folder
+
+    def expand(self, units: Any) -> Any:
+        """Applies the work to each unit."""
+        return units | beam.ParDo(_Spill(self._work, str(self._folder)))
+
+
+class _Spill(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, work: Callable[[Any], Result], folder: str) -> None:
+        self._work = work
+        self._folder = folder
+
+    def process(self, element: tuple[int, Any]) -> Iterator[Partial]:
+        unit, item = element
+        try:
+            result = self._work(item)
+        except HeadraceError as error:
+            # Beam hands an exception on as text; the driver reads this file and raises it as it was.
+            _write(Path(self._folder) / f"{unit:06d}.error", json.dumps(error_to_json(error)).encode())
+            raise
+        path = Path(self._folder) / f"{unit:06d}-{result.rows}-{uuid.uuid4().hex}"
+        _write(path, result.payload)
+        yield Partial(unit, result.rows, str(path), f"{os.getpid()}-{threading.get_ident()}")
+
+
+class _WriteReferences(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def process(self, element: tuple[None, Any]) -> None:
+        partials = [tuple(partial) for partial in element[1]]
+        largest = max(len(json.dumps(partial)) for partial in partials)
+        _write(Path(self._path), json.dumps({"partials": sorted(partials), "largest": largest}).encode())
+
+
+def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], Result]) -> Iterator[bytes]:
+    """Runs `work` on every unit in Beam and gives the payloads in the order of the units.
+
+    Args:
+        ctx: the step's context; its runner executes, its staging folder holds the spilled results.
+        stage: a name, unique within the step.
+        units: what to work on, each small and picklable.
+        work: gives a unit's `Result`. An exception in it ends the step; a HeadraceError comes through as
+            it was raised.
+
+    Yields:
+        Each unit's payload, read from disk when asked for, so that one at a time is in memory.
+    """
+    folder = ctx.scratch(stage)
+    index = folder / "index.json"
+    if not units:
+        return iter(())
+    with _progress(ctx, folder, len(units)), _own_errors(folder), beam_pipeline(ctx.runner) as pipeline:
+        (
+            pipeline
+            | "Units" >> beam.Create(list(enumerate(units)), reshuffle=True)
+            | stage >> MapUnits(work, folder)
+            | "Key" >> beam.Map(_keyed)
+            | "Gather" >> beam.GroupByKey()
+            | "Write" >> beam.ParDo(_WriteReferences(str(index)))
+        )
+    gathered = json.loads(index.read_text())
+    partials = [Partial(*partial) for partial in gathered["partials"]]
+    if [partial.unit for partial in partials] != list(range(len(units))):
+        raise RuntimeError(f"{stage}: {len(units)} units went in and {len(partials)} results came out")
+    workers = sorted({partial.worker for partial in partials})
+    ctx.work(stage, units=len(units), workers=workers, largest_element_bytes=gathered["largest"])
+    return (Path(partial.path).read_bytes() for partial in partials)
+
+
+def _keyed(partial: Partial) -> tuple[None, Partial]:
+    return None, partial
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Writes a file that is there whole or not at all."""
+    partly = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partly")
+    partly.write_bytes(content)
+    partly.rename(path)
+
+
+@contextmanager
+def _own_errors(folder: Path) -> Iterator[None]:
+    """Turns Beam's wrapping of a worker's HeadraceError back into that error."""
+    try:
+        yield
+    except Exception as wrapped:
+        for path in sorted(folder.glob("*.error")):
+            raise error_from_json(json.loads(path.read_text())) from wrapped
+        raise
+
+
+@contextmanager
+def _progress(ctx: Context, folder: Path, total: int, seconds: float = 0.5) -> Iterator[None]:
+    """Tells `ctx` how many units are done, by looking at the spilled files, until the block ends."""
+    stop = threading.Event()
+
+    def look() -> None:
+        names = [path.name for path in folder.iterdir() if path.name.count("-") == 2 and not path.suffix]
+        rows = sum(int(name.split("-")[1]) for name in names)
+        ctx.progress(done=min(len(names), total), total=total, rows=rows)
+
+    def watch() -> None:
+        while not stop.wait(seconds):
+            look()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+        look()
+    finally:
+        stop.set()
+        thread.join()

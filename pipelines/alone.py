@@ -1,0 +1,158 @@
+"""Components and pipelines that are called outside a pipeline: they run at once, in the default store.
+
+So a component works in a test, a notebook or a task of another scheduler as it stands, with the cache.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .artifact import Artifact
+from .bound import BoundPipeline, BoundStep
+from .component import Argument, Component
+from .context import Context
+from .errors import PipelineError, Problem
+from .executor import Request, in_process, run_pipeline
+from .planning import Planner
+from .records import StepRecord, begin_record, new_run_id
+from .store import Store
+
+if TYPE_CHECKING:
+    from .tracing import PipelineFunction
+
+
+def default_store() -> Store:
+    """The store named by HEADRACE_STORE, or `.headrace` in the current folder."""
+    return Store(Path(os.environ.get("HEADRACE_STORE", ".headrace")).absolute())
+
+
+def run_alone(
+    component: Component[..., Any], arguments: Mapping[str, Any], store: Store | None = None
+) -> Any:
+    """Runs one component in this process, or takes its output from the cache.
+
+    Args:
+        component: what to run.
+        arguments: artifacts and values by argument; relative paths are relative to the current folder.
+        store: the default store if None.
+
+    Returns:
+        The output artifact, or the NamedTuple of several.
+
+    Raises:
+        PipelineError: an argument doesn't fit.
+        StepError, StoreError: what the component or the store raised.
+    """
+    step, inputs = bind_call(component, arguments)
+    store = store or default_store()
+    bound = BoundPipeline(component.name, {}, {step.name: step})
+    decision = Planner(bound, store).decide(step, inputs)
+    outputs = dict(decision.outputs)
+    if decision.action == "run":
+        run, started = new_run_id(), time.time()
+        with store.running(run) as staging, store.computing(decision.fingerprint):
+            drafts = in_process(step, inputs, Context(step.name, staging))
+            outputs = {name: store.publish(artifact) for name, artifact in drafts.items()}
+            record = StepRecord.of(step.name, "ran", decision, outputs, time.time() - started)
+            begun = begin_record(run, bound, Request(), started)
+            store.write_run(run, {**begun, "status": "done", "seconds": round(time.time() - started, 3)})
+            store.write_step(record.to_json(run, bound.name, started))
+    if component.output_tuple is None:
+        return outputs["output"]
+    return component.output_tuple(**outputs)
+
+
+def bind_call(
+    component: Component[..., Any], arguments: Mapping[str, Any]
+) -> tuple[BoundStep, dict[str, Artifact]]:
+    """A step and its input artifacts, for arguments as a caller gave them.
+
+    Raises:
+        PipelineError: arguments are missing or don't fit; all problems are listed.
+    """
+    inputs: dict[str, Artifact] = {}
+    parameters: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, argument in component.arguments.items():
+        value = arguments.get(name, argument.default)
+        if name not in arguments and argument.required:
+            problems.append(Problem(f"{component.name} needs the argument {name!r}", argument=name))
+        elif isinstance(value, Artifact):
+            inputs[name] = value
+            problems += _wrong_artifact(component, argument, value)
+        else:
+            parameters[name], found = _parameter(argument, value, name in arguments)
+            problems += [found.at(argument=name)] if found else []
+    if not problems and component.checker is not None:
+        problems = component.checker(parameters, {})[0]
+    if problems:
+        raise PipelineError([problem.at(step=component.name) for problem in problems])
+    return BoundStep(component.name, "", component, parameters, {}), inputs
+
+
+def _wrong_artifact(component: Component[..., Any], argument: Argument, value: Artifact) -> list[Problem]:
+    if isinstance(value, argument.artifacts):
+        return []
+    accepted = tuple(kind.__name__ for kind in argument.artifacts)
+    return [
+        Problem(
+            f"{component.name} can't take an artifact of type {value.type}",
+            "",
+            argument.name,
+            available=accepted,
+        )
+    ]
+
+
+def _parameter(argument: Argument, value: Any, given: bool) -> tuple[Any, Problem | None]:
+    from .values import convert_given, located, plain, resolve_paths
+
+    if not given or (value is None and argument.artifacts):
+        return value, None
+    if argument.annotation is None:
+        accepted = tuple(kind.__name__ for kind in argument.artifacts)
+        return None, Problem(f"has to be an artifact, not {type(value).__name__}", available=accepted)
+    here = str(Path.cwd())
+    converted, problem = convert_given(
+        os.fspath(value) if isinstance(value, Path) else value, argument.annotation
+    )
+    if problem:
+        return None, problem
+    return plain(resolve_paths(located(converted, here), argument.markers, here)), None
+
+
+def run_function(
+    function: PipelineFunction[..., Any], params: Mapping[str, Any], store: Store | None = None
+) -> Any:
+    """Runs a `@pipeline` function's pipeline.
+
+    Returns:
+        What the function returns, with artifacts in place of promises: one artifact, a mapping or
+        NamedTuple of them, or None.
+
+    Raises:
+        PipelineError: the pipeline doesn't fit together.
+        StepError, StoreError: what the first step that failed raised.
+    """
+    from .binding import bind
+
+    bound = bind(function, params)
+    result = run_pipeline(bound, store or default_store())
+    for error in result.errors.values():
+        raise error
+    return _as_returned(function, {n: result.artifacts[s.step][s.output] for n, s in bound.outputs.items()})
+
+
+def _as_returned(function: PipelineFunction[..., Any], artifacts: dict[str, Artifact]) -> Any:
+    """The artifacts in the shape that the function's return annotation promises."""
+    returned = typing.get_type_hints(function.function).get("return")
+    if isinstance(returned, type) and issubclass(returned, tuple):
+        return returned(**artifacts)
+    if not artifacts:
+        return None
+    return artifacts["output"] if list(artifacts) == ["output"] else artifacts

@@ -1,0 +1,251 @@
+"""Artifacts: immutable folders with a manifest, found by the digest of their content.
+
+A component writes into a `Draft` (`ctx.output(Statistics)`), and `finish` hashes what is there and
+gives the artifact. The digest covers the type, the properties, and the name and SHA-256 of every file
+that is not volatile (a file is volatile if it differs by nature: it holds a time, or a random id).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from .errors import StoreError
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+"""The version of the manifest's layout; a store with a higher one is refused."""
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of an artifact: its path relative to the artifact (with slashes), bytes and SHA-256."""
+
+    path: str
+    size: int
+    sha256: str
+    volatile: bool = False
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An immutable folder. Subclasses are its types; a new type is a new subclass, nothing else.
+
+    Attributes:
+        path: the folder.
+        digest: SHA-256 in hex of the content: type, properties and files.
+        properties: JSON values that belong to the content, for example splits and columns.
+        summary: JSON values that are shown to people and are not part of the digest.
+        files: every file but the manifest, sorted by path.
+    """
+
+    path: Path
+    digest: str
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[FileEntry, ...] = ()
+
+    types: ClassVar[dict[str, type[Artifact]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Artifact.types[cls.__name__] = cls
+
+    @property
+    def type(self) -> str:
+        """The name of the artifact's type."""
+        return type(self).__name__
+
+    def file(self, name: str) -> Path:
+        """The path of one of the artifact's files, which has to lie inside it."""
+        return confined(self.path, name)
+
+    def read_json(self, name: str) -> Any:
+        """The content of one of the artifact's JSON files."""
+        return json.loads(self.file(name).read_text("utf-8"))
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest as JSON values."""
+        return {
+            "format": FORMAT,
+            "type": self.type,
+            "digest": self.digest,
+            "properties": dict(self.properties),
+            "summary": dict(self.summary),
+            "files": [
+                {
+                    "path": f.path,
+                    "size": f.size,
+                    "sha256": f.sha256,
+                    **({"volatile": True} if f.volatile else {}),
+                }
+                for f in self.files
+            ],
+        }
+
+
+class Files(Artifact):
+    """Plain files, as another component wants to read them."""
+
+
+class Examples(Artifact):
+    """Rows in splits: Parquet parts as ingested, or TFRecord shards as transformed.
+
+    Properties: `format` ("parquet" or "tfrecord") and `splits`, a mapping from the split's name to
+    `{"rows": int, "parts": [{"path": str, "rows": int}, …]}`; the rest is stated by the component.
+    """
+
+    @property
+    def splits(self) -> Mapping[str, Any]:
+        """The splits by name, in the order of ingestion."""
+        splits: Mapping[str, Any] = self.properties["splits"]
+        return splits
+
+    def rows(self, split: str) -> int:
+        """The number of rows of a split."""
+        return int(self.splits[split]["rows"])
+
+    def parts(self, split: str) -> list[Path]:
+        """The files of a split, in order."""
+        return [self.file(part["path"]) for part in self.splits[split]["parts"]]
+
+
+class Statistics(Artifact):
+    """Statistics of every feature of every split, in `statistics.json`."""
+
+
+class Schema(Artifact):
+    """The expected features, their types, presence and domains, in `schema.yaml`."""
+
+
+class Anomalies(Artifact):
+    """Where data departs from its schema."""
+
+
+class Transform(Artifact):
+    """A fitted preprocessing: its plan and constants, as JSON and npz."""
+
+
+class Model(Artifact):
+    """A trained Keras model with the Transform that made its input."""
+
+
+class Evaluation(Artifact):
+    """Metrics of a model on a split, and whether it is blessed."""
+
+
+class ExportedModel(Artifact):
+    """A SavedModel with the preprocessing inside, in a version folder."""
+
+
+def confined(folder: Path, name: str) -> Path:
+    """`folder/name`, refused if it leaves `folder`.
+
+    Raises:
+        StoreError: the name is absolute or climbs out, so the manifest was not written by headrace.
+    """
+    parts = PurePosixPath(name)
+    if parts.is_absolute() or ".." in parts.parts or not parts.parts:
+        raise StoreError(
+            f"the file name {name!r} leads out of its artifact",
+            file=str(folder),
+            remedy="the manifest was tampered with: delete the artifact and run the pipeline again",
+        )
+    return folder.joinpath(*parts.parts)
+
+
+def content_digest(type_name: str, properties: Mapping[str, Any], files: Sequence[FileEntry]) -> str:
+    """SHA-256 in hex over an artifact's type, properties and stable files."""
+    stable = [[f.path, f.size, f.sha256] for f in files if not f.volatile]
+    text = json.dumps(
+        [FORMAT, type_name, properties, stable], sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 in hex of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+A = TypeVar("A", bound=Artifact)
+
+
+class Draft(Generic[A]):
+    """An artifact while it is being written: fill `path`, then call `finish`."""
+
+    def __init__(self, kind: type[A], path: Path) -> None:
+        self.kind = kind
+        self.path = path
+        path.mkdir(parents=True)
+
+    def finish(
+        self,
+        properties: Mapping[str, Any] | None = None,
+        summary: Mapping[str, Any] | None = None,
+        volatile: Sequence[str] = (),
+    ) -> A:
+        """Hashes the files and gives the artifact, still in its staging folder.
+
+        Args:
+            properties: JSON values that belong to the content.
+            summary: JSON values for people.
+            volatile: patterns (`*` crosses slashes) of files that differ between equal runs.
+        """
+        names = sorted(p.relative_to(self.path).as_posix() for p in self.path.rglob("*") if p.is_file())
+        entries = tuple(self._entry(n, volatile) for n in names if n != MANIFEST)
+        # Through JSON and back, so that what a component gets next is what a later process will load.
+        stated = json.loads(json.dumps(properties or {}, allow_nan=False))
+        shown = json.loads(json.dumps(summary or {}))
+        digest = content_digest(self.kind.__name__, stated, entries)
+        artifact = self.kind(self.path, digest, stated, shown, entries)
+        (self.path / MANIFEST).write_text(json.dumps(artifact.manifest(), indent=1) + "\n", "utf-8")
+        return artifact
+
+    def _entry(self, name: str, volatile: Sequence[str]) -> FileEntry:
+        path = self.path / name
+        loose = any(fnmatch.fnmatch(name, pattern) for pattern in volatile)
+        return FileEntry(name, path.stat().st_size, file_digest(path), loose)
+
+    @classmethod
+    def resume(cls, kind: type[A], path: Path) -> Self:
+        """A draft over a folder that exists already."""
+        draft = cls.__new__(cls)
+        draft.kind, draft.path = kind, path
+        return draft
+
+
+def load_artifact(path: Path) -> Artifact:
+    """Reads an artifact's manifest; its files are not touched.
+
+    Raises:
+        StoreError: there is no manifest, it can't be read, or it was written by a newer version.
+    """
+    try:
+        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+        if manifest["format"] > FORMAT:
+            raise StoreError(
+                f"the artifact has format {manifest['format']}, and this headrace reads up to {FORMAT}",
+                file=str(path),
+                remedy="upgrade headrace, or use another store",
+            )
+        files = tuple(
+            FileEntry(f["path"], f["size"], f["sha256"], f.get("volatile", False)) for f in manifest["files"]
+        )
+        kind: type[Artifact] = Artifact.types.get(manifest["type"]) or type(manifest["type"], (Artifact,), {})
+        return kind(path, manifest["digest"], manifest["properties"], manifest["summary"], files)
+    except FileNotFoundError as error:
+        raise StoreError("no artifact is here", file=os.fspath(path)) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"the manifest can't be read ({error})",
+            file=str(path / MANIFEST),
+            remedy="delete the artifact's folder and run the pipeline again",
+        ) from error

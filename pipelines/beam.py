@@ -1,0 +1,64 @@
+"""Beam pipelines, made from a runner's name and options.
+
+`direct` names the in-process FnApiRunner explicitly: a bare DirectRunner would first try to download
+and start another binary. `direct_num_workers` alone does nothing in Beam; here it implies threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from .context import RunnerSettings
+from .errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+RUNNERS = ("direct",)
+_FN_API = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+
+
+def check_runner(settings: RunnerSettings) -> None:
+    """Raises InvalidRequestError for a runner or option that doesn't exist; imports nothing heavy."""
+    if settings.name not in RUNNERS:
+        raise InvalidRequestError(
+            f"there is no runner {settings.name!r}",
+            given=settings.name,
+            available=RUNNERS,
+            argument="--runner",
+        )
+    workers = settings.options.get("direct_num_workers", "1")
+    if not workers.isdigit():
+        raise InvalidRequestError(
+            f"direct_num_workers has to be a whole number from 0 (one a core), not {workers!r}",
+            argument="--runner-option",
+        )
+    mode = settings.options.get("direct_running_mode", "")
+    modes = ("in_memory", "multi_threading", "multi_processing")
+    if mode and mode not in modes:
+        raise InvalidRequestError(
+            f"there is no running mode {mode!r}", given=mode, available=modes, argument="--runner-option"
+        )
+
+
+def direct_options(options: Mapping[str, str]) -> dict[str, str]:
+    """The options of the direct runner with the running mode that the number of workers implies."""
+    filled = dict(options)
+    if filled.get("direct_num_workers", "1") != "1":
+        filled.setdefault("direct_running_mode", "multi_threading")
+    return filled
+
+
+def beam_pipeline(settings: RunnerSettings) -> beam.Pipeline:
+    """A Beam pipeline for `with`; the runner is set by `settings`.
+
+    Raises:
+        InvalidRequestError: the runner or an option doesn't exist.
+    """
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    check_runner(settings)
+    flags = [f"--{key}={value}" for key, value in direct_options(settings.options).items()]
+    return beam.Pipeline(runner=_FN_API, options=PipelineOptions(flags))

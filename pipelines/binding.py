@@ -1,0 +1,114 @@
+"""From a pipeline as it was declared to one that can run: `bind`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .bound import BoundPipeline
+from .checks import check_components, check_runners, check_steps, in_order
+from .errors import PipelineError, Problem
+from .expanding import Expansion, Used
+from .pipeline import Pipeline
+from .tracing import PipelineFunction
+from .values import located, parsed, plain
+
+
+def bind(
+    pipeline: Pipeline | PipelineFunction[..., Any],
+    params: Mapping[str, Any] | None = None,
+    sets: Mapping[str, Any] | None = None,
+    target: str = "",
+) -> BoundPipeline:
+    """The pipeline with every name resolved and every value converted, checked as far as can be.
+
+    Args:
+        pipeline: from `load_pipeline`.
+        params: values of its parameters. `values.command_text` makes one of what was typed; paths in
+            them are relative to the working folder.
+        sets: values of arguments by `step.argument`, or `step.argument.key` for one entry of a mapping.
+        target: what `load_pipeline` was asked for, for the record.
+
+    Raises:
+        PipelineError: something doesn't fit; every problem is listed.
+    """
+    given = located(dict(params or {}), str(Path.cwd()))
+    declared = pipeline
+    if isinstance(pipeline, PipelineFunction):
+        declared = pipeline.trace_params(given)
+        values = {**pipeline.params, **given}
+        given = {}
+    assert isinstance(declared, Pipeline)
+    expansion = Expansion(declared, given)
+    values = values if isinstance(pipeline, PipelineFunction) else expansion.params
+    used, found = _override(expansion.used, sets or {})
+    steps, wrong = check_steps(used, expansion.names)
+    order, cycles = in_order(used)
+    problems = [*expansion.problems, *found, *wrong, *check_runners(declared, used), *cycles]
+    problems += _wrong_outputs(declared, expansion)
+    if not cycles:
+        problems += check_components({name: steps[name] for name in order if name in steps}, used)
+    if problems:
+        raise PipelineError(list(dict.fromkeys(problems)))
+    return BoundPipeline(
+        name=declared.name,
+        params={name: plain(parsed(value)) for name, value in values.items()},
+        steps={name: steps[name] for name in order},
+        outputs=expansion.outputs,
+        folder=declared.folder,
+        file=declared.file,
+        runner=declared.runner,
+        target=target,
+    )
+
+
+def _override(used: Mapping[str, Used], sets: Mapping[str, Any]) -> tuple[dict[str, Used], list[Problem]]:
+    """The steps with `--set` values in place of what was declared."""
+    changed = dict(used)
+    problems: list[Problem] = []
+    for key, value in located(dict(sets), str(Path.cwd())).items():
+        # The longest name wins: a step of a sub-pipeline has a dot in its own.
+        step = max((name for name in used if key.startswith(f"{name}.")), key=len, default="")
+        if not step:
+            what = f"--set {key}: there is no such step" if "." in key else f"--set {key} names no argument"
+            remedy = "write --set STEP.ARGUMENT=VALUE"
+            given = key.rpartition(".")[0]
+            problems.append(Problem(what, given=given, available=tuple(used), remedy=remedy))
+            continue
+        one = changed[step]
+        path = key.removeprefix(f"{step}.").split(".")
+        arguments = _set(dict(one.step.arguments), path, value)
+        changed[step] = replace(one, step=replace(one.step, arguments=arguments))
+    return changed, problems
+
+
+def _set(arguments: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    if len(path) == 1:
+        return {**arguments, path[0]: value}
+    inner = arguments.get(path[0])
+    return {
+        **arguments,
+        path[0]: _set(dict(inner) if isinstance(inner, Mapping) else {}, path[1:], parsed(value)),
+    }
+
+
+def _wrong_outputs(declared: Pipeline, expansion: Expansion) -> list[Problem]:
+    problems = []
+    for name, source in expansion.outputs.items():
+        line = declared.output_lines.get(name, 0)
+        used = expansion.used.get(source.step)
+        if used is None:
+            outputs = expansion.gives(source.step)
+            available, given = (
+                (expansion.names, source.step) if outputs is None else (tuple(outputs), source.output)
+            )
+            what = f"outputs.{name}: there is no {source}"
+        elif used.component is None or source.output in used.component.outputs:
+            continue
+        else:
+            available, given = tuple(used.component.outputs), source.output
+            what = f"outputs.{name}: {source.step} has no output {source.output!r}"
+        problems.append(Problem(what, file=declared.file, line=line, given=given, available=available))
+    return problems

@@ -1,0 +1,262 @@
+"""What can be known of a pipeline before it runs, without a heavy import.
+
+`check_steps` compares the arguments of every step with its component's signature: names, presence,
+artifact types, types and ranges of values. `in_order` finds cycles. `check_components` asks each
+component's own check, in topological order, and hands on what is known of the artifacts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .beam import check_runner
+from .bound import BoundStep
+from .component import Argument, Component, Known
+from .context import RunnerSettings
+from .errors import HeadraceError, Problem
+from .expanding import MISSING, Used
+from .pipeline import Pipeline, StepOutput, leaves
+from .values import convert_given, plain, resolve_paths, shown
+
+
+def check_steps(
+    used: Mapping[str, Used], names: tuple[str, ...]
+) -> tuple[dict[str, BoundStep], list[Problem]]:
+    """Compares every step with its component.
+
+    Args:
+        used: the steps by name.
+        names: what a reference may name, to choose from.
+
+    Returns:
+        The steps that are in order, and the problems of the others.
+    """
+    steps: dict[str, BoundStep] = {}
+    problems: list[Problem] = []
+    for name, one in used.items():
+        if one.component is None:
+            continue
+        check = _StepCheck(one, one.component, used, names)
+        check.run()
+        problems += check.problems
+        if not check.failed:
+            steps[name] = check.bound()
+    return steps, problems
+
+
+class _StepCheck:
+    """Compares one step with its component."""
+
+    def __init__(
+        self, used: Used, component: Component[..., Any], steps: Mapping[str, Used], names: tuple[str, ...]
+    ) -> None:
+        self.used, self.component, self.steps, self.names = used, component, steps, names
+        self.problems: list[Problem] = []
+        self.failed = False
+        self.parameters: dict[str, Any] = {}
+        self.inputs: dict[str, StepOutput] = {}
+
+    def wrong(self, what: str, argument: str, **details: Any) -> None:
+        """Notes a problem."""
+        self.failed = True
+        self.problems.append(self.used.problem(what, argument, **details))
+
+    def run(self) -> None:
+        """Looks at every argument, given or not."""
+        arguments, given = self.component.arguments, self.used.step.arguments
+        for name in given:
+            if name not in arguments:
+                what = f"{self.component.name} has no argument {name!r}"
+                self.wrong(what, name, given=name, available=tuple(arguments))
+        for name, argument in arguments.items():
+            if name in given:
+                self.argument(argument, given[name])
+            elif argument.required:
+                what = f"{self.component.name} needs {name}"
+                self.wrong(what, name, remedy=f"give {_wanted(argument)}{self._offer(argument)}")
+            else:
+                self.parameters[name] = argument.default
+
+    def argument(self, argument: Argument, value: Any) -> None:
+        """One argument that is given."""
+        held = list(leaves(value))
+        if any(leaf is MISSING for leaf in held):
+            self.failed = True
+        elif isinstance(value, StepOutput):
+            self.source(argument, value)
+        elif any(isinstance(leaf, StepOutput) for leaf in held):
+            remedy = "refer to a step by the whole argument"
+            self.wrong("what a step gives can't be inside a list or a mapping", argument.name, remedy=remedy)
+        elif argument.annotation is None and not (value is None and argument.default is None):
+            what = f"has to be {_wanted(argument)}, not {shown(value)}"
+            self.wrong(what, argument.name, remedy=f"refer to a step{self._offer(argument)}")
+        else:
+            self.value(argument, value)
+
+    def value(self, argument: Argument, value: Any) -> None:
+        """A parameter's value."""
+        if argument.annotation is None:
+            self.parameters[argument.name] = None
+            return
+        converted, problem = convert_given(value, argument.annotation)
+        if problem:
+            self.failed = True
+            self.problems.append(self.used.place(problem.at(argument=argument.name)))
+            return
+        paths = (
+            resolve_paths(converted, argument.markers, self.used.folder) if argument.markers else converted
+        )
+        self.parameters[argument.name] = plain(paths)
+
+    def source(self, argument: Argument, source: StepOutput) -> None:
+        """A reference to a step."""
+        if source.step not in self.steps:
+            what = f"there is no step {source.step!r}"
+            self.wrong(what, argument.name, given=source.step, available=self.names)
+            return
+        component = self.steps[source.step].component
+        if component is None:
+            self.failed = True
+            return
+        kind = component.outputs.get(source.output)
+        if kind is None:
+            self.no_output(argument, source, tuple(component.outputs))
+        elif not argument.artifacts:
+            what = f"{argument.name} is a parameter, and {source} gives {kind.__name__}"
+            self.wrong(what, argument.name, remedy="write the value")
+        elif not issubclass(kind, argument.artifacts):
+            what = f"{argument.name} takes {_kinds(argument)}, and {source} gives {kind.__name__}"
+            offer = self._offer(argument)
+            self.wrong(
+                what,
+                argument.name,
+                remedy=f"refer to a step{offer}" if offer else f"add a step that gives {_kinds(argument)}",
+            )
+        else:
+            self.inputs[argument.name] = source
+
+    def no_output(self, argument: Argument, source: StepOutput, outputs: tuple[str, ...]) -> None:
+        """A reference to an output that the step doesn't have."""
+        if source.output == "output":
+            what, given = f"{source.step} has several outputs", ""
+        else:
+            what, given = f"{source.step} has no output {source.output!r}", source.output
+        remedy = (
+            f"refer to ${{steps.{source.step}}}"
+            if outputs == ("output",)
+            else f"refer to ${{steps.{source.step}.{outputs[0]}}}"
+        )
+        self.wrong(what, argument.name, given=given, available=outputs, remedy=remedy)
+
+    def _offer(self, argument: Argument) -> str:
+        """The references that would do, as the end of a sentence."""
+        fitting = [
+            str(StepOutput(name, output))
+            for name, other in self.steps.items()
+            if other.component is not None and name != self.used.step.name
+            for output, kind in other.component.outputs.items()
+            if argument.artifacts and issubclass(kind, argument.artifacts)
+        ]
+        return f", for example {' or '.join(fitting[:4])}" if fitting else ""
+
+    def bound(self) -> BoundStep:
+        """The step, if nothing was wrong."""
+        step = self.used.step
+        return BoundStep(
+            name=step.name,
+            uses=self.used.uses,
+            component=self.component,
+            parameters={
+                name: self.parameters[name] for name in self.component.arguments if name in self.parameters
+            },
+            inputs=self.inputs,
+            runner=step.runner,
+            file=step.file,
+            line=step.line,
+            argument_lines=step.argument_lines,
+        )
+
+
+def _kinds(argument: Argument) -> str:
+    return " or ".join(kind.__name__ for kind in argument.artifacts)
+
+
+def _wanted(argument: Argument) -> str:
+    from .values import describe
+
+    parts = [_kinds(argument)] if argument.artifacts else []
+    parts += [describe(argument.annotation)] if argument.annotation is not None else []
+    return " or ".join(parts)
+
+
+def in_order(used: Mapping[str, Used]) -> tuple[list[str], list[Problem]]:
+    """The names of the steps, each after those it reads from and else as declared; or the cycles."""
+    order: list[str] = []
+    problems: list[Problem] = []
+    state: dict[str, str] = {}
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if state.get(name) == "done":
+            return
+        if state.get(name) == "open":
+            circle = path[path.index(name) :]
+            what = f"the steps need each other: {' → '.join((*circle, name))}"
+            problems.append(used[name].problem(what, remedy="remove one of these references"))
+            return
+        state[name] = "open"
+        for upstream in _upstream(used[name]):
+            if upstream in used:
+                visit(upstream, (*path, name))
+        state[name] = "done"
+        order.append(name)
+
+    for name in used:
+        visit(name, ())
+    return order, problems
+
+
+def _upstream(used: Used) -> list[str]:
+    sources = [leaf.step for leaf in leaves(used.step.arguments) if isinstance(leaf, StepOutput)]
+    return list(dict.fromkeys(sources))
+
+
+def check_components(steps: Mapping[str, BoundStep], used: Mapping[str, Used]) -> list[Problem]:
+    """Asks the components' own checks about the steps that are in order.
+
+    Args:
+        steps: in topological order; one that is missing here is skipped, and nothing is known of its outputs.
+        used: where the steps were declared.
+    """
+    problems: list[Problem] = []
+    known: dict[StepOutput, Known] = {}
+    for name, step in steps.items():
+        if step.component.checker is None:
+            continue
+        inputs = {argument: known.get(source, Known()) for argument, source in step.inputs.items()}
+        try:
+            found, outputs = step.component.checker(step.parameters, inputs)
+        except HeadraceError as error:
+            found, outputs = list(error.problems), {}
+        problems += [used[name].place(problem) for problem in found]
+        known.update((StepOutput(name, output), value) for output, value in outputs.items())
+    return problems
+
+
+def check_runners(pipeline: Pipeline, used: Mapping[str, Used]) -> list[Problem]:
+    """Checks the runner options of the pipeline and of its steps."""
+    problems = [problem.at(file=pipeline.file) for problem in _runner_problems(pipeline.runner)]
+    for one in used.values():
+        problems += [one.place(problem) for problem in _runner_problems(one.step.runner)]
+    return problems
+
+
+def _runner_problems(runner: Mapping[str, Any] | None) -> list[Problem]:
+    if runner is None:
+        return []
+    try:
+        options = {name: value for name, value in runner.items() if name != "name"}
+        check_runner(RunnerSettings(runner.get("name", "direct"), options))
+    except HeadraceError as error:
+        return list(error.problems)
+    return []

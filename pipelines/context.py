@@ -1,0 +1,94 @@
+"""What a component gets besides its inputs: where to write, how to run Beam, whom to tell.
+
+A context belongs to one attempt of one step. A component writes its artifacts by `ctx.output(Type)`,
+its temporary files under `ctx.staging`, and says how far it is by `ctx.progress`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .artifact import Artifact, Draft
+
+A = TypeVar("A", bound=Artifact)
+
+Listener = Callable[[Mapping[str, Any]], None]
+"""Takes events as JSON values: `{"progress": {…}}`, `{"say": text}`, `{"warn": text}`, `{"work": {…}}`."""
+
+
+def print_event(event: Mapping[str, Any]) -> None:
+    """The listener of a component that is called outside a pipeline: messages to standard error."""
+    for kind in ("say", "warn"):
+        if kind in event:
+            sys.stderr.write(f"{'warning: ' if kind == 'warn' else ''}{event[kind]}\n")
+
+
+@dataclass(frozen=True)
+class RunnerSettings:
+    """Which Beam runner executes, and its options. Never part of a fingerprint.
+
+    Attributes:
+        name: `direct`.
+        options: Beam pipeline options by name, without dashes.
+    """
+
+    name: str = "direct"
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Context:
+    """The surroundings of one attempt of a step.
+
+    Attributes:
+        step: the step's name.
+        staging: a folder of this attempt's own, on the store's file system, so that every worker
+            reaches it and a finished artifact can be renamed into place. Removed after the attempt.
+        runner: the Beam runner to use, see `headrace.pipelines.beam`.
+        listener: receives progress and messages.
+    """
+
+    step: str
+    staging: Path
+    runner: RunnerSettings = field(default_factory=RunnerSettings)
+    listener: Listener = print_event
+    drafts: dict[str, Any] = field(default_factory=dict)
+
+    def output(self, kind: type[A], name: str = "output") -> Draft[A]:
+        """A new artifact of type `kind` to be filled and finished; `name` is the output's name."""
+        if name in self.drafts:
+            raise ValueError(f"the output {name!r} was begun twice")
+        draft = Draft(kind, self.staging / "outputs" / name)
+        self.drafts[name] = draft
+        return draft
+
+    def scratch(self, name: str) -> Path:
+        """A fresh temporary folder under `staging`."""
+        folder = self.staging / "scratch" / name
+        folder.mkdir(parents=True)
+        return folder
+
+    def progress(self, **values: float | int | str) -> None:
+        """Says how far the step is.
+
+        Args:
+            values: `done` and `total` in units of work, `rows`, `loss`, `epoch`, or what else there
+                is to show; numbers are shown as they are.
+        """
+        self.listener({"progress": values})
+
+    def say(self, text: str) -> None:
+        """A message to the person who runs this, for example what was chosen for them."""
+        self.listener({"say": text})
+
+    def warn(self, text: str) -> None:
+        """A message that asks for attention and doesn't stop the step."""
+        self.listener({"warn": text})
+
+    def work(self, stage: str, **facts: Any) -> None:
+        """Facts on how the work of a Beam stage was done, for the run record: units, workers, bytes."""
+        self.listener({"work": {"stage": stage, **facts}})

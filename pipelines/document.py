@@ -1,0 +1,315 @@
+"""A pipeline's YAML document: text to `Pipeline` and back.
+
+    pipeline: housing
+    params: {data: housing.csv, epochs: 20}
+    steps:
+      examples: {uses: csv_examples, with: {path: "${params.data}"}}
+      statistics: {uses: statistics, with: {examples: "${steps.examples}"}}
+    outputs: {examples: "${steps.examples}"}
+
+A reference that fills a whole scalar keeps its type; `${params.x}` inside a longer text is put in as text;
+`$${` is a literal `${`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..schemas import yaml12
+from .errors import DocumentError, PipelineError, Problem
+from .pipeline import NAME, ParamValue, Pipeline, Step, StepOutput, Template, leaves, map_values
+from .values import spelled
+
+KEYS = ("pipeline", "params", "steps", "outputs", "runner")
+STEP_KEYS = ("uses", "with", "runner")
+_TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
+_Where = tuple[str | int, ...]
+
+
+def read_pipeline(path: Path) -> Pipeline:
+    """The pipeline in a YAML file; relative paths in it are relative to the file's folder.
+
+    Raises:
+        DocumentError: there is no such file, it is not YAML, or not a pipeline; every problem is listed.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        beside = path.parent.glob("*.y*ml") if path.parent.is_dir() else ()
+        raise DocumentError(
+            f"there is no file {path}", given=path.name, available=tuple(sorted(p.name for p in beside))
+        ) from None
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"not UTF-8 ({error.reason} at byte {error.start})", file=str(path)) from None
+    except OSError as error:
+        raise DocumentError(f"can't be read: {error.strerror}", file=str(path)) from error
+    return parse_pipeline(text, str(path), str(path.absolute().parent))
+
+
+def parse_pipeline(text: str, name: str = "", folder: str = "") -> Pipeline:
+    """The pipeline in a YAML text.
+
+    Args:
+        text: the document.
+        name: what errors call it, usually the file.
+        folder: what relative paths are relative to; the working folder if empty.
+
+    Raises:
+        DocumentError: it is not YAML, or not a pipeline; every problem is listed.
+    """
+    try:
+        value, lines = yaml12.load_with_lines(text, name)
+    except yaml12.YamlError as error:
+        raise DocumentError(error.what, file=error.name, line=error.line, remedy=error.remedy) from None
+    reader = _Reader(name, lines, folder or str(Path.cwd()))
+    pipeline = reader.pipeline(value)
+    if reader.problems:
+        raise DocumentError(reader.problems)
+    return pipeline
+
+
+class _Reader:
+    """Takes a document apart and collects what is wrong with it."""
+
+    def __init__(self, file: str, lines: Mapping[_Where, int], folder: str) -> None:
+        self.file, self.lines, self.folder = file, lines, folder
+        self.problems: list[Problem] = []
+        self.step = ""
+        self.steps: frozenset[str] = frozenset()
+
+    def wrong(self, what: str, where: _Where = (), **details: Any) -> None:
+        """Notes a problem at a place of the document."""
+        line = next((self.lines[where[:n]] for n in range(len(where), -1, -1) if where[:n] in self.lines), 0)
+        self.problems.append(Problem(what, file=self.file, line=line, step=self.step, **details))
+
+    def pipeline(self, value: Any) -> Pipeline:
+        """The whole document."""
+        document = self.mapping(value, (), "the document", KEYS)
+        name = document.get("pipeline")
+        if not isinstance(name, str) or not name:
+            self.wrong("the pipeline has no name", ("pipeline",), remedy="begin with `pipeline: NAME`")
+        entries = self.mapping(document.get("steps"), ("steps",), "steps")
+        if not entries:
+            self.wrong("there are no steps", ("steps",), remedy="add `steps:` with a component each")
+        self.steps = frozenset(entries)
+        params = self.mapping(document.get("params"), ("params",), "params")
+        for param, default in params.items():
+            self.name(param, ("params", param), "parameter")
+            params[param] = self.default(default, ("params", param))
+        return Pipeline(
+            name=str(name),
+            params=params,
+            steps={step: self.one_step(step, entry) for step, entry in entries.items()},
+            folder=self.folder,
+            file=self.file,
+            outputs=self.outputs(document.get("outputs")),
+            runner=self.runner(document.get("runner"), ("runner",)),
+            output_lines={
+                str(where[1]): line
+                for where, line in self.lines.items()
+                if where[:1] == ("outputs",) and len(where) == 2
+            },
+        )
+
+    def mapping(self, value: Any, where: _Where, what: str, keys: Iterable[str] = ()) -> dict[str, Any]:
+        """`value` as a mapping that has no other keys than `keys`, if any are stated."""
+        if value is None and where:
+            return {}
+        if not isinstance(value, dict):
+            self.wrong(f"{what} has to be a mapping", where)
+            return {}
+        for key in value:
+            if keys and key not in keys:
+                self.wrong(f"{what} has no key {key!r}", (*where, key), given=key, available=tuple(keys))
+        return dict(value)
+
+    def name(self, name: str, where: _Where, what: str) -> None:
+        """Checks a name that references use."""
+        if not NAME.fullmatch(name):
+            self.wrong(f"{name!r} can't be a {what}'s name", where, remedy="use letters, digits, _ and -")
+
+    def default(self, default: Any, where: _Where) -> Any:
+        """A parameter's default, which refers to nothing."""
+        value = self.value(default, where)
+        if any(isinstance(leaf, StepOutput | ParamValue | Template) for leaf in leaves(value)):
+            self.wrong("a parameter's default can't refer to anything", where, remedy="write the value")
+        return value
+
+    def one_step(self, name: str, value: Any) -> Step:
+        """One entry of `steps`."""
+        where: _Where = ("steps", name)
+        self.step = name
+        self.name(name, where, "step")
+        entry = self.mapping(value, where, "a step", STEP_KEYS) if value is not None else {}
+        uses = entry.get("uses")
+        if not isinstance(uses, str) or not uses:
+            self.wrong(
+                "the step doesn't say what it uses", where, argument="uses", remedy="add `uses: COMPONENT`"
+            )
+        given = self.mapping(entry.get("with"), (*where, "with"), "with")
+        arguments = {key: self.value(item, (*where, "with", key)) for key, item in given.items()}
+        runner = self.runner(entry.get("runner"), (*where, "runner"))
+        self.step = ""
+        lines = {
+            ".".join(str(part) for part in place[3:]): line
+            for place, line in self.lines.items()
+            if place[:3] == (*where, "with") and len(place) > 3
+        }
+        if (*where, "uses") in self.lines:
+            lines.setdefault("uses", self.lines[*where, "uses"])
+        return Step(name, str(uses), arguments, self.file, self.lines.get(where, 0), lines, runner)
+
+    def runner(self, value: Any, where: _Where) -> dict[str, Any] | None:
+        """A runner's name, or a mapping of its `name` and its options."""
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return {"name": value}
+        entry = self.mapping(value, where, "runner")
+        for key, option in entry.items():
+            if isinstance(option, dict | list):
+                self.wrong(f"the runner's {key} has to be a text, a number, true or false", (*where, key))
+        return {key: spelled(option) for key, option in entry.items()}
+
+    def outputs(self, value: Any) -> dict[str, StepOutput]:
+        """What the pipeline gives to one that uses it."""
+        given = self.mapping(value, ("outputs",), "outputs")
+        found = {}
+        for name, leaf in given.items():
+            where = ("outputs", name)
+            self.name(name, where, "output")
+            reference = self.scalar(leaf, where)
+            if isinstance(reference, StepOutput):
+                found[name] = reference
+            else:
+                self.wrong(f"the output {name} has to refer to a step", where, remedy='write "${steps.NAME}"')
+        return found
+
+    def value(self, value: Any, where: _Where) -> Any:
+        """An argument, with its references read."""
+        if isinstance(value, dict):
+            return {key: self.value(item, (*where, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.value(item, (*where, i)) for i, item in enumerate(value)]
+        return self.scalar(value, where)
+
+    def scalar(self, value: Any, where: _Where) -> Any:
+        """A scalar, with its references read."""
+        if not isinstance(value, str) or "${" not in value:
+            return value
+        parts: list[Any] = []
+        end = 0
+        for match in _TOKEN.finditer(value):
+            parts += [value[end : match.start()]] if match.start() > end else []
+            parts.append("${" if match[1] is None else self.reference(match[1], where))
+            end = match.end()
+        rest = value[end:]
+        if "${" in rest or any(isinstance(p, str) and p != "${" and "${" in p for p in parts):
+            self.wrong(
+                f"{value!r} has a reference that doesn't end", where, remedy="close it by }, or write $${"
+            )
+        parts += [rest] if rest else []
+        if len(parts) == 1:
+            return parts[0]
+        if any(isinstance(part, StepOutput) for part in parts):
+            self.wrong("what a step gives can't be put into a text", where, remedy="refer to it alone")
+        return _joined(parts)
+
+    def reference(self, inside: str, where: _Where) -> Any:
+        """What stands between `${` and `}`."""
+        kind, _, name = inside.partition(".")
+        if kind not in ("params", "steps") or not NAME.fullmatch(name):
+            remedy = (
+                "refer to ${params.NAME}, ${steps.NAME} or ${steps.NAME.OUTPUT}; write $${ for a literal ${"
+            )
+            self.wrong(f"${{{inside}}} refers to nothing", where, remedy=remedy)
+            return ""
+        if kind == "params":
+            return ParamValue(name)
+        if name in self.steps or "." not in name:
+            return StepOutput(name)
+        # A step that was taken from a sub-pipeline has a dot in its name.
+        step, _, output = name.rpartition(".")
+        return StepOutput(step, output) if step in self.steps else StepOutput(*name.split(".", 1))
+
+
+def _joined(parts: list[Any]) -> Any:
+    """Neighbouring texts joined; a text if nothing else is left, else a template."""
+    joined: list[Any] = []
+    for part in parts:
+        if isinstance(part, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += part
+        else:
+            joined.append(part)
+    return joined[0] if len(joined) == 1 else Template(tuple(joined))
+
+
+def write_pipeline(pipeline: Pipeline) -> str:
+    """The YAML document of a pipeline; `parse_pipeline` gives an equal one back.
+
+    Raises:
+        PipelineError: a component can't be imported by name, or a value can't be written as YAML.
+    """
+    refuse_unimportable(pipeline)
+    document: dict[str, Any] = {"pipeline": pipeline.name}
+    if pipeline.params:
+        document["params"] = written(pipeline.params)
+    if pipeline.runner is not None:
+        document["runner"] = dict(pipeline.runner)
+    document["steps"] = {name: _written_step(step) for name, step in pipeline.steps.items()}
+    if pipeline.outputs:
+        document["outputs"] = {name: str(source) for name, source in pipeline.outputs.items()}
+    return yaml12.dump(document)
+
+
+def _written_step(step: Step) -> dict[str, Any]:
+    entry: dict[str, Any] = {"uses": step.uses}
+    if step.arguments:
+        try:
+            entry["with"] = written(step.arguments)
+        except (TypeError, NotImplementedError) as error:
+            raise PipelineError(
+                f"an argument can't be written down: {error}", step=step.name, file=step.file, line=step.line
+            ) from None
+    if step.runner is not None:
+        entry["runner"] = dict(step.runner)
+    return entry
+
+
+def written(value: Any) -> Any:
+    """A value as it stands in a document: references as text, a literal `${` escaped."""
+
+    def leaf(item: Any) -> Any:
+        if isinstance(item, StepOutput | ParamValue | Template):
+            return str(item)
+        if isinstance(item, str):
+            return str(item).replace("${", "$${")
+        if item is None or isinstance(item, bool | int | float):
+            return item
+        return msgspec.to_builtins(item, str_keys=True)
+
+    return map_values(value, leaf)
+
+
+def refuse_unimportable(pipeline: Pipeline) -> None:
+    """Raises PipelineError for each traced step whose component no document could name."""
+    from .resolve import importable
+
+    problems = [
+        Problem(
+            f"{step.uses} can't be imported by this name, so a document can't use it",
+            step=step.name,
+            file=step.file,
+            line=step.line,
+            remedy="define the component at the top level of a module or file",
+        )
+        for step in pipeline.steps.values()
+        if not importable(step, pipeline.folder)
+    ]
+    if problems:
+        raise PipelineError(problems)

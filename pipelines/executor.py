@@ -1,0 +1,328 @@
+"""Execution of plans: steps in worker processes, side by side where they don't depend on each other.
+
+The main thread decides and records; a thread a running step waits for its worker. A step that fails
+stops what is below it and nothing else. A listener is told `{"run": …}` at the start, `{"step": …, "status":
+…}` as a step starts and ends, a step's own events (see `Context`) with `step` added, and `{"end": …}`.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from .artifact import Artifact
+from .bound import BoundPipeline, BoundStep
+from .context import Context, Listener, RunnerSettings, print_event
+from .errors import HeadraceError, PipelineError, StepError, disk_error, error_to_json
+from .planning import Decision, Planner, Selection
+from .records import StepRecord, begin_record, new_run_id
+from .store import Store
+
+
+@dataclass(frozen=True)
+class Request:
+    """How a pipeline is to be run.
+
+    Attributes:
+        selection: which steps may run.
+        runner: the Beam runner of the steps that don't state their own.
+        jobs: how many steps run side by side.
+        resumes: the run that this one goes on from, for the record.
+    """
+
+    selection: Selection = field(default_factory=Selection)
+    runner: RunnerSettings = field(default_factory=RunnerSettings)
+    jobs: int = 1
+    resumes: str = ""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What became of a run.
+
+    Attributes:
+        run: its id.
+        status: "done", "failed" or "interrupted".
+        seconds: wall clock.
+        steps: records by step, in topological order.
+        artifacts: outputs by step and output name, of the steps that have them.
+        errors: what failed, by step.
+    """
+
+    run: str
+    status: str
+    seconds: float
+    steps: Mapping[str, StepRecord]
+    artifacts: Mapping[str, Mapping[str, Artifact]]
+    errors: Mapping[str, HeadraceError]
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary that `headrace run --json` prints."""
+        return {
+            "run": self.run,
+            "status": self.status,
+            "seconds": round(self.seconds, 3),
+            "steps": {
+                name: record.summary({k: str(a.path) for k, a in self.artifacts.get(name, {}).items()})
+                for name, record in self.steps.items()
+            },
+        }
+
+
+def run_pipeline(
+    bound: BoundPipeline, store: Store, request: Request | None = None, listen: Listener = print_event
+) -> RunResult:
+    """Runs a pipeline and records it.
+
+    Raises:
+        PipelineError: a selected step needs an artifact that isn't there; nothing was run.
+        StoreError: the store can't be used.
+        KeyboardInterrupt: after the workers were ended and the record was written.
+    """
+    request = request or Request()
+    planner = Planner(bound, store, request.selection)
+    if planner.selected != set(bound.steps):
+        problems = planner.missing(planner.plan())
+        if problems:
+            raise PipelineError(problems)
+    run = new_run_id()
+    with store.running(run) as staging:
+        return _Run(run, planner, store, request, listen, staging).execute()
+
+
+class _Run:
+    def __init__(
+        self, run: str, planner: Planner, store: Store, request: Request, listen: Listener, staging: Path
+    ) -> None:
+        self.run = run
+        self.planner = planner
+        self.bound = planner.bound
+        self.store = store
+        self.request = request
+        self.listen = listen
+        self.staging = staging
+        self.records: dict[str, StepRecord] = {}
+        self.artifacts: dict[str, dict[str, Artifact]] = {}
+        self.errors: dict[str, HeadraceError] = {}
+        self.finished: queue.SimpleQueue[tuple[str, Decision, Any, float]] = queue.SimpleQueue()
+        self.active = 0
+        self.pool: Any = None
+
+    def execute(self) -> RunResult:
+        started = time.time()
+        record = begin_record(self.run, self.bound, self.request, started)
+        self.store.write_run(self.run, record)
+        self.listen({"run": self.run, "pipeline": self.bound.name, "steps": list(self.bound.steps)})
+        status = "interrupted"
+        try:
+            self._loop()
+            status = "failed" if self.errors else "done"
+        finally:
+            if self.pool is not None:
+                self.pool.close()
+            seconds = time.time() - started
+            self._record_unreached(status)
+            self.store.write_run(self.run, {**record, "status": status, "seconds": round(seconds, 3)})
+        ordered = {name: self.records[name] for name in self.bound.steps}
+        self.listen({"end": self.run, "status": status, "seconds": seconds})
+        return RunResult(self.run, status, seconds, ordered, self.artifacts, self.errors)
+
+    def _loop(self) -> None:
+        waiting = list(self.bound.steps)
+        while waiting or self.active:
+            waiting = self._advance(waiting)
+            if self.active:
+                self._finish(*self.finished.get())
+
+    def _advance(self, waiting: list[str]) -> list[str]:
+        """Decides on every step whose inputs are settled; gives the steps that still wait."""
+        still = []
+        for name in waiting:
+            step = self.bound.steps[name]
+            up = step.upstream
+            if any(u in self.records and self.records[u].status in ("failed", "not reached") for u in up):
+                self._note(StepRecord(name, "not reached", "after a step that failed"))
+            elif any(u not in self.records for u in up) or self.active >= self.request.jobs:
+                still.append(name)
+            else:
+                self._settle(step)
+        return still
+
+    def _settle(self, step: BoundStep) -> None:
+        """Takes a step from the cache, or starts it."""
+        inputs = self.planner.inputs(step, self.artifacts)
+        try:
+            decision = self.planner.decide(step, inputs)
+        except (HeadraceError, OSError) as error:
+            self._failed(step.name, error, Decision(step.name, "run", "its inputs can't be read"), 0.0)
+            return
+        if decision.action == "run":
+            self._start(step, decision, inputs)
+        else:
+            self.artifacts[step.name] = dict(decision.outputs)
+            status = "cached" if decision.action == "cached" else "skipped"
+            self._note(StepRecord.of(step.name, status, decision, decision.outputs))
+
+    def _start(self, step: BoundStep, decision: Decision, inputs: Mapping[str, Artifact]) -> None:
+        self.active += 1
+        self.listen({"step": step.name, "status": "running", "reason": decision.reason})
+        self._prepare()
+        thread = threading.Thread(target=self._attempt, args=(step, decision, inputs), daemon=True)
+        thread.start()
+
+    def _prepare(self) -> None:
+        """Makes the pool, and lets a TensorFlow worker import while the data steps run."""
+        if self.pool is not None:
+            return
+        from .processes import WorkerPool
+
+        log = self.store.run_folder(self.run) / "log.txt"
+        self.pool = WorkerPool(log, self.staging / "tmp")
+        ahead = [
+            s for n, s in self.bound.steps.items() if n not in self.records and n in self.planner.selected
+        ]
+        if any(step.component.process == "tensorflow" for step in ahead) and (os.cpu_count() or 1) > 1:
+            self.pool.warm("tensorflow")
+
+    def _attempt(self, step: BoundStep, decision: Decision, inputs: Mapping[str, Artifact]) -> None:
+        """Runs in a thread of its own: one attempt of one step."""
+        started = time.time()
+        messages: list[Any] = []
+        try:
+            with self.store.computing(decision.fingerprint):
+                found = "" if decision.reason == "forced" else self.store.find(decision.fingerprint)
+                if not isinstance(found, str):  # another run has just made it
+                    reason = f"run {found[1]['run']} made it in the meantime"
+                    decision = replace(decision, action="cached", reason=reason, outputs=found[0])
+                    outcome: Any = (dict(found[0]), messages)
+                else:
+                    outputs = self._work(step, inputs, messages)
+                    record = StepRecord.of(
+                        step.name, "ran", decision, outputs, time.time() - started, messages
+                    )
+                    self.store.write_step(record.to_json(self.run, self.bound.name, started))
+                    outcome = (outputs, messages)
+        except BaseException as error:
+            outcome = error
+        self.finished.put((step.name, decision, outcome, time.time() - started))
+
+    def _work(
+        self, step: BoundStep, inputs: Mapping[str, Artifact], messages: list[Any]
+    ) -> dict[str, Artifact]:
+        folder = self.staging / step.name.replace("/", "_")
+        folder.mkdir()
+
+        def tell(event: Mapping[str, Any]) -> None:
+            if "progress" not in event:
+                messages.append(dict(event))
+            self.listen({"step": step.name, **event})
+
+        runner = self._runner(step)
+        if importable(step):
+            outputs = self._in_worker(step, inputs, folder, runner, tell)
+        else:
+            outputs = in_process(step, inputs, Context(step.name, folder, runner, tell))
+        published = {name: self.store.publish(artifact) for name, artifact in outputs.items()}
+        shutil.rmtree(folder, ignore_errors=True)
+        return published
+
+    def _runner(self, step: BoundStep) -> RunnerSettings:
+        stated = {**(self.bound.runner or {}), **(step.runner or {})}
+        name = stated.pop("name", self.request.runner.name)
+        options = {**{k: str(v) for k, v in stated.items()}, **self.request.runner.options}
+        return RunnerSettings(name, options)
+
+    def _in_worker(
+        self,
+        step: BoundStep,
+        inputs: Mapping[str, Artifact],
+        folder: Path,
+        runner: RunnerSettings,
+        tell: Listener,
+    ) -> dict[str, Artifact]:
+        import msgspec
+
+        from .artifact import load_artifact
+
+        job = {
+            "uses": step.uses,
+            "step": step.name,
+            "parameters": msgspec.to_builtins(
+                {k: v for k, v in step.parameters.items() if k not in inputs}, str_keys=True
+            ),
+            "inputs": {name: str(artifact.path) for name, artifact in inputs.items()},
+            "staging": str(folder),
+            "runner": {"name": runner.name, "options": dict(runner.options)},
+            "path": [str(Path(entry).resolve()) for entry in sys.path],
+        }
+        done = self.pool.do(step.component.process, job, tell)
+        return {name: load_artifact(Path(path)) for name, path in done.items()}
+
+    def _finish(self, name: str, decision: Decision, outcome: Any, seconds: float) -> None:
+        self.active -= 1
+        if isinstance(outcome, BaseException):
+            if not isinstance(outcome, Exception):
+                raise outcome
+            self._failed(name, outcome, decision, seconds)
+            return
+        outputs, messages = outcome
+        self.artifacts[name] = outputs
+        status = "cached" if decision.action == "cached" else "ran"
+        self._note(StepRecord.of(name, status, decision, outputs, seconds, messages), written=status == "ran")
+
+    def _failed(self, name: str, error: Exception, decision: Decision, seconds: float) -> None:
+        if isinstance(error, OSError):
+            error = disk_error(error, str(self.store.folder)) or error
+        if not isinstance(error, HeadraceError):
+            wrapped = StepError(f"{type(error).__name__}: {error}")
+            wrapped.__cause__ = error
+            error = wrapped
+        told = error.at(step=name)
+        for note in getattr(error, "__notes__", []):
+            told.add_note(note)
+        self.errors[name] = told
+        self._note(
+            replace(StepRecord.of(name, "failed", decision, {}, seconds), error=error_to_json(told)),
+            error=str(told),
+        )
+
+    def _note(self, record: StepRecord, written: bool = False, error: str = "") -> None:
+        """Keeps, writes and announces what became of a step."""
+        self.records[record.step] = record
+        if not written:
+            self.store.write_step(record.to_json(self.run, self.bound.name, time.time() - record.seconds))
+        event = {
+            "step": record.step,
+            "status": record.status,
+            "reason": record.reason,
+            "seconds": record.seconds,
+        }
+        shown = {name: output["summary"] for name, output in record.outputs.items()}
+        self.listen({**event, "outputs": shown, **({"error": error} if error else {})})
+
+    def _record_unreached(self, status: str) -> None:
+        for name in self.bound.steps:
+            if name not in self.records:
+                self.records[name] = StepRecord(name, "not reached", status)
+                self.store.write_step(self.records[name].to_json(self.run, self.bound.name, time.time()))
+
+
+def importable(step: BoundStep) -> bool:
+    """Whether another process finds the component; one that was made at a prompt runs in this process."""
+    place, _, name = step.uses.rpartition(":")
+    return bool(step.uses) and place != "__main__" and "<locals>" not in name
+
+
+def in_process(step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context) -> dict[str, Artifact]:
+    """Runs a step in this process: one that was defined at a prompt, or called outside a pipeline."""
+    from .worker import call
+
+    return call(step.component, ctx, {**step.parameters, **inputs})

@@ -1,0 +1,108 @@
+"""The store's index: SQLite beside the artifacts, a memory that can be thrown away.
+
+It maps fingerprints to executions, and remembers digests of files and of code by size and time of
+change. Manifests and run records are the truth; `Store.rebuild_index` makes the index from them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS executions (
+  fingerprint TEXT, run TEXT, pipeline TEXT, step TEXT, started REAL, record TEXT,
+  PRIMARY KEY (run, step)
+);
+CREATE INDEX IF NOT EXISTS by_fingerprint ON executions (fingerprint, started);
+CREATE INDEX IF NOT EXISTS by_step ON executions (pipeline, step, started);
+CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, digest TEXT);
+CREATE TABLE IF NOT EXISTS code (name TEXT PRIMARY KEY, stats TEXT, digest TEXT);
+"""
+VERSION = 1
+
+
+class Index:
+    """One connection to `index.sqlite`, shared by the threads of a process."""
+
+    def __init__(self, path: Path) -> None:
+        self.fresh = not path.exists()
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
+        if self._connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.executescript(SCHEMA)
+            self._connection.execute(f"PRAGMA user_version={VERSION}")
+        # A power cut may lose the last commits, never the file; records are fsynced, and the truth.
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._connection.close()
+
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
+    def _write(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany(sql, rows)
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def add_execution(self, record: Mapping[str, Any]) -> None:
+        """Remembers a step's record; it holds fingerprint, run, pipeline, step and started."""
+        row = [record[k] for k in ("fingerprint", "run", "pipeline", "step", "started")]
+        self._write("INSERT OR REPLACE INTO executions VALUES (?,?,?,?,?,?)", [[*row, json.dumps(record)]])
+
+    def executions(self, fingerprint: str) -> list[dict[str, Any]]:
+        """Records of the executions with this fingerprint, the newest first."""
+        rows = self._all(
+            "SELECT record FROM executions WHERE fingerprint=? ORDER BY started DESC", [fingerprint]
+        )
+        return [json.loads(row[0]) for row in rows]
+
+    def last_executions(self, pipeline: str, step: str, most: int = 20) -> list[dict[str, Any]]:
+        """Records of the executions of a step of a pipeline, the newest first."""
+        rows = self._all(
+            "SELECT record FROM executions WHERE pipeline=? AND step=? ORDER BY started DESC LIMIT ?",
+            [pipeline, step, most],
+        )
+        return [json.loads(row[0]) for row in rows]
+
+    def forget_runs(self, runs: Iterable[str]) -> None:
+        """Removes the executions of these runs."""
+        self._write("DELETE FROM executions WHERE run=?", [[run] for run in runs])
+
+    def files(self, paths: Sequence[str]) -> dict[str, tuple[int, int, str]]:
+        """Remembered (size, time of change in ns, digest) by path."""
+        found: dict[str, tuple[int, int, str]] = {}
+        for start in range(0, len(paths), 500):
+            some = paths[start : start + 500]
+            marks = ",".join("?" * len(some))
+            for path, *rest in self._all(f"SELECT * FROM files WHERE path IN ({marks})", some):  # noqa: S608
+                found[path] = (rest[0], rest[1], rest[2])
+        return found
+
+    def remember_files(self, rows: Iterable[tuple[str, int, int, str]]) -> None:
+        """Remembers (path, size, time of change in ns, digest)."""
+        self._write("INSERT OR REPLACE INTO files VALUES (?,?,?,?)", rows)
+
+    def code(self, name: str) -> tuple[Any, Any] | None:
+        """The remembered (stats, digest) of a function's code as JSON values, or None."""
+        rows = self._all("SELECT stats, digest FROM code WHERE name=?", [name])
+        return (json.loads(rows[0][0]), json.loads(rows[0][1])) if rows else None
+
+    def remember_code(self, name: str, stats: Any, digest: Any) -> None:
+        """Remembers what a function's code consisted of when its files had these stats."""
+        self._write(
+            "INSERT OR REPLACE INTO code VALUES (?,?,?)", [[name, json.dumps(stats), json.dumps(digest)]]
+        )

@@ -1,0 +1,372 @@
+"""Plans: for each step whether it runs, is cached or is skipped, and why.
+
+A decision needs the digests of the step's inputs. Where an input's step has yet to run, the decision is
+provisional: if that step gives the same bytes as before, this one turns out to be cached.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from .artifact import Artifact
+from .bound import BoundPipeline, BoundStep
+from .code_digest import CodeDigest, code_digest
+from .component import Component
+from .errors import DataError, PipelineError, Problem
+from .fingerprint import Parts, differences, fingerprint
+from .store import Store
+
+_EXECUTION_ONLY = frozenset({"apache_beam", "click", "msgspec", "rich", "yaml", "etils", "fsspec"})
+"""Libraries that decide how a step is run, and not what it gives."""
+_DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "farmhash": "pyfarmhash",
+    "google_crc32c": "google-crc32c",
+    "PIL": "pillow",
+}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which steps may run.
+
+    Attributes:
+        start: this step and all that need it; empty for no bound.
+        end: this step and all that it needs; empty for no bound.
+        only: this step alone.
+        force: steps that run even if they are cached.
+    """
+
+    start: str = ""
+    end: str = ""
+    only: str = ""
+    force: frozenset[str] = frozenset()
+
+    def steps(self, bound: BoundPipeline) -> frozenset[str]:
+        """The names of the steps that may run; raises PipelineError for a step that isn't there."""
+        named = {"--from": self.start, "--to": self.end, "--only": self.only}
+        problems = [
+            Problem(f"there is no step {name!r}", argument=option, given=name, available=tuple(bound.steps))
+            for option, name in [*named.items(), *(("--force", name) for name in sorted(self.force))]
+            if name and name not in bound.steps
+        ]
+        if problems:
+            raise PipelineError(problems)
+        chosen = frozenset([self.only]) if self.only else frozenset(bound.steps)
+        if self.start:
+            chosen &= _reach(self.start, bound.downstream)
+        if self.end:
+            chosen &= _reach(self.end, lambda name: bound.steps[name].upstream)
+        return chosen
+
+
+def _reach(start: str, neighbours: Any) -> frozenset[str]:
+    found, todo = set[str](), [start]
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo.extend(neighbours(name))
+    return frozenset(found)
+
+
+Action = Literal["run", "cached", "skipped"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of one step.
+
+    Attributes:
+        step: its name.
+        action: "run", "cached" or "skipped" (not selected).
+        reason: why, as a phrase.
+        fingerprint, parts: empty and None while an input isn't known.
+        outputs: the artifacts of a step that doesn't run.
+        provisional: an input's step runs first, and may give what it gave before.
+    """
+
+    step: str
+    action: Action
+    reason: str
+    fingerprint: str = ""
+    parts: Parts | None = None
+    outputs: Mapping[str, Artifact] = field(default_factory=dict)
+    provisional: bool = False
+
+
+class Planner:
+    """Decides on the steps of one pipeline against one store."""
+
+    def __init__(self, bound: BoundPipeline, store: Store, selection: Selection | None = None) -> None:
+        self.bound = bound
+        self.store = store
+        self.selection = selection or Selection()
+        self.selected = self.selection.steps(bound)
+
+    def plan(self) -> dict[str, Decision]:
+        """Decisions by step, in topological order, as far as they can be known now."""
+        made: dict[str, Decision] = {}
+        for name, step in self.bound.steps.items():
+            waiting = [up for up in step.upstream if made[up].action == "run"]
+            if not waiting:
+                made[name] = self.decide(step, self.inputs(step, {n: d.outputs for n, d in made.items()}))
+            elif name in self.selected:
+                made[name] = Decision(name, "run", f"after {', '.join(waiting)}", provisional=True)
+            else:
+                made[name] = Decision(name, "skipped", "not selected", outputs={}, provisional=True)
+        return made
+
+    def inputs(self, step: BoundStep, outputs: Mapping[str, Mapping[str, Artifact]]) -> dict[str, Artifact]:
+        """The step's input artifacts by argument."""
+        return {
+            argument: outputs[source.step][source.output]
+            for argument, source in step.inputs.items()
+            if source.output in outputs[source.step]
+        }
+
+    def decide(self, step: BoundStep, inputs: Mapping[str, Artifact]) -> Decision:
+        """The decision on a step whose inputs are known."""
+        if step.name not in self.selected:
+            return self._skipped(step, inputs)
+        parts = parts_of(step, inputs, self.store)
+        mark = fingerprint(parts)
+        if step.name in self.selection.force:
+            return Decision(step.name, "run", "forced", mark, parts)
+        found = self.store.find(mark)
+        if not isinstance(found, str):
+            outputs, record = found
+            return Decision(
+                step.name, "cached", f"nothing changed since run {record['run']}", mark, parts, outputs
+            )
+        return Decision(step.name, "run", found or self._why(step, parts), mark, parts)
+
+    def _why(self, step: BoundStep, parts: Parts) -> str:
+        """What changed since the step's last execution, found in the records."""
+        earlier = self.store.index.last_executions(self.bound.name, step.name, 1)
+        if not earlier:
+            return "first run"
+        changed = differences(Parts(**earlier[0]["parts"]), parts, step.name)
+        changed = [self._with_source(step, text) for text in changed]
+        return "; ".join(changed) or "its cached outputs are gone"
+
+    def _with_source(self, step: BoundStep, text: str) -> str:
+        argument = text.split(" ")[1] if text.startswith("input ") else ""
+        return f"{text} (from {step.inputs[argument].step})" if argument in step.inputs else text
+
+    def _skipped(self, step: BoundStep, inputs: Mapping[str, Artifact]) -> Decision:
+        """A step that isn't selected stands with its outputs for these inputs, or else its last ones."""
+        if set(step.inputs) <= set(inputs):
+            parts = parts_of(step, inputs, self.store)
+            found = self.store.find(fingerprint(parts))
+            if not isinstance(found, str):
+                return Decision(step.name, "skipped", "not selected", fingerprint(parts), parts, found[0])
+        for record in self.store.index.last_executions(self.bound.name, step.name):
+            found = self.store.find(record["fingerprint"])
+            if not isinstance(found, str):
+                reason = f"not selected; stands as run {record['run']} left it"
+                return Decision(step.name, "skipped", reason, outputs=found[0])
+        return Decision(step.name, "skipped", "not selected; never ran")
+
+    def missing(self, plan: Mapping[str, Decision]) -> list[Problem]:
+        """Problems with steps that run and need an output of a step that is skipped and has none."""
+        return [
+            Problem(
+                f"needs {source}, which is not selected and has no artifact in the store",
+                step=name,
+                argument=argument,
+                remedy=f"leave out --from/--only, or run `--to {source.step}` first",
+            )
+            for name, step in self.bound.steps.items()
+            if plan[name].action == "run"
+            for argument, source in step.inputs.items()
+            if plan[source.step].action == "skipped" and source.output not in plan[source.step].outputs
+        ]
+
+
+# What a fingerprint is made of
+
+
+def parts_of(step: BoundStep, inputs: Mapping[str, Artifact], store: Store) -> Parts:
+    """The parts of a step's fingerprint; reads files only if they changed since they were last read."""
+    component = step.component
+    code = function_code(component.function, store)
+    libraries = set(code.libraries)
+    parameters: dict[str, Any] = {}
+    for name, value in step.parameters.items():
+        argument = component.arguments.get(name)
+        markers = argument.markers if argument else frozenset()
+        if "operational" in markers:
+            continue
+        if "file" in markers and value is not None:
+            parameters[name] = {"content": file_digests(value, store)}
+        elif "code" in markers and isinstance(value, str) and ":" in value:
+            user = user_code(value, store)
+            libraries |= set(user.libraries)
+            parameters[name] = {"name": _short_name(value), "code": user.symbols}
+        else:
+            parameters[name] = _plain(value)
+    digests = {name: artifact.digest for name, artifact in inputs.items()}
+    versions = library_versions(sorted(libraries - _EXECUTION_ONLY), store)
+    return Parts(component_name(component), code.symbols, versions, parameters, digests)
+
+
+def component_name(component: Component[..., Any]) -> str:
+    """A name that doesn't depend on where the project lies."""
+    return f"{component.module.rpartition('.')[2]}:{component.name}"
+
+
+def _short_name(path: str) -> str:
+    place, _, name = path.rpartition(":")
+    return f"{Path(place).name}:{name}"
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    import msgspec
+
+    return msgspec.to_builtins(value, str_keys=True)
+
+
+def expand(value: str | list[str]) -> list[Path]:
+    """The files that a path, a glob or a list of them names, in a stable order; folders by their files."""
+    found: list[Path] = []
+    for text in [value] if isinstance(value, str) else value:
+        path = Path(text)
+        if path.is_dir():
+            found.extend(sorted(p for p in path.rglob("*") if p.is_file()))
+        elif any(mark in text for mark in "*?[") and not path.exists():
+            from glob import glob
+
+            found.extend(Path(name) for name in sorted(glob(text, recursive=True)))  # noqa: PTH207 - absolute
+        else:
+            found.append(path)
+    return found
+
+
+def file_digests(value: str | list[str], store: Store) -> list[str]:
+    """The digests of the files that a parameter names.
+
+    Raises:
+        DataError: a file isn't there or can't be read.
+    """
+    paths = expand(value)
+    try:
+        digests = store.digests(paths)
+    except OSError as error:
+        raise DataError(
+            "the file isn't there"
+            if isinstance(error, FileNotFoundError)
+            else f"can't be read: {error.strerror}",
+            file=str(error.filename),
+            remedy="check the path; it is relative to the pipeline's file",
+        ) from error
+    return [digests[str(path)] for path in paths]
+
+
+def function_code(function: Any, store: Store) -> CodeDigest:
+    """The digest of a function's code, remembered as long as none of its files changes."""
+    file = Path(function.__code__.co_filename)
+    if not file.is_file():  # typed at a prompt or in a notebook
+        code = function.__code__
+        text = repr((code.co_code, [c for c in code.co_consts if not hasattr(c, "co_code")], code.co_names))
+        return CodeDigest({f"{function.__module__}:{function.__qualname__}": _sha(text)}, (), ())
+    return _remembered_code(
+        _dotted(function.__module__, file), file, function.__qualname__.split(".")[0], store
+    )
+
+
+def user_code(path: str, store: Store) -> CodeDigest:
+    """The digest of the function behind an import path, `module:name` or `file.py:name`."""
+    place, _, name = path.rpartition(":")
+    if place.endswith(".py"):
+        return _remembered_code(Path(place).stem, Path(place), name.split(".")[0], store)
+    from importlib.util import find_spec
+
+    spec = find_spec(place)
+    if spec is None or spec.origin is None:
+        raise PipelineError(f"there is no module {place!r}", remedy="check the import path, `module:name`")
+    return _remembered_code(place, Path(spec.origin), name.split(".")[0], store)
+
+
+def _dotted(module: str, file: Path) -> str:
+    """The module's name, or the file's where the module was loaded from a path."""
+    return module if module.rpartition(".")[2] in (file.stem, file.parent.name) else file.stem
+
+
+def _remembered_code(module: str, file: Path, name: str, store: Store) -> CodeDigest:
+    key = f"{file}:{module}:{name}"
+    known = store.index.code(key)
+    if known is not None:
+        stats, digest = known
+        if _stats(stat[0] for stat in stats) == stats:
+            return CodeDigest(digest["symbols"], tuple(digest["files"]), tuple(digest["libraries"]))
+    fresh = code_digest(module, file, name)
+    stats = _stats(fresh.files)
+    store.index.remember_code(
+        key, stats, {"symbols": fresh.symbols, "files": fresh.files, "libraries": fresh.libraries}
+    )
+    return fresh
+
+
+def _stats(files: Iterator[str] | tuple[str, ...]) -> list[list[Any]]:
+    found = []
+    for name in files:
+        try:
+            stat = os.stat(name)  # noqa: PTH116 - on the path of a cached run
+            found.append([name, stat.st_size, stat.st_mtime_ns])
+        except OSError:
+            found.append([name, -1, -1])
+    return found
+
+
+def library_versions(names: list[str], store: Store) -> dict[str, str]:
+    """Installed versions by import name, remembered while no folder of packages changes.
+
+    A name that no distribution goes by is left out.
+    """
+    import sys
+
+    key = json.dumps(["versions", names])
+    stats = _stats(tuple(folder for folder in sys.path if folder.endswith("-packages")))
+    known = store.index.code(key)
+    if known is not None and known[0] == stats:
+        return dict(known[1])
+    from importlib import metadata
+
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = metadata.version(_DISTRIBUTIONS.get(name, name))
+        except metadata.PackageNotFoundError:
+            continue
+    store.index.remember_code(key, stats, versions)
+    return versions
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def with_sample(bound: BoundPipeline, rows: int) -> BoundPipeline:
+    """The pipeline with `sample` set in every step that has such a parameter.
+
+    Raises:
+        PipelineError: no step has one.
+    """
+    steps = {
+        name: replace(step, parameters={**step.parameters, "sample": rows})
+        if "sample" in step.component.arguments
+        else step
+        for name, step in bound.steps.items()
+    }
+    if steps == dict(bound.steps) and not any("sample" in s.component.arguments for s in steps.values()):
+        raise PipelineError("no step of the pipeline can sample", argument="--sample")
+    return replace(bound, steps=steps)

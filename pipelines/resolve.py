@@ -1,0 +1,290 @@
+"""Finds components and pipelines by the names that people write.
+
+`uses:` is a built-in component, `package.module:name`, `file.py:name` (relative to the document), a
+document (`other.yaml`), or the name of an entry point in the group `headrace.components`. The command
+line's PIPELINE is a document, `module:function`, `file.py:function`, or a ready pipeline.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .component import Component
+from .errors import InvalidRequestError, PipelineError
+from .pipeline import Pipeline, Step
+from .tracing import PipelineFunction
+from .values import absolute_path
+
+GROUP = "headrace.components"
+"""The entry point group of other packages' components; also the package of the built-in ones."""
+_DOCUMENTS = (".yaml", ".yml")
+_FILE = "__headrace_file__"
+
+Used = Component[..., Any] | PipelineFunction[..., Any]
+
+
+def find(uses: str, folder: str = "") -> Used | Pipeline:
+    """What a step uses.
+
+    Args:
+        uses: the name as it was written.
+        folder: what a file's name is relative to; the working folder if empty.
+
+    Raises:
+        PipelineError: there is no such thing, or importing it failed.
+        DocumentError: it is a document that can't be read.
+    """
+    if uses.endswith(_DOCUMENTS):
+        return _document(uses, folder)
+    if ":" in uses:
+        return _checked(import_object(uses, folder), uses)
+    names = builtin_names()
+    if uses in names:
+        return _builtin(uses)
+    points = _entry_points()
+    if uses in points:
+        return _checked(_load_entry_point(uses, points[uses]), uses)
+    raise PipelineError(
+        f"there is no component {uses!r}",
+        argument="uses",
+        given=uses,
+        available=tuple(sorted({*names, *points})),
+        remedy="use one of these, module:name, file.py:name, or a document's file",
+    )
+
+
+def find_component(uses: str, folder: str = "") -> Component[..., Any]:
+    """Like `find`, for what has to be a component."""
+    found = find(uses, folder)
+    if not isinstance(found, Component):
+        raise PipelineError(f"{uses} is a pipeline, not a component", argument="uses")
+    return found
+
+
+def components() -> dict[str, Component[..., Any]]:
+    """Every component that has a plain name, sorted: built-in ones, and other packages' by entry point.
+
+    Raises:
+        PipelineError: one can't be imported.
+    """
+    found: dict[str, Component[..., Any]] = {}
+    for name, point in _entry_points().items():
+        value = _checked(_load_entry_point(name, point), name)
+        if isinstance(value, Component):
+            found[name] = value
+    found.update((name, _builtin(name)) for name in builtin_names())
+    return dict(sorted(found.items()))
+
+
+def builtin_names() -> tuple[str, ...]:
+    """The names of the built-in components."""
+    # By string: the engine must not depend on the components.
+    return tuple(importlib.import_module(GROUP).COMPONENTS)
+
+
+def _builtin(name: str) -> Component[..., Any]:
+    try:
+        found: Component[..., Any] = getattr(importlib.import_module(GROUP), name)
+    except Exception as error:
+        raise _import_failed(name, error) from error
+    return found
+
+
+def _entry_points() -> dict[str, Any]:
+    # importlib.metadata reads every installed package's metadata: some 80 ms, so only where it is needed.
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _load_entry_point(name: str, point: Any) -> Any:
+    try:
+        return point.load()
+    except Exception as error:
+        raise _import_failed(f"{name} ({point.value})", error) from error
+
+
+def _checked(value: Any, uses: str) -> Used:
+    if isinstance(value, Component | PipelineFunction):
+        return value
+    remedy = "decorate it with @component or @pipeline" if callable(value) else ""
+    raise PipelineError(
+        f"{uses} is neither a component nor a pipeline, but a {type(value).__name__}",
+        argument="uses",
+        remedy=remedy,
+    )
+
+
+def import_object(path: str, folder: str = "") -> Any:
+    """The object at `module:name` or `file.py:name`.
+
+    Args:
+        path: the import path; `name` may have dots.
+        folder: what the file's name is relative to, and where a module is looked for that isn't on
+            Python's path; the working folder if empty.
+
+    Raises:
+        PipelineError: there is no such module or name, or importing it failed.
+    """
+    place, _, name = path.rpartition(":")
+    folder = folder or str(Path.cwd())
+    value: Any = load_file(absolute_path(place, folder)) if place.endswith(".py") else _module(place, folder)
+    for part in name.split("."):
+        if not hasattr(value, part):
+            names = tuple(n for n, v in vars(value).items() if isinstance(v, Component | PipelineFunction))
+            raise PipelineError(f"{place} has no {name!r}", argument="uses", given=name, available=names)
+        value = getattr(value, part)
+    return value
+
+
+def _module(name: str, folder: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name not in (name, name.split(".")[0]):
+            raise _import_failed(name, error) from error
+    except Exception as error:
+        raise _import_failed(name, error) from error
+    _look_in(folder)
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise _import_failed(name, error) from error
+
+
+def load_file(path: str) -> ModuleType:
+    """The module in a Python file, imported once; the file's folder joins Python's path.
+
+    Raises:
+        PipelineError: there is no such file, or importing it failed.
+    """
+    resolved = Path(path).resolve()
+    if not resolved.is_file():
+        beside = (
+            tuple(sorted(p.name for p in resolved.parent.glob("*.py"))) if resolved.parent.is_dir() else ()
+        )
+        raise PipelineError(
+            f"there is no file {path}", argument="uses", given=resolved.name, available=beside
+        )
+    # Two files of one name in different folders are two modules.
+    name = f"{resolved.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    _look_in(str(resolved.parent))
+    spec = importlib.util.spec_from_file_location(name, resolved)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    setattr(module, _FILE, str(resolved))
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise _import_failed(path, error) from error
+    return module
+
+
+def _look_in(folder: str) -> None:
+    if folder not in sys.path:
+        sys.path.append(folder)
+        importlib.invalidate_caches()
+
+
+def _import_failed(name: str, error: Exception) -> PipelineError:
+    place: dict[str, Any] = {}
+    if isinstance(error, SyntaxError) and error.filename:
+        place = {"file": error.filename, "line": error.lineno or 0}
+    remedy = "install it, or give the file as file.py:name" if isinstance(error, ModuleNotFoundError) else ""
+    return PipelineError(
+        f"importing {name} failed: {type(error).__name__}: {error}", argument="uses", remedy=remedy, **place
+    )
+
+
+def name_of(component: Component[..., Any], folder: str = "") -> str:
+    """The name under which a document in `folder` uses a component that Python code gave."""
+    module = component.module
+    if module.startswith(f"{GROUP}.") and component.name in builtin_names():
+        return component.name
+    qualname = component.function.__qualname__
+    loaded = sys.modules.get(module)
+    file = getattr(loaded, _FILE, None) or (
+        getattr(loaded, "__file__", None) if module == "__main__" else None
+    )
+    if not file:
+        return f"{module}:{qualname}"
+    path = Path(file).resolve()
+    if folder and path.is_relative_to(Path(folder).resolve()):
+        return f"{path.relative_to(Path(folder).resolve())}:{qualname}"
+    return f"{path}:{qualname}"
+
+
+def absolute_name(uses: str, folder: str) -> str:
+    """`uses` with the name of a file made absolute."""
+    place, colon, name = uses.rpartition(":")
+    return f"{absolute_path(place, folder)}:{name}" if colon and place.endswith(".py") else uses
+
+
+def importable(step: Step, folder: str) -> bool:
+    """Whether `uses` of a traced step finds the component that the step has."""
+    if step.component is None:
+        return True
+    try:
+        found = find_component(step.uses, folder)
+    except PipelineError:
+        return False
+    code, other = found.function.__code__, step.component.function.__code__
+    return (code.co_filename, code.co_firstlineno) == (other.co_filename, other.co_firstlineno)
+
+
+def ready_pipelines() -> dict[str, Path]:
+    """The documents of the pipelines that run as they are, by name."""
+    folder = Path(__file__).parent / "ready"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_pipeline(target: str, folder: str = "") -> Pipeline | PipelineFunction[..., Any]:
+    """What the command line's PIPELINE names.
+
+    Args:
+        target: a YAML file, `module:function`, `file.py:function`, or the name of a ready pipeline.
+        folder: what a file's name is relative to; the working folder if empty.
+
+    Raises:
+        InvalidRequestError: there is no such pipeline, or it can't be read.
+    """
+    if target.endswith(_DOCUMENTS):
+        return _document(target, folder)
+    if ":" in target:
+        found = import_object(target, folder)
+        if not isinstance(found, PipelineFunction):
+            raise InvalidRequestError(
+                f"{target} is not a pipeline, but a {type(found).__name__}",
+                remedy="decorate it with @pipeline",
+            )
+        return found
+    ready: Mapping[str, Path] = ready_pipelines()
+    if target in ready:
+        return _document(str(ready[target]), "")
+    if target.endswith(".py"):
+        module = load_file(absolute_path(target, folder or str(Path.cwd())))
+        names = tuple(name for name, value in vars(module).items() if isinstance(value, PipelineFunction))
+        raise InvalidRequestError(f"{target}: say which function", available=names, remedy=f"{target}:NAME")
+    raise InvalidRequestError(
+        f"there is no pipeline {target!r}",
+        given=target,
+        available=tuple(ready),
+        remedy="give a YAML file, module:function, file.py:function, or one of these",
+    )
+
+
+def _document(path: str, folder: str) -> Pipeline:
+    from .document import read_pipeline
+
+    return read_pipeline(Path(absolute_path(path, folder or str(Path.cwd()))))

@@ -1,0 +1,129 @@
+"""The process that runs steps: `python -m headrace.pipelines.worker`.
+
+It reads jobs as JSON lines from standard input and writes events as JSON lines to its original standard
+output; whatever the step itself prints goes to standard error, which is the run's log. It ends, with
+every process that Beam started below it, as soon as its parent is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .artifact import Artifact, load_artifact
+from .component import Component
+from .context import Context, RunnerSettings
+from .errors import HeadraceError, StepError, disk_error, error_to_json
+
+
+def call(component: Component[..., Any], ctx: Context, arguments: Mapping[str, Any]) -> dict[str, Artifact]:
+    """Calls a component's function and gives its outputs by name.
+
+    Raises:
+        StepError: it gave something else than its signature says.
+    """
+    returned = component.function(ctx, **arguments)
+    outputs = {"output": returned} if component.output_tuple is None else dict(returned._asdict())
+    for name, kind in component.outputs.items():
+        if not isinstance(outputs.get(name), kind):
+            given = type(outputs.get(name)).__name__
+            raise StepError(
+                f"{component.name} promised {kind.__name__} as {name} and gave {given}",
+                step=ctx.step,
+                remedy="return what `ctx.output(Type).finish()` gives",
+            )
+    return outputs
+
+
+def do(job: Mapping[str, Any], tell: Any) -> dict[str, str]:
+    """Does one job; gives the folder of each output."""
+    from .resolve import find_component
+    from .values import convert
+
+    sys.path[:] = list(dict.fromkeys([*sys.path, *job["path"]]))
+    component = find_component(job["uses"])
+    arguments: dict[str, Any] = {
+        name: convert(value, component.arguments[name].annotation) if value is not None else None
+        for name, value in job["parameters"].items()
+    }
+    arguments.update({name: load_artifact(Path(path)) for name, path in job["inputs"].items()})
+    settings = RunnerSettings(job["runner"]["name"], job["runner"]["options"])
+    ctx = Context(job["step"], Path(job["staging"]), settings, tell)
+    return {name: str(artifact.path) for name, artifact in call(component, ctx, arguments).items()}
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """An error as an event, with the traceback of one that nobody foresaw."""
+    if isinstance(error, OSError):
+        error = disk_error(error, "") or error
+    if isinstance(error, HeadraceError):
+        return {"failed": error_to_json(error)}
+    if isinstance(error, MemoryError):
+        wrapped = StepError(
+            "out of memory", remedy="use smaller blocks or batches, or a machine with more memory"
+        )
+    else:
+        last = traceback.extract_tb(error.__traceback__)[-1:]
+        wrapped = StepError(
+            f"{type(error).__name__}: {error}",
+            file=last[0].filename if last else "",
+            line=last[0].lineno or 0 if last else 0,
+        )
+    return {"failed": error_to_json(wrapped), "traceback": "".join(traceback.format_exception(error))}
+
+
+def _read_jobs(jobs: queue.Queue[Any]) -> None:
+    for line in sys.stdin.buffer:
+        jobs.put(json.loads(line))
+    # The parent closed the pipe or died; SIGKILL of the group also reaches the workers that Beam started.
+    os.killpg(0, signal.SIGKILL)
+
+
+def main() -> None:
+    """Reads jobs and does them, one after another, until standard input ends."""
+    if os.getpgid(0) != os.getpid():
+        os.setpgid(0, 0)
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    lock = threading.Lock()
+
+    def tell(event: Mapping[str, Any]) -> None:
+        with lock:
+            events.write(json.dumps(event) + "\n")
+            events.flush()
+
+    jobs: queue.Queue[Any] = queue.Queue()
+    threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
+    while True:
+        job = jobs.get()
+        if "warm" in job:
+            _warm(job["warm"])
+            continue
+        try:
+            tell({"done": do(job, tell)})
+        except Exception as error:
+            told = failure(error)
+            sys.stderr.write(told.get("traceback", ""))
+            sys.stderr.flush()
+            tell(told)
+
+
+def _warm(kind: str) -> None:
+    """Imports what the next job will need, while the data steps before it still run."""
+    import contextlib
+    import importlib
+
+    with contextlib.suppress(ImportError):
+        importlib.import_module("keras" if kind == "tensorflow" else "apache_beam")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""The walk over code: what it reaches, what it leaves out."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from headrace.pipelines.code_digest import code_digest, encode, project_of
+
+PROJECT = {
+    "main.py": """
+import os
+import numpy as np
+import shapes
+from helpers import area as size, unused
+from pack.inner import deep
+from pack import other
+import pack.third as third
+
+LIMIT = 3
+
+def entry(x):
+    return size(x) + LIMIT + deep() + other.used() + third.f() + shapes.side()
+
+def aside():
+    return unused()
+""",
+    "helpers.py": (
+        "def area(x):\n    return _inner(x)\n\n"
+        "def _inner(x):\n    return x * x\n\n"
+        "def unused():\n    return 0\n"
+    ),
+    "shapes.py": "def side():\n    return 1\n\ndef not_used():\n    return 2\n",
+    "pack/__init__.py": "VERSION = 1\n",
+    "pack/inner.py": "from .level import base\n\ndef deep():\n    return base\n",
+    "pack/level.py": "base = 5\nspare = 6\n",
+    "pack/other.py": "def used():\n    return 1\n\ndef idle():\n    return 2\n",
+    "pack/third.py": "import scipy\n\ndef f():\n    return 1\n",
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path):
+    def write(changes: dict[str, str] | None = None):
+        for name, text in {**PROJECT, **(changes or {})}.items():
+            path = tmp_path / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        return code_digest("main", tmp_path / "main.py", "entry")
+
+    return write
+
+
+def test_the_walk_reaches_what_is_used_and_nothing_else(project):
+    digest = project()
+    assert set(digest.symbols) == {
+        "main:entry", "main:LIMIT", "helpers:area", "helpers:_inner", "pack.inner:deep", "pack.level:base",
+        "pack.other:used", "pack.third:f", "shapes:side",
+    }  # fmt: skip
+    assert {Path(name).name for name in digest.files} == {
+        "main.py", "helpers.py", "shapes.py", "inner.py", "level.py", "other.py", "third.py",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "counts"),
+    [
+        ("helpers.py", "x * x", "x * x * x", True),
+        ("helpers.py", "return 0", "return 9", False),
+        ("main.py", "LIMIT = 3", "LIMIT = 4", True),
+        ("main.py", "LIMIT = 3", "LIMIT = 3  # three", False),
+        ("main.py", "return unused()", "return 1", False),
+        ("main.py", "    return size", "    'a docstring'\n    return size", False),
+        ("main.py", "+ LIMIT", "- LIMIT", True),
+        ("pack/level.py", "base = 5", "base = 6", True),
+        ("pack/level.py", "spare = 6", "spare = 7", False),
+        ("pack/other.py", "return 2", "return 3", False),
+        ("shapes.py", "return 1", "return 11", True),
+    ],
+)
+def test_what_counts(project, file, old, new, counts):
+    before = project().symbols
+    assert old in PROJECT[file]
+    assert (project({file: PROJECT[file].replace(old, new)}).symbols != before) is counts
+
+
+def test_libraries_are_those_that_are_reached(project):
+    assert project().libraries == ()
+    used = PROJECT["main.py"].replace("return size(x)", "return np.sum(size(x))")
+    assert project({"main.py": used}).libraries == ("numpy",)
+
+
+def test_what_cannot_be_followed_by_name_counts_as_a_whole(project):
+    dynamic = (
+        "from importlib import import_module\n\n"
+        "def deep():\n    return import_module('.level', __package__)\n"
+    )
+    digest = project({"pack/inner.py": dynamic})
+    assert {"pack.level:*", "pack.other:*", "pack.third:*"} <= set(digest.symbols)
+    star = "from .level import *\n\ndef deep():\n    return base\n"
+    assert project({"pack/inner.py": PROJECT["pack/inner.py"].replace("import base", "import *")}).symbols
+    before = project({"pack/inner.py": star}).symbols
+    as_value = PROJECT["main.py"].replace("shapes.side()", "len(vars(shapes))")
+    digest = project({"main.py": as_value})
+    assert "shapes:*" in digest.symbols
+    assert before != digest.symbols
+
+
+def test_statements_that_run_at_import_count(project):
+    digest = project({"helpers.py": PROJECT["helpers.py"] + "\nprint('hello')\n"})
+    assert "helpers:(import)" in digest.symbols
+
+
+def test_type_checking_blocks_do_not_count(project):
+    text = (
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from helpers import unused\n"
+        + PROJECT["main.py"]
+    )
+    assert "helpers:unused" not in project({"main.py": text}).symbols
+
+
+def test_cycles_end(project):
+    digest = project({"pack/level.py": "from .inner import deep\n\nbase = [deep]\n"})
+    assert "pack.level:base" in digest.symbols
+
+
+def test_the_encoding_ignores_layout():
+    one = ast.parse("def f(a, b=1):\n    '''doc'''\n    return a+b  # sum\n")
+    two = ast.parse("def f(\n    a,\n    b = 1,\n):\n    return (a +\n        b)\n")
+    assert encode(one) == encode(two)
+    assert encode(one) != encode(ast.parse("def f(a, b=True):\n    return a+b\n"))
+
+
+def test_built_in_components_follow_components_and_schemas_and_not_the_engine():
+    import headrace.components.work as work
+
+    digest = code_digest("headrace.components.work", Path(work.__file__), "run_units")
+    assert "headrace.components.work:MapUnits" in digest.symbols
+    assert not [name for name in digest.symbols if name.startswith("headrace.pipelines")]
+
+
+def test_an_installed_package_is_its_own_project(tmp_path):
+    site = tmp_path / "site-packages"
+    (site / "one").mkdir(parents=True)
+    (site / "one" / "__init__.py").write_text("")
+    (site / "one" / "m.py").write_text("import two\n\ndef f():\n    return two.g()\n")
+    (site / "two.py").write_text("def g():\n    return 1\n")
+    assert project_of("one.m", site / "one" / "m.py").find("two") is None
+    assert code_digest("one.m", site / "one" / "m.py", "f").libraries == ("two",)
