@@ -5,7 +5,9 @@ A component lives in the module of its name; nothing is imported before it is as
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,16 +35,35 @@ COMPONENTS = (
 _PLACES = {
     **{name: (name, name) for name in COMPONENTS},
 }
-__all__ = sorted(_PLACES)  # noqa: PLE0605
+# Spelt out, since type checkers don't compute it.
+__all__ = [
+    "csv_examples",
+    "evaluate",
+    "export",
+    "infer_schema",
+    "statistics",
+    "train",
+    "transform",
+    "wine_csv",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in _PLACES:
         module, attribute = _PLACES[name]
-        value = getattr(import_module(f".{module}", __name__), attribute)
-        globals()[name] = value  # the import has just bound the submodule to this very name
-        return value
+        return getattr(import_module(f".{module}", __name__), attribute)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """Keeps each component's name the component: importing its module binds the module to that name here."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _PLACES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

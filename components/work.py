@@ -26,6 +26,10 @@ from ..pipelines.errors import HeadraceError, error_from_json, error_to_json
 
 T = TypeVar("T")
 
+LARGEST_ELEMENT = 64 * 2**10
+"""Bytes that an element crossing a stage may have: a unit's description, a result's reference. What is
+larger belongs in a file, since a runner may keep every such element in one process's memory."""
+
 
 class Partial(NamedTuple):
     """The reference to a unit's spilled result.
@@ -108,11 +112,18 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
 
     Yields:
         Each unit's payload, read from disk when asked for, so that one at a time is in memory.
+
+    Raises:
+        ValueError: a unit's description is larger than LARGEST_ELEMENT.
     """
     folder = ctx.scratch(stage)
     index = folder / "index.json"
     if not units:
         return iter(())
+    coder = beam.coders.FastPrimitivesCoder()
+    largest = max(len(coder.encode(unit)) for unit in enumerate(units))
+    if largest > LARGEST_ELEMENT:
+        raise ValueError(f"{stage}: a unit's description has {largest} bytes, more than {LARGEST_ELEMENT}")
     with _progress(ctx, folder, len(units)), _own_errors(folder), beam_pipeline(ctx.runner) as pipeline:
         (
             pipeline
@@ -127,7 +138,9 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
     if [partial.unit for partial in partials] != list(range(len(units))):
         raise RuntimeError(f"{stage}: {len(units)} units went in and {len(partials)} results came out")
     workers = sorted({partial.worker for partial in partials})
-    ctx.work(stage, units=len(units), workers=workers, largest_element_bytes=gathered["largest"])
+    ctx.work(
+        stage, units=len(units), workers=workers, largest_element_bytes=max(largest, gathered["largest"])
+    )
     return (Path(partial.path).read_bytes() for partial in partials)
 
 

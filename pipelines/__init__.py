@@ -51,7 +51,40 @@ _PLACES = {
     ),
 }  # fmt: skip
 _MODULES = {name: module for module, names in _PLACES.items() for name in names}
-__all__ = sorted(_MODULES)  # noqa: PLE0605
+# Spelt out, since type checkers don't compute it.
+__all__ = [
+    "Anomalies",
+    "Artifact",
+    "CodePath",
+    "Component",
+    "Context",
+    "DataError",
+    "DocumentError",
+    "Evaluation",
+    "Examples",
+    "ExportedModel",
+    "FilePath",
+    "FilePaths",
+    "Files",
+    "GateError",
+    "HeadraceError",
+    "InvalidRequestError",
+    "Known",
+    "Model",
+    "Pipeline",
+    "PipelineError",
+    "PipelineFunction",
+    "Problem",
+    "RunnerSettings",
+    "Schema",
+    "Source",
+    "Statistics",
+    "StepError",
+    "StoreError",
+    "Transform",
+    "component",
+    "pipeline",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ from .component import Argument, Component, Known
 from .context import RunnerSettings
 from .errors import HeadraceError, Problem
 from .expanding import MISSING, Used
-from .pipeline import Pipeline, StepOutput, leaves
+from .pipeline import Pipeline, StepOutput, leaves, topological
 from .values import convert_given, plain, resolve_paths, shown
 
 
@@ -191,34 +191,17 @@ def _wanted(argument: Argument) -> str:
 
 
 def in_order(used: Mapping[str, Used]) -> tuple[list[str], list[Problem]]:
-    """The names of the steps, each after those it reads from and else as declared; or the cycles."""
-    order: list[str] = []
-    problems: list[Problem] = []
-    state: dict[str, str] = {}
-
-    def visit(name: str, path: tuple[str, ...]) -> None:
-        if state.get(name) == "done":
-            return
-        if state.get(name) == "open":
-            circle = path[path.index(name) :]
-            what = f"the steps need each other: {' → '.join((*circle, name))}"
-            problems.append(used[name].problem(what, remedy="remove one of these references"))
-            return
-        state[name] = "open"
-        for upstream in _upstream(used[name]):
-            if upstream in used:
-                visit(upstream, (*path, name))
-        state[name] = "done"
-        order.append(name)
-
-    for name in used:
-        visit(name, ())
-    return order, problems
-
-
-def _upstream(used: Used) -> list[str]:
-    sources = [leaf.step for leaf in leaves(used.step.arguments) if isinstance(leaf, StepOutput)]
-    return list(dict.fromkeys(sources))
+    """The names of the steps, each after those it reads from and else as declared; and the cycles."""
+    upstream = {
+        name: [leaf.step for leaf in leaves(one.step.arguments) if isinstance(leaf, StepOutput)]
+        for name, one in used.items()
+    }
+    order, cycles = topological(upstream)
+    remedy = "remove one of these references"
+    return order, [
+        used[cycle[0]].problem(f"the steps need each other: {' → '.join(cycle)}", remedy=remedy)
+        for cycle in cycles
+    ]
 
 
 def check_components(steps: Mapping[str, BoundStep], used: Mapping[str, Used]) -> list[Problem]:

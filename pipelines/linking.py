@@ -14,8 +14,9 @@ from .component import Component
 from .errors import PipelineError
 from .expanding import OUTER, Expansion
 from .pipeline import Pipeline, StepOutput, current_trace, map_values
+from .promises import Promise
 from .resolve import find
-from .tracing import PipelineFunction, Promise
+from .tracing import PipelineFunction
 
 
 def use(name: str) -> Component[..., Any] | PipelineFunction[..., Any]:
@@ -72,7 +73,7 @@ class DocumentFunction(PipelineFunction[..., Any]):
         def outside(leaf: Any) -> Any:
             if not isinstance(leaf, Promise):
                 return leaf
-            reference = leaf.reference("")
+            reference = leaf._reference("")
             return StepOutput(OUTER + reference.step, reference.output)
 
         expansion = Expansion(self.document, {name: map_values(v, outside) for name, v in values.items()})
@@ -93,8 +94,8 @@ class DocumentFunction(PipelineFunction[..., Any]):
             assert used.component is not None
             arguments = {key: map_values(value, promise) for key, value in used.step.arguments.items()}
             made = current_trace().add(used.component, name, arguments, used.step.file, used.step.line)
-            added[name] = made.step
+            added[name] = made._step
         outputs = {name: promise(source) for name, source in expansion.outputs.items()}
         if list(outputs) in ([], ["output"]):
             return outputs.get("output")
-        return namedtuple(self.name, outputs, rename=True)(**outputs)  # type: ignore[misc]
+        return namedtuple("Outputs", outputs, rename=True)(*outputs.values())

@@ -8,7 +8,7 @@ is converted; that is what is planned and run.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,6 +118,33 @@ def leaves(value: Any) -> Iterator[Any]:
             yield from leaves(item)
     else:
         yield value
+
+
+def topological(upstream: Mapping[str, Sequence[str]]) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Sorts steps so that each comes after those it reads from, and else as they were declared.
+
+    Args:
+        upstream: the steps that each step reads from; names that are no steps are passed over.
+
+    Returns:
+        The order, and the cycles, each beginning and ending with the same step.
+    """
+    order: list[str] = []
+    cycles: list[tuple[str, ...]] = []
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            cycles.append((*path[path.index(name) :], name))
+        elif name in upstream and name not in done:
+            for other in upstream[name]:
+                visit(other, (*path, name))
+            done.add(name)
+            order.append(name)
+
+    for name in upstream:
+        visit(name, ())
+    return order, cycles
 
 
 _current: ContextVar[Any] = ContextVar("headrace_trace", default=None)

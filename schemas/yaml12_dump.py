@@ -1,7 +1,7 @@
 """Writing YAML that people read, and that readers of YAML 1.1 and 1.2 take alike.
 
-Block style, with flow style for small lists and mappings of scalars. A string that either version would
-take for something else (`no`, `12:30`, `1e-3`, `007`, `2024-01-01`) is quoted.
+Block style, with flow style for small lists and mappings of scalars and lists. A string that either
+version would take for something else (`no`, `12:30`, `1e-3`, `007`, `2024-01-01`) is quoted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def dump(value: Any, *, width: int = 110, comments: Mapping[tuple[str | int, ...
 
     Args:
         value: Mapping (string keys), list, tuple, str, int, float, bool or None.
-        width: flow style is used for a list or mapping of scalars whose line is not longer.
+        width: flow style is used for small collections whose line is not longer.
         comments: remarks by the path of a mapping's entry, put at the end of its line.
 
     Raises:
@@ -49,6 +49,11 @@ def _is_collection(value: Any) -> bool:
 
 def _is_block(value: Any) -> bool:
     return _is_collection(value) and len(value) > 0
+
+
+def _is_leaf(value: Any) -> bool:
+    """Whether it may stand inside flow style: a scalar, something empty, or a list of those."""
+    return not _is_block(value) or (not isinstance(value, Mapping) and not any(map(_is_block, value)))
 
 
 class _Writer:
@@ -92,13 +97,13 @@ class _Writer:
         if not value:
             return "{}" if isinstance(value, Mapping) else "[]"
         children = value.values() if isinstance(value, Mapping) else value
-        if len(value) > self.width or any(map(_is_block, children)):
+        if len(value) > self.width or not all(map(_is_leaf, children)):
             return None
         flow = self.flow(value)
         return flow if column + len(flow) <= self.width else None
 
     def flow(self, value: Any) -> str:
-        """A collection of scalars (or empty collections) in flow style."""
+        """A collection of leaves in flow style."""
         if isinstance(value, Mapping):
             keys = [self.key(k, in_flow=True) for k in value]
             if max(map(len, keys), default=0) > _LONGEST_SIMPLE_KEY:

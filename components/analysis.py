@@ -1,0 +1,266 @@
+"""Full passes over the train split: what transforms have to know of the data, as mergeable accumulators.
+
+A request names a column, the fitted transforms that stand before the analyzer, and the analyzers. All
+requests of one depth are answered in one pass. A unit of work is one Parquet part; the driver folds the
+parts' accumulators in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ..pipelines.artifact import Examples
+from ..pipelines.context import Context
+from ..pipelines.errors import DataError
+from ..schemas.moments import ColumnMoments, Moments
+from ..schemas.numeric_counts import NumericCounts
+from ..schemas.packing import join, split
+from ..schemas.string_counts import StringCounts
+from .fitted import Branch, Label
+from .serving import serving_batch
+from .transforms import Analyzer, coerce, coerced
+from .transforms.namespace import NumpyNamespace
+from .work import MapUnits, Result, run_units
+
+QUANTILE_BUDGET = 500_000
+"""Distinct values of a column up to which its quantiles are exact, about 8 MB an accumulator."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What has to be known of one column at one place of a chain.
+
+    Attributes:
+        branch: the column and the fitted transforms before the analyzer.
+        analyzers: what is wanted.
+        takes: the kinds that the transform with the analyzers reads.
+        names: whether strings are the class names of a label, so that bools are "true" and "false".
+    """
+
+    branch: Branch
+    analyzers: tuple[Analyzer, ...]
+    takes: tuple[Any, ...]
+    names: bool = False
+
+    @property
+    def key(self) -> str:
+        """Equal for requests that one pass can answer once."""
+        stages = [
+            (stage.transform, sorted((name, _plain(value)) for name, value in stage.constants.items()))
+            for stage in self.branch.stages
+        ]
+        return repr(
+            (self.branch.column, stages, self.analyzers, coerced(self.branch.end[0], self.takes), self.names)
+        )
+
+    def column(self, columns: Mapping[str, Any]) -> Any:
+        """The column as the analyzers see it."""
+        xp = NumpyNamespace()
+        raw = columns[self.branch.column]
+        if self.names:
+            return Label(self.branch.column, self.branch.type, "class").names(raw)
+        made = self.branch.run(xp, raw, [stage.constants for stage in self.branch.stages])
+        return coerce(xp, made, self.branch.end[0], self.takes)[0]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet part of a split: a unit of work."""
+
+    path: str
+    split: str
+    number: int
+    rows: int
+
+    def read(self, columns: Sequence[str]) -> pa.RecordBatch:
+        """The named columns of all rows."""
+        table = pq.read_table(self.path, columns=list(columns), use_threads=False, partitioning=None)
+        return table.combine_chunks().to_batches()[0]
+
+
+def parts_of(examples: Examples, splits: Sequence[str]) -> list[Part]:
+    """The units of work of the named splits, parts without rows left out."""
+    return [
+        Part(str(examples.file(part["path"])), name, number, part["rows"])
+        for name in splits
+        for number, part in enumerate(examples.splits[name]["parts"])
+        if part["rows"]
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The answer to a request; see `headrace.components.transforms.Results`."""
+
+    column: str
+    moments: ColumnMoments | None = None
+    values: NumericCounts | None = None
+    strings: StringCounts | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of values that aren't missing."""
+        if self.moments is not None:
+            return self.moments.count + self.moments.infinite
+        if self.values is not None:
+            return self.values.count
+        assert self.strings is not None
+        return self.strings.count
+
+    @cached_property
+    def _moments(self) -> ColumnMoments:
+        assert self.moments is not None
+        if self.moments.infinite:
+            raise DataError(
+                f"the column {self.column!r} is infinite in {self.moments.infinite} rows of the train split,"
+                " so that it has no mean and no range",
+                remedy="put clip before, as in [{clip: [0, 100]}, z_score], or correct the data",
+            )
+        return self.moments
+
+    @property
+    def mean(self) -> float:
+        """The mean."""
+        return self._moments.mean
+
+    @property
+    def std(self) -> float:
+        """The standard deviation, ddof=0."""
+        return self._moments.deviation
+
+    @property
+    def min(self) -> float:
+        """The least value."""
+        return self._moments.min
+
+    @property
+    def max(self) -> float:
+        """The greatest value."""
+        return self._moments.max
+
+    def quantile(self, share: float) -> float:
+        """A quantile, rounded to float32."""
+        assert self.values is not None
+        return float(np.float32(self.values.quantiles([share])[0]))
+
+    def most_frequent(self) -> float | str:
+        """The most frequent value."""
+        counts: Any = self.values if self.values is not None else self.strings
+        found: float | str = counts.top(1)[0][0]
+        return found
+
+    def vocabulary(self, top_k: int | None, min_count: int) -> list[str]:
+        """Strings by descending count, ties by value descending."""
+        assert self.strings is not None
+        return [value for value, count in self.strings.top(top_k) if count >= min_count]
+
+
+@dataclass(frozen=True)
+class AnalyzePart:
+    """Reads one part and answers the requests for it; the payload is one blob an accumulator."""
+
+    requests: tuple[Request, ...]
+
+    def __call__(self, part: Part) -> Result:
+        """The accumulators of a part, joined."""
+        types = {r.branch.column: r.branch.type for r in self.requests}
+        batch = part.read(list(types))
+        return Result(join([a.to_bytes() for a in accumulate(self.requests, batch)]), part.rows)
+
+
+class Analyze(beam.PTransform):  # type: ignore[misc]
+    """PCollection of `(unit: int, Part)` → PCollection of `Partial`, each with a part's accumulators.
+
+    Args:
+        requests: what has to be known.
+        folder: where the accumulators are spilled; every worker has to reach it.
+    """
+
+    def __init__(self, requests: Sequence[Request], folder: Any) -> None:
+        super().__init__()
+        self._requests = tuple(requests)
+        self._folder = folder
+
+    def expand(self, parts: Any) -> Any:
+        """Analyzes each part."""
+        return parts | MapUnits(AnalyzePart(self._requests), self._folder)
+
+
+def accumulate(requests: Sequence[Request], batch: pa.RecordBatch) -> list[Any]:
+    """The accumulators of a batch: the moments of all requests first, then values and strings one by one."""
+    columns = serving_batch(batch, {r.branch.column: r.branch.type for r in requests})
+    made = [request.column(columns) for request in requests]
+    moments = [(str(i), made[i]) for i, r in enumerate(requests) if "moments" in r.analyzers]
+    values = np.empty((len(moments), batch.num_rows))
+    for i, (_, column) in enumerate(moments):
+        values[i] = NumpyNamespace().to_float(column)
+    found: list[Any] = [Moments.of_arrays([name for name, _ in moments], values)]
+    for request, column in zip(requests, made, strict=True):
+        if "values" in request.analyzers:
+            kept = column if column.dtype != np.int64 else column[column != np.iinfo(np.int64).min]
+            counted = kept if kept.dtype == np.int64 else kept.astype(np.float64)
+            found.append(NumericCounts.of_array(counted, QUANTILE_BUDGET))
+        if "strings" in request.analyzers:
+            missing = pa.scalar(None, pa.string())
+            found.append(StringCounts.of(pc.if_else(pc.equal(column, ""), missing, column)))
+    return found
+
+
+def analyze(
+    ctx: Context, stage: str, examples: Examples, splits: Sequence[str], requests: Sequence[Request]
+) -> list[Found]:
+    """Answers all requests in one pass over the named splits.
+
+    Args:
+        ctx: the step's context.
+        stage: a name, unique within the step.
+        examples: raw examples.
+        splits: what to read; transforms are fitted on `train` alone.
+        requests: what has to be known.
+    """
+    payloads = run_units(ctx, stage, parts_of(examples, splits), AnalyzePart(tuple(requests)))
+    return _found(requests, _fold(_readers(requests), payloads))
+
+
+def _readers(requests: Sequence[Request]) -> list[Callable[[bytes], Any]]:
+    readers: list[Callable[[bytes], Any]] = [Moments.from_bytes]
+    for request in requests:
+        readers += [NumericCounts.from_bytes] if "values" in request.analyzers else []
+        readers += [StringCounts.from_bytes] if "strings" in request.analyzers else []
+    return readers
+
+
+def _fold(readers: Sequence[Callable[[bytes], Any]], payloads: Iterator[bytes]) -> list[Any]:
+    total: list[Any] = []
+    for payload in payloads:
+        partial = [read(blob) for read, blob in zip(readers, split(payload), strict=True)]
+        total = [a.merge(b) for a, b in zip(total, partial, strict=True)] if total else partial
+    return total
+
+
+def _found(requests: Sequence[Request], accumulators: Sequence[Any]) -> list[Found]:
+    moments, rest = accumulators[0], iter(accumulators[1:])
+    answers = []
+    for i, request in enumerate(requests):
+        found = Found(request.branch.column)
+        if "moments" in request.analyzers:
+            found = replace(found, moments=moments[str(i)])
+        if "values" in request.analyzers:
+            found = replace(found, values=next(rest))
+        if "strings" in request.analyzers:
+            found = replace(found, strings=next(rest))
+        answers.append(found)
+    return answers
+
+
+def _plain(value: Any) -> str:
+    return repr(value.tolist() if isinstance(value, np.ndarray) else value)

@@ -1,0 +1,145 @@
+"""Statistics in Beam: the public PTransform `ComputeStatistics`, and the pass over an Examples artifact."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..pipelines.artifact import Examples
+from ..pipelines.context import Context
+from ..pipelines.errors import DataError
+from ..schemas.schema import FeatureType
+from ..schemas.statistics import DatasetStatistics, SplitStatistics
+from ..schemas.table_summary import TableSummary
+from .work import MapUnits, Partial, Result, run_units
+
+
+class ComputeStatistics(beam.PTransform):  # type: ignore[misc]
+    """PCollection of `RecordBatch` or `(unit, RecordBatch)` → PCollection of one `SplitStatistics`.
+
+    Each batch is summarised where it is; the summaries are spilled to `folder` and only their names are
+    grouped. They are folded in the order of the units, or, where there are none, of a hash of the
+    batches' content. So the result doesn't depend on workers or bundling, to the last bit, as long as
+    the batches are cut alike.
+
+        found = pipeline | beam.Create([batch]) | ComputeStatistics({"age": "int"}, "/shared/spill")
+
+    Args:
+        columns: the columns to look at, with their types: `int`, `float`, `string` or `bool`.
+        folder: an existing folder that every worker reaches; what is spilled there is left there.
+        name: the name of the split in the result.
+        top_values: see the component `statistics`.
+    """
+
+    def __init__(
+        self, columns: Mapping[str, FeatureType], folder: str | Path, name: str = "all", top_values: int = 20
+    ) -> None:
+        super().__init__()
+        self._columns = dict(columns)
+        self._folder = Path(folder)
+        self._name = name
+        self._top_values = top_values
+
+    def expand(self, batches: Any) -> Any:
+        """Summarises, gathers the references, folds."""
+        return (
+            batches
+            | "Unit" >> beam.Map(_with_unit)
+            | "Summarize" >> MapUnits(_BatchSummary(self._columns), self._folder)
+            | "Key" >> beam.Map(_keyed)
+            | "Gather" >> beam.GroupByKey()
+            | "Fold" >> beam.ParDo(_Fold(self._columns, self._name, self._top_values))
+        )
+
+
+def examples_statistics(ctx: Context, examples: Examples, top_values: int = 20) -> DatasetStatistics:
+    """The statistics of raw examples; a unit of work is one Parquet part, and a pass takes all splits.
+
+    Raises:
+        DataError: the examples are not raw rows, or a part can't be read.
+    """
+    if examples.properties.get("format") != "parquet":
+        raise DataError(
+            "statistics take raw examples, and these are transformed",
+            argument="examples",
+            remedy="wire the output of the step that reads the data, for example csv_examples",
+        )
+    columns: dict[str, FeatureType] = dict(examples.properties["columns"])
+    parts = {split: [str(path) for path in examples.parts(split)] for split in examples.splits}
+    units = [path for paths in parts.values() for path in paths]
+    summaries = run_units(ctx, "statistics", units, _PartSummary(columns))
+    found = []
+    for split, paths in parts.items():
+        summary = _fold(columns, (next(summaries) for _ in paths))
+        if summary.rows != examples.rows(split):
+            raise DataError(
+                f"the split {split} should have {examples.rows(split)} rows, and {summary.rows} were read",
+                file=str(examples.path),
+                remedy="the artifact is damaged: delete it and run again",
+            )
+        found.append(summary.compute(split, top_values))
+    return DatasetStatistics(tuple(found))
+
+
+@dataclass(frozen=True)
+class _PartSummary:
+    """Parquet part → its packed summary."""
+
+    columns: Mapping[str, FeatureType]
+
+    def __call__(self, path: str) -> Result:
+        try:
+            with pq.ParquetFile(path) as file:
+                table = file.read(columns=list(self.columns), use_threads=False)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise DataError(
+                f"the part can't be read ({error})",
+                file=path,
+                remedy="the artifact is damaged: delete it and run again",
+            ) from error
+        return Result(TableSummary.of(self.columns, table).to_bytes(), table.num_rows)
+
+
+@dataclass(frozen=True)
+class _BatchSummary:
+    """Batch → its packed summary."""
+
+    columns: Mapping[str, FeatureType]
+
+    def __call__(self, batch: pa.RecordBatch) -> Result:
+        return Result(TableSummary.of(self.columns, batch).to_bytes(), batch.num_rows)
+
+
+class _Fold(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, columns: Mapping[str, FeatureType], name: str, top_values: int) -> None:
+        self._columns = columns
+        self._name = name
+        self._top_values = top_values
+
+    def process(self, element: tuple[None, Iterable[Partial]]) -> Iterator[SplitStatistics]:
+        partials = sorted(Partial(*partial) for partial in element[1])
+        summary = _fold(self._columns, (Path(partial.path).read_bytes() for partial in partials))
+        yield summary.compute(self._name, self._top_values)
+
+
+def _fold(columns: Mapping[str, FeatureType], packed: Iterable[bytes]) -> TableSummary:
+    return reduce(TableSummary.merge, map(TableSummary.from_bytes, packed), TableSummary.empty(columns))
+
+
+def _keyed(partial: Partial) -> tuple[None, Partial]:
+    return None, partial
+
+
+def _with_unit(element: Any) -> tuple[int, pa.RecordBatch]:
+    if isinstance(element, tuple):
+        return element
+    digest = hashlib.sha256(element.serialize()).digest()
+    return int.from_bytes(digest[:8], "big"), element

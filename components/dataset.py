@@ -1,0 +1,143 @@
+"""`dataset()`: the input of training, from shards to batched tensors.
+
+Records are gathered before they are parsed, thousands at once, since that is what costs; packed features
+are one list of floats and one of ints. The shards were shuffled globally when they were written, so an
+epoch needs no big buffer: files are read in an order of their own and rows are permuted within windows,
+both a pure function of (seed, epoch).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from typing import TYPE_CHECKING, Any
+
+from ..pipelines.artifact import Examples
+from ..pipelines.errors import DataError
+from .layout import Layout, as_matrix, check_matrix
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+PARSE_ROWS = 8192
+"""Records that are parsed at once; more fit no cache."""
+WINDOW_ROWS = 65_536
+"""Rows that are permuted at once, at most."""
+WINDOW_BYTES = 64 * 2**20
+"""Bytes of stored features that a window may have, which bounds the rows of wide tables."""
+EXPANDED_BYTES = 32 * 2**20
+"""Bytes that features may have where one-hots are expanded, which bounds the rows of that."""
+READ_BYTES = 4 * 2**20
+"""Bytes that are read from a shard at once."""
+
+
+def dataset(
+    examples: Examples,
+    split: str = "train",
+    *,
+    batch_size: int = 64,
+    shuffle: bool = False,
+    seed: int = 0,
+    epoch: int = 0,
+    drop_remainder: bool = False,
+    matrix: bool = False,
+) -> tf.data.Dataset:
+    """One epoch of a split of transformed examples.
+
+    Args:
+        examples: what `transform` wrote.
+        split: which split.
+        batch_size: rows a batch.
+        shuffle: whether the order is drawn anew for each (seed, epoch); without it, it is that of the shards.
+        seed, epoch: decide the order; equal ones give equal batches.
+        drop_remainder: whether a last batch with fewer rows is left out, which makes shapes static.
+        matrix: whether features come as one matrix.
+
+    Returns:
+        A `tf.data.Dataset` of (features, label). Features are float32 or int64 [batch, width] by name,
+        with one-hots expanded; or with `matrix` float32 [batch, total width], in the order of the features.
+        The label is [batch], float32 for a value, int64 class ids for a class.
+
+    Raises:
+        DataError: the split doesn't exist, the examples are not transformed, or `matrix` was asked for
+            where a feature is ids.
+    """
+    import tensorflow as tf
+
+    from .transforms.namespace_tf import TensorFlowNamespace
+
+    layout = _layout(examples, split, batch_size)
+    xp = TensorFlowNamespace()
+    if matrix:
+        check_matrix(layout.features)
+    key = hashlib.sha256(f"{seed}\0{epoch}".encode()).digest()
+    files = [str(path) for path in examples.parts(split)]
+    if shuffle:
+        random.Random(key).shuffle(files)  # noqa: S311 - an order, not a secret
+    rows = tf.data.TFRecordDataset(files, layout.compression.upper(), buffer_size=READ_BYTES)
+    rows = rows.batch(PARSE_ROWS).map(_parser(tf, layout), num_parallel_calls=2, deterministic=True)
+    if shuffle:
+        window = max(min(WINDOW_ROWS, WINDOW_BYTES // _bytes(layout, stored=True)), 1)
+        rows = (
+            rows.rebatch(window).enumerate().map(_permuter(tf, key), num_parallel_calls=2, deterministic=True)
+        )
+
+    def cut(fields: Any) -> tuple[Any, Any]:
+        features, label = _cut(layout, fields)
+        features = {f.name: f.expand(xp, features[f.name]) for f in layout.features}
+        return (as_matrix(xp, layout.features, features) if matrix else features), label
+
+    # Whole batches at once, so that the last step is slices of them.
+    some = max(min(PARSE_ROWS, EXPANDED_BYTES // _bytes(layout, stored=False)) // batch_size, 1) * batch_size
+    batches = rows.rebatch(some).map(cut, num_parallel_calls=2, deterministic=True)
+    return batches.rebatch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
+
+
+def _layout(examples: Examples, split: str, batch_size: int) -> Layout:
+    if examples.properties.get("format") != "tfrecord":
+        raise DataError(
+            "the examples are raw, and a model reads transformed ones",
+            argument="examples",
+            remedy="give the output `examples` of transform",
+        )
+    if split not in examples.splits:
+        raise DataError(
+            f"there is no split {split!r}", argument="split", given=split, available=tuple(examples.splits)
+        )
+    if batch_size < 1:
+        raise DataError(f"batch_size has to be at least 1, not {batch_size}", argument="batch_size")
+    return Layout.from_json(examples.properties)
+
+
+def _bytes(layout: Layout, *, stored: bool) -> int:
+    """The bytes of a row's values, as stored or as the model gets them."""
+    if stored:
+        return sum(f.stored_width * (4 if f.stored_dtype == "float32" else 8) for f in layout.features) + 8
+    return sum(f.width * (4 if f.dtype == "float32" else 8) for f in layout.features) + 8
+
+
+def _parser(tf: Any, layout: Layout) -> Any:
+    """Serialized records [n] → the record's fields by key, [n, width]."""
+    dtypes = {"float32": tf.float32, "int64": tf.int64}
+    spec = {f.key: tf.io.FixedLenFeature([f.width], dtypes[f.dtype]) for f in layout.fields}
+    return lambda records: tf.io.parse_example(records, spec)
+
+
+def _permuter(tf: Any, key: bytes) -> Any:
+    """The number of a window and its fields → the fields in an order that depends on key and number."""
+    first, second = (int.from_bytes(key[i : i + 4], "little") for i in (0, 4))
+
+    def permute(number: Any, fields: Any) -> Any:
+        seed = tf.stack([tf.constant(first, tf.int64), tf.constant(second, tf.int64) ^ number])
+        count = tf.shape(next(iter(fields.values())))[0]
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=seed)
+        return {name: tf.gather(values, order) for name, values in fields.items()}
+
+    return permute
+
+
+def _cut(layout: Layout, fields: Any) -> tuple[dict[str, Any], Any]:
+    """Fields of records → features as they are stored, and the label [n]."""
+    parts = [fields[key][:, start : start + width] for _, key, start, width in layout.columns()]
+    names = [f.name for f in layout.features]
+    return dict(zip(names, parts, strict=False)), parts[-1][:, 0]

@@ -1,0 +1,144 @@
+"""From a batch of raw rows to serialized tf.Examples; every value that the model would get is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+
+from .fitted import LABEL_REMEDY, Branch, FittedTransform, label_column
+from .layout import Layout
+from .serving import serving_batch
+from .tf_example import RecordTemplate
+from .transforms.namespace import MISSING_INT, NumpyNamespace
+
+MISSING, INFINITE, NO_VALUE = "is missing", "is infinite", "has a value that can't be transformed"
+_REMEDIES = {
+    MISSING: "put {impute: median} first, as in [{impute: median}, log1p, z_score], or leave these rows out",
+    INFINITE: "put {clip: [low, high]} first, or correct the data",
+    NO_VALUE: "put clip first, as in [{clip: [0, 1000]}, log1p], or correct the data",
+}
+
+
+class Fault(NamedTuple):
+    """Something that can't be learned from, in a batch.
+
+    Attributes:
+        where: `features.name` or `label.column`.
+        what: the fact.
+        rows: in how many rows.
+        first: the first of them, from 0.
+        value: the raw value there.
+        remedy: what to do.
+    """
+
+    where: str
+    what: str
+    rows: int
+    first: int
+    value: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Encodes batches of raw rows.
+
+    Attributes:
+        fitted: the fitted transform.
+        layout: how a record is laid out.
+    """
+
+    fitted: FittedTransform
+    layout: Layout
+
+    @cached_property
+    def template(self) -> RecordTemplate:
+        """The encoder of records."""
+        return RecordTemplate(self.layout.fields)
+
+    @property
+    def columns(self) -> list[str]:
+        """The raw columns to read."""
+        return list(self._types)
+
+    @property
+    def _types(self) -> dict[str, str]:
+        return {**self.fitted.types, self.fitted.label.column: self.fitted.label.type}
+
+    def encode(self, batch: pa.RecordBatch) -> tuple[np.ndarray[Any, Any] | None, list[Fault]]:
+        """Serialized tf.Examples, uint8 [n, length]; None and the faults if there is a value to refuse."""
+        columns = serving_batch(batch, self._types)
+        target = self.fitted.label
+        label, wrong = label_column(target, columns[target.column])
+        faults = _faults(f"label.{target.column}", wrong, columns[target.column], LABEL_REMEDY)
+        program = self.fitted.numpy_program
+        made = program.run(columns)
+        for feature in self.fitted.fitted:
+            for branch, values in zip(feature.branches, made[feature.name], strict=True):
+                faults += check_values(feature.name, branch, columns[branch.column], values)
+        if faults:
+            return None, faults
+        return self.template.encode(self._fields(program.join(made), label)), []
+
+    def _fields(
+        self, stored: Mapping[str, np.ndarray[Any, Any]], label: np.ndarray[Any, Any]
+    ) -> dict[str, np.ndarray[Any, Any]]:
+        every = [*(stored[f.name] for f in self.layout.features), label[:, None]]
+        by_field: dict[str, list[np.ndarray[Any, Any]]] = {}
+        for (_, key, _, _), values in zip(self.layout.columns(), every, strict=True):
+            by_field.setdefault(key, []).append(values)
+        return {key: np.concatenate(each, axis=1) for key, each in by_field.items()}
+
+
+class ApplyTransform(beam.PTransform):  # type: ignore[misc]
+    """PCollection of `pa.RecordBatch` of raw rows → PCollection of dicts of arrays by feature, [n, width].
+
+    Args:
+        fitted: the fitted transform.
+    """
+
+    def __init__(self, fitted: FittedTransform) -> None:
+        super().__init__()
+        self._fitted = fitted
+
+    def expand(self, batches: Any) -> Any:
+        """Applies the transform to each batch."""
+        return batches | beam.Map(self._fitted.apply_numpy)
+
+
+def check_values(name: str, branch: Branch, raw: Any, made: np.ndarray[Any, Any]) -> list[Fault]:
+    """What a chain made that the model must not get: NaN, infinities, missing whole numbers.
+
+    Args:
+        name: the feature.
+        branch: the chain.
+        raw: the cast column that went in, [n].
+        made: what came out, [n].
+    """
+    kind = branch.end[0]
+    bad = ~np.isfinite(made) if kind == "float" else made == MISSING_INT if kind == "int" else made < 0
+    if not bad.any():
+        return []
+    numbers = NumpyNamespace().to_float(raw)
+    missing, infinite = bad & np.isnan(numbers), bad & np.isinf(numbers)
+    masks = {MISSING: missing, INFINITE: infinite, NO_VALUE: bad & ~missing & ~infinite}
+    found = []
+    for what, rows in masks.items():
+        text = f"the column {branch.column!r} {what}"
+        found += _faults(f"features.{name}", {text: rows}, raw, _REMEDIES[what])
+    return found
+
+
+def _faults(where: str, wrong: Mapping[str, np.ndarray[Any, Any]], raw: Any, remedy: str) -> list[Fault]:
+    found = []
+    for what, rows in wrong.items():
+        if rows.any():
+            first = int(np.flatnonzero(rows)[0])
+            found.append(Fault(where, what, int(rows.sum()), first, str(raw[first]), remedy))
+    return found

@@ -1,0 +1,174 @@
+"""Write a model for serving, with the preprocessing inside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Meta
+
+from ..pipelines.artifact import Evaluation, Examples, ExportedModel, Model
+from ..pipelines.component import Known, component
+from ..pipelines.context import Context
+from ..pipelines.errors import GateError, InvalidRequestError, Problem
+from .csv_examples import MISSING
+from .evaluate import split_problems
+
+if TYPE_CHECKING:
+    from .parity import Parity
+    from .saved_model import Input
+    from .tasks import Task
+
+VERSION = "1"
+"""The version folder, as TensorFlow Serving wants one."""
+
+
+@component(process="tensorflow")
+def export(
+    ctx: Context,
+    model: Model,
+    examples: Examples,
+    evaluation: Evaluation | None = None,
+    *,
+    split: str = "test",
+    parity_rows: Annotated[int, Meta(ge=1)] = 2000,
+    tolerance_ulps: Annotated[float, Meta(ge=0)] = 64,
+    force: bool = False,
+) -> ExportedModel:
+    """Writes a SavedModel that takes raw rows, and publishes it only if it does what training did.
+
+    `1/` holds the SavedModel with the signatures `serving_default` (a tensor `[n]` for each raw column) and
+    `serve_examples` (serialized tf.Examples), see `headrace.components.saved_model`; `export.json` the
+    inputs' names and columns, the outputs, what the parity gate found. `tf.saved_model.load` alone loads it.
+
+    Args:
+        model: the trained model, which carries its Transform.
+        examples: the raw examples, for the rows of the parity gate.
+        evaluation: of this very model; one that is not blessed stops the export.
+        split: the held-out rows for the parity gate.
+        parity_rows: how many of them at most.
+        tolerance_ulps: how far float features may be apart, see `headrace.components.parity`.
+        force: export although the evaluation is not blessed.
+
+    Raises:
+        GateError: the model isn't blessed, or the exported graph departs from training.
+        InvalidRequestError: transformed examples, an unknown split, an evaluation of another model.
+        DataError: the split has no rows.
+    """
+    from .networks import forward, load_network
+    from .saved_model import serving_inputs, write_saved_model
+    from .tasks import Task
+
+    _require_blessing(ctx, model, evaluation, force)
+    _require_raw(examples)
+    from .fitted import load_fitted
+    from .predictions import require_split
+
+    require_split(examples, split)
+    about = model.read_json("model.json")
+    task = Task.from_json(about["task"])
+    fitted, network = load_fitted(model.path / "transform"), load_network(model)
+    inputs = serving_inputs(fitted)
+    draft = ctx.output(ExportedModel)
+    write_saved_model(draft.path / VERSION, fitted, network, task, inputs, ctx.scratch("export"))
+    from .parity import ParityGate
+
+    gate = ParityGate(draft.path / VERSION, fitted, forward(network, about["inputs"]), inputs, tolerance_ulps)
+    _pass_rows(ctx, gate, examples, split, parity_rows)
+    told = _about(task, inputs, gate.parity, split, examples)
+    (draft.path / "export.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return draft.finish(
+        properties={
+            "weights": model.properties["weights"],
+            "transform": _transform_digest(model),
+            "task": task.name,
+        },
+        summary={"parity": gate.parity.to_json(), "inputs": len(inputs)},
+        # Names of functions and order of nodes in the graph differ between equal exports, and fingerprint.pb
+        # is random; weights and transform, stated above, are what the SavedModel is made of.
+        volatile=[f"{VERSION}/*.pb", f"{VERSION}/variables/*"],
+    )
+
+
+def _require_blessing(ctx: Context, model: Model, evaluation: Evaluation | None, force: bool) -> None:
+    if evaluation is None:
+        return
+    if evaluation.properties["weights"] != model.properties["weights"]:
+        raise InvalidRequestError(
+            "the evaluation is of another model",
+            argument="evaluation",
+            remedy="evaluate the model that you export",
+        )
+    if evaluation.properties["blessed"]:
+        return
+    reasons = "; ".join(evaluation.properties["reasons"])
+    if not force:
+        raise GateError(
+            f"the model is not blessed: {reasons}",
+            argument="evaluation",
+            remedy="train a better model, change the thresholds of evaluate, or set force: true",
+        )
+    ctx.warn(f"exported although the model is not blessed: {reasons}")
+
+
+def _require_raw(examples: Examples) -> None:
+    if examples.properties.get("format") != "parquet":
+        raise InvalidRequestError(
+            "export needs the raw examples, and these are transformed", argument="examples", remedy=RAW_REMEDY
+        )
+
+
+def _pass_rows(ctx: Context, gate: Any, examples: Examples, split: str, rows: int) -> None:
+    from .predictions import raw_batches
+
+    for raw in raw_batches(examples, split, 1024):
+        gate.check(raw.slice(0, rows - gate.parity.rows))
+        ctx.progress(rows=gate.parity.rows, total=min(rows, examples.rows(split)), done=gate.parity.rows)
+        if gate.parity.rows >= rows:
+            return
+
+
+def _about(
+    task: Task, inputs: tuple[Input, ...], parity: Parity, split: str, examples: Examples
+) -> dict[str, Any]:
+    classes = len(task.classes)
+    outputs = [{"name": "prediction", "dtype": "string" if classes else "float32", "shape": [None]}]
+    if classes:
+        outputs += [
+            {"name": "probability", "dtype": "float32", "shape": [None]},
+            {"name": "probabilities", "dtype": "float32", "shape": [None, classes]},
+            {"name": "classes", "dtype": "string", "shape": [None, classes]},
+        ]
+    return {
+        "format": 1,
+        "version": VERSION,
+        "task": task.to_json(),
+        "inputs": [i.to_json() for i in inputs],
+        "missing": {"float32": "NaN", "int64": -(2**63), "string": ""},
+        "missing_values": list(examples.properties.get("missing_values", MISSING)),
+        "outputs": outputs,
+        "parity": {"split": split, **parity.to_json()},
+    }
+
+
+def _transform_digest(model: Model) -> str:
+    import hashlib
+
+    files = [[f.path, f.sha256] for f in model.files if f.path.startswith("transform/")]
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+
+
+@export.check
+def _check(
+    arguments: Mapping[str, Any], known: Mapping[str, Known]
+) -> tuple[list[Problem], dict[str, Known]]:
+    examples = known.get("examples", Known())
+    problems = split_problems(arguments.get("split"), examples)
+    if examples.facts.get("format") == "tfrecord":
+        what = "export needs the raw examples, and these are transformed"
+        problems.append(Problem(what, argument="examples", remedy=RAW_REMEDY))
+    return problems, {"output": Known()}
+
+
+RAW_REMEDY = "wire the step that ingests: examples: ${steps.examples}"

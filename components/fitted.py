@@ -1,0 +1,392 @@
+"""A fitted preprocessing: the plan, its constants, and both planes that apply it.
+
+    fitted = load_fitted(transform.path)
+    fitted.apply_numpy(batch)          # NumPy and Arrow: what Beam's workers do
+    fitted.apply_tensorflow(columns)   # TensorFlow: what the exported model does
+
+Stored as `transform.json` (the plan, numbers, vocabularies) and `constants.npz` (arrays).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..pipelines.errors import DataError, StoreError
+from .layout import DENSE_LIMIT, OutputFeature, StoredLabel, as_matrix
+from .serving import SERVING_DTYPES, as_numpy, serving_batch
+from .transforms import TRANSFORMS, Constants, Kind, Transform, coerce, coerced
+from .transforms.namespace import MISSING_INT, Namespace, NumpyNamespace, namespace_of
+
+FORMAT = 1
+PLAN, ARRAYS = "transform.json", "constants.npz"
+RAW_KINDS: dict[str, Kind] = {"float": "float", "int": "int", "bool": "int", "string": "string"}
+"""Column type → kind at the start of a chain."""
+MISSING_LABEL = "the label is missing"
+INFINITE_LABEL = "the label is infinite, or has no transformed value"
+UNKNOWN_LABEL = "the label is of a class that the train split doesn't have"
+LABEL_REMEDY = "leave these rows out of the data, or correct them"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A transform and its constants."""
+
+    transform: Transform
+    constants: Constants
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A chain on one column.
+
+    Attributes:
+        column: the raw column.
+        type: its type: `float`, `int`, `bool` or `string`.
+        stages: the chain.
+    """
+
+    column: str
+    type: str
+    stages: tuple[Stage, ...]
+
+    @cached_property
+    def end(self) -> tuple[Kind, int]:
+        """The kind that comes out, and for ids their number."""
+        kind: Kind = RAW_KINDS[self.type]
+        size = 0
+        for stage in self.stages:
+            kind = coerced(kind, stage.transform.takes) or kind
+            size = stage.transform.size(stage.constants, size)
+            kind = stage.transform.gives(kind)
+        return kind, size
+
+    def run(self, xp: Namespace, column: Any, prepared: Sequence[Constants]) -> Any:
+        """The chain's output on a cast column, [n]."""
+        kind: Kind = RAW_KINDS[self.type]
+        for stage, constants in zip(self.stages, prepared, strict=True):
+            column, kind = coerce(xp, column, kind, stage.transform.takes)
+            column = stage.transform.apply(xp, column, constants)
+            kind = stage.transform.gives(kind)
+        return column
+
+
+@dataclass(frozen=True)
+class FittedFeature:
+    """An output feature and the chains that make it, one a source column."""
+
+    name: str
+    branches: tuple[Branch, ...]
+
+    @cached_property
+    def output(self) -> OutputFeature:
+        """How the model gets it and how it is stored."""
+        ends = [branch.end for branch in self.branches]
+        kinds = {kind for kind, _ in ends}
+        sizes = tuple(size for _, size in ends)
+        if kinds == {"ids"}:
+            return OutputFeature(self.name, "int64", len(ends), "ids", sizes)
+        if kinds == {"one_hot"}:
+            width = sum(sizes)
+            stored: Literal["dense", "ids"] = "dense" if width <= DENSE_LIMIT else "ids"
+            return OutputFeature(self.name, "float32", width, stored, sizes)
+        return OutputFeature(self.name, "int64" if kinds == {"int"} else "float32", len(ends))
+
+    def join(self, xp: Namespace, columns: Sequence[Any]) -> Any:
+        """The chains' outputs as they are stored, [n, stored width]."""
+        output = self.output
+        if output.stored == "dense" and output.sizes:
+            pairs = zip(columns, output.sizes, strict=True)
+            return xp.concat([xp.one_hot(column, size) for column, size in pairs])
+        if output.stored_dtype == "float32":
+            return xp.stack([xp.to_float(column) for column in columns])
+        return xp.stack(list(columns))
+
+
+@dataclass(frozen=True)
+class Label:
+    """The label.
+
+    Attributes:
+        column: the raw column.
+        type: its type.
+        kind: `value` (float32, regression) or `class` (int64 class ids).
+        classes: the class names in the order of their ids; empty for a value.
+        stages: the chain of a value.
+    """
+
+    column: str
+    type: str
+    kind: Literal["value", "class"]
+    classes: tuple[str, ...] = ()
+    stages: tuple[Stage, ...] = ()
+
+    @property
+    def stored(self) -> StoredLabel:
+        """How it is stored."""
+        return StoredLabel(self.column, self.kind, len(self.classes))
+
+    def inverse(self, xp: Any, y: Any) -> Any:
+        """Predictions of a value in the label's own units.
+
+        Args:
+            xp: `numpy`, `tensorflow`, or one of our namespaces.
+            y: float32 in any shape.
+        """
+        space = namespace_of(xp)
+        for stage in reversed(self.stages):
+            y = stage.transform.inverse(space, y, stage.constants)
+        return y
+
+    def names(self, column: Any) -> pa.Array:
+        """The class names of a cast column, empty where it is missing."""
+        space = NumpyNamespace()
+        if self.type == "bool":
+            words = pc.if_else(pa.array(column == 1), "true", "false")
+            return pc.if_else(pa.array(column == MISSING_INT), "", words)
+        return column if self.type == "string" else space.int_to_string(column)
+
+
+class Program:
+    """The features' chains on one plane, with their constants prepared for it."""
+
+    def __init__(self, features: Sequence[FittedFeature], xp: Namespace) -> None:
+        self.features = features
+        self.xp = xp
+        self._prepared = [
+            [[{k: xp.prepare(v) for k, v in s.constants.items()} for s in b.stages] for b in f.branches]
+            for f in features
+        ]
+
+    def run(self, columns: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Cast columns → by feature the output of each chain, [n]."""
+        found = {}
+        for feature, prepared in zip(self.features, self._prepared, strict=True):
+            pairs = zip(feature.branches, prepared, strict=True)
+            found[feature.name] = [b.run(self.xp, columns[b.column], constants) for b, constants in pairs]
+        return found
+
+    def join(self, made: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+        """What `run` gave → features as they are stored, [n, stored width]."""
+        return {feature.name: feature.join(self.xp, made[feature.name]) for feature in self.features}
+
+    def outputs(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+        """Cast columns → features as the model gets them, [n, width]."""
+        stored = self.join(self.run(columns))
+        return {f.name: f.output.expand(self.xp, stored[f.name]) for f in self.features}
+
+
+@dataclass(frozen=True)
+class FittedTransform:
+    """The fitted preprocessing of features and label; see the module's text."""
+
+    fitted: tuple[FittedFeature, ...]
+    label: Label
+
+    @cached_property
+    def types(self) -> dict[str, str]:
+        """Raw column → type (`float`, `int`, `bool`, `string`), features only, in order of first use."""
+        return {branch.column: branch.type for feature in self.fitted for branch in feature.branches}
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Raw column → dtype at serving (`float32`, `int64`, `string`), features only."""
+        return {name: SERVING_DTYPES[kind] for name, kind in self.types.items()}
+
+    @cached_property
+    def features(self) -> tuple[OutputFeature, ...]:
+        """The output features in order."""
+        return tuple(feature.output for feature in self.fitted)
+
+    @cached_property
+    def numpy_program(self) -> Program:
+        """The chains on NumPy and Arrow."""
+        return Program(self.fitted, NumpyNamespace())
+
+    def serving_columns(self, batch: pa.RecordBatch) -> dict[str, np.ndarray[Any, Any]]:
+        """Raw rows cast as serving takes them, [n] each; strings as object arrays of str.
+
+        Raises:
+            DataError: a column is missing or can't be cast.
+        """
+        return {name: as_numpy(column) for name, column in serving_batch(batch, self.types).items()}
+
+    def apply_numpy(self, batch: pa.RecordBatch) -> dict[str, np.ndarray[Any, Any]]:
+        """Raw rows → features by name, float32 or int64 [n, width], one-hots expanded."""
+        return self.numpy_program.outputs(serving_batch(batch, self.types))
+
+    def label_numpy(self, batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
+        """Raw rows → labels [n]: float32 as the model learns them, or int64 class ids.
+
+        Raises:
+            DataError: a label is missing, not finite, or of a class that the train split doesn't have.
+        """
+        label = self.label
+        column = serving_batch(batch, {label.column: label.type})[label.column]
+        values, faults = label_column(label, column)
+        for what, rows in faults.items():
+            if rows.any():
+                first = int(np.flatnonzero(rows)[0])
+                raise DataError(
+                    f"{what} in {int(rows.sum())} of {len(rows)} rows, first in row {first + 1} of the batch"
+                    f" ({batch.column(label.column)[first]})",
+                    argument=f"label.{label.column}",
+                    remedy=LABEL_REMEDY,
+                )
+        return values
+
+    def tensorflow_module(self) -> Any:
+        """A `tf.Module` that holds the look-up tables and applies the chains, `module(columns) → features`.
+
+        Make it outside of a `tf.function`, and keep it as an attribute of what is exported.
+        """
+        from .fitted_tf import PreprocessingModule
+
+        return PreprocessingModule(self)
+
+    @cached_property
+    def _module(self) -> Any:
+        return self.tensorflow_module()
+
+    def apply_tensorflow(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+        """Cast columns as tensors [n] → features by name, [n, width].
+
+        The look-up tables belong to this object: a module that is exported has to hold
+        `tensorflow_module()` as an attribute and call that.
+        """
+        found: dict[str, Any] = self._module(columns)
+        return found
+
+    def matrix(self, xp: Any, outputs: Mapping[str, Any]) -> Any:
+        """All features side by side in their order, float32 [n, total width].
+
+        Raises:
+            DataError: a feature is ids, or there are none.
+        """
+        return as_matrix(namespace_of(xp), self.features, outputs)
+
+    def save(self, folder: Path) -> None:
+        """Writes `transform.json` and `constants.npz`."""
+        arrays: dict[str, Any] = {}
+        plan = {
+            "format": FORMAT,
+            "features": [
+                {
+                    "name": f.name,
+                    "branches": [
+                        {
+                            "column": b.column,
+                            "type": b.type,
+                            "chain": _chain_json(b.stages, f"{i}.{j}", arrays),
+                        }
+                        for j, b in enumerate(f.branches)
+                    ],
+                }
+                for i, f in enumerate(self.fitted)
+            ],
+            "label": {
+                "column": self.label.column,
+                "type": self.label.type,
+                "kind": self.label.kind,
+                "classes": list(self.label.classes),
+                "chain": _chain_json(self.label.stages, "label", arrays),
+            },
+        }
+        text = json.dumps(plan, indent=1, ensure_ascii=False, allow_nan=False)
+        (folder / PLAN).write_text(text + "\n", "utf-8")
+        np.savez(folder / ARRAYS, **arrays)
+
+
+def load_fitted(folder: Path) -> FittedTransform:
+    """Reads what `FittedTransform.save` wrote, for example the folder of a Transform artifact.
+
+    Raises:
+        StoreError: it isn't there, can't be read, or was written by a newer version.
+    """
+    try:
+        plan = json.loads((folder / PLAN).read_text("utf-8"))
+        if plan["format"] > FORMAT:
+            raise StoreError(
+                f"the transform has format {plan['format']}, and this headrace reads up to {FORMAT}",
+                file=str(folder / PLAN),
+                remedy="upgrade headrace, or run the transform step again",
+            )
+        with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
+            features = tuple(
+                FittedFeature(
+                    f["name"],
+                    tuple(
+                        Branch(b["column"], b["type"], _chain(b["chain"], f"{i}.{j}", arrays))
+                        for j, b in enumerate(f["branches"])
+                    ),
+                )
+                for i, f in enumerate(plan["features"])
+            )
+            told = plan["label"]
+            stages = _chain(told["chain"], "label", arrays)
+        label = Label(told["column"], told["type"], told["kind"], tuple(told["classes"]), stages)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"the fitted transform can't be read ({error})",
+            file=str(folder / PLAN),
+            remedy="run the transform step again",
+        ) from error
+    return FittedTransform(features, label)
+
+
+def canonical(constants: Mapping[str, Any]) -> dict[str, Any]:
+    """Constants as both planes use them: numbers rounded once to float32, lists of numbers as arrays."""
+
+    def rounded(value: Any) -> Any:
+        if isinstance(value, float):
+            return float(np.float32(value))
+        if isinstance(value, list) and not (value and isinstance(value[0], str)) and value:
+            return np.asarray(value, np.float32)
+        return value
+
+    return {name: rounded(value) for name, value in constants.items()}
+
+
+def label_column(label: Label, column: Any) -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
+    """A cast column as labels [n], and by fault a mask [n] of the rows that have it."""
+    xp = NumpyNamespace()
+    if label.kind == "class":
+        names = label.names(column)
+        empty = xp.is_empty(names)
+        ids: np.ndarray[Any, Any] = xp.look_up(names, xp.prepare(label.classes))
+        return ids, {MISSING_LABEL: empty, UNKNOWN_LABEL: (ids < 0) & ~empty}
+    missing = np.isnan(xp.to_float(column))
+    made = Branch(label.column, label.type, label.stages).run(xp, column, [s.constants for s in label.stages])
+    values: np.ndarray[Any, Any] = xp.to_float(made)
+    return values, {MISSING_LABEL: missing, INFINITE_LABEL: ~np.isfinite(values) & ~missing}
+
+
+def _chain_json(stages: Sequence[Stage], key: str, arrays: dict[str, Any]) -> list[dict[str, Any]]:
+    chain = []
+    for k, stage in enumerate(stages):
+        plain = {}
+        for name, value in stage.constants.items():
+            if isinstance(value, np.ndarray):
+                arrays[f"{key}.{k}.{name}"] = value
+            else:
+                plain[name] = value
+        chain.append({"name": stage.transform.name, "arguments": asdict(stage.transform), "constants": plain})
+    return chain
+
+
+def _chain(told: Sequence[Mapping[str, Any]], key: str, arrays: Mapping[str, Any]) -> tuple[Stage, ...]:
+    stages = []
+    for k, stage in enumerate(told):
+        prefix = f"{key}.{k}."
+        mine = {name[len(prefix) :]: arrays[name] for name in arrays if name.startswith(prefix)}
+        transform = TRANSFORMS[stage["name"]](**stage["arguments"])
+        stages.append(Stage(transform, {**stage["constants"], **mine}))
+    return tuple(stages)

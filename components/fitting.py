@@ -1,0 +1,189 @@
+"""From specs and raw examples to a fitted transform: one pass over the train split a depth of analyzers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..pipelines.artifact import Examples
+from ..pipelines.context import Context
+from ..pipelines.errors import DataError
+from .analysis import Found, Request, analyze
+from .features_grammar import FeatureSpec, LabelSpec
+from .fitted import RAW_KINDS, Branch, FittedFeature, FittedTransform, Label, Stage, canonical
+from .transforms import Identity, Transform, ZScore, coerced
+
+TRAIN = "train"
+MAX_INT_CLASSES = 20
+"""An int label with at most this many distinct values is a class, unless a transform says else."""
+
+
+@dataclass
+class _Chain:
+    """A chain that is being fitted: the stages that have their constants, and the transforms that don't."""
+
+    column: str
+    type: str
+    pending: list[Transform]
+    stages: list[Stage] = field(default_factory=list)
+
+    @property
+    def branch(self) -> Branch:
+        return Branch(self.column, self.type, tuple(self.stages))
+
+    def advance(self, found: Found | None = None) -> Request | None:
+        """Fits what can be fitted; gives what has to be known next, None at the end of the chain."""
+        while self.pending:
+            transform = self.pending[0]
+            kind = coerced(self.branch.end[0], transform.takes)
+            assert kind is not None, "the chain was checked against the columns' types"
+            wanted = transform.analyzers(kind)
+            if wanted and found is None:
+                return Request(self.branch, wanted, transform.takes)
+            if found is not None:
+                _require_values(found)
+            constants = canonical(transform.fit(found or _NOTHING, kind))
+            self.stages.append(Stage(transform, constants))
+            self.pending.pop(0)
+            found = None
+        return None
+
+
+_NOTHING = Found("")
+
+
+class Fitter:
+    """Answers requests by passes over the train split, each request once.
+
+    Args:
+        ctx: the step's context.
+        examples: raw examples with a split `train`.
+    """
+
+    def __init__(self, ctx: Context, examples: Examples) -> None:
+        self._ctx = ctx
+        self._examples = examples
+        self._known: dict[str, Found] = {}
+        self._passes = 0
+
+    @property
+    def types(self) -> Mapping[str, str]:
+        """Raw column → type."""
+        types: Mapping[str, str] = self._examples.properties["columns"]
+        return types
+
+    def answer(self, requests: Sequence[Request]) -> list[Found]:
+        """What was asked for, from one pass at most."""
+        new = {request.key: request for request in requests if request.key not in self._known}
+        if new:
+            stage = f"analyze-{self._passes}"
+            self._passes += 1
+            found = analyze(self._ctx, stage, self._examples, [TRAIN], list(new.values()))
+            self._known.update(zip(new, found, strict=True))
+            for answer in found:
+                self._warn_inexact(answer)
+        return [self._known[request.key] for request in requests]
+
+    def _warn_inexact(self, found: Found) -> None:
+        if found.strings is not None and not found.strings.exact:
+            self._ctx.warn(
+                f"{found.column}: about {found.strings.distinct:,} distinct values are too many to count"
+                " exactly; the vocabulary is made of a sample of them. `hash` needs no vocabulary"
+            )
+
+    def fit(
+        self, specs: Sequence[FeatureSpec], label: LabelSpec, scale_label: bool = False
+    ) -> FittedTransform:
+        """Fits features and label.
+
+        Args:
+            specs: features, checked against the columns' types.
+            label: the label.
+            scale_label: whether a label given without a transform, if it is a value, gets `z_score`.
+
+        Raises:
+            DataError: a column has no values, or is infinite where moments are needed; one class only.
+        """
+        chains = {s.name: [_Chain(c, self.types[c], list(s.chain)) for c in s.columns] for s in specs}
+        target = _LabelChain(label, self.types[label.column], scale_label)
+        every: list[_Chain | _LabelChain] = [target, *(c for branches in chains.values() for c in branches)]
+        waiting: list[tuple[_Chain | _LabelChain, Request | None]] = [(c, c.advance()) for c in every]
+        while asked := [(chain, request) for chain, request in waiting if request is not None]:
+            # Those whose answer is known go on first, so that a pass serves as many chains as it can.
+            ready = [one for one in asked if one[1].key in self._known] or asked
+            waiting = [one for one in asked if one[1].key not in self._known and ready is not asked]
+            answers = self.answer([request for _, request in ready])
+            waiting += [
+                (chain, chain.advance(found)) for (chain, _), found in zip(ready, answers, strict=True)
+            ]
+        fitted = [FittedFeature(name, tuple(c.branch for c in branches)) for name, branches in chains.items()]
+        return FittedTransform(tuple(fitted), target.label)
+
+
+class _LabelChain:
+    """The label's chain; decides first whether it is a value or a class."""
+
+    def __init__(self, spec: LabelSpec, kind: str, scale: bool) -> None:
+        self._spec = spec
+        self._type = kind
+        self._scale = scale
+        self._classes: tuple[str, ...] = ()
+        self._given = bool(spec.chain)
+        as_class = spec.chain[0].label == "class" if spec.chain else kind in ("string", "bool")
+        self._as_class = as_class
+        self._asks_for_distinct = not self._given and kind == "int"
+        self._chain = _Chain(spec.column, kind, [] if as_class else list(spec.chain or self._default))
+
+    @property
+    def _default(self) -> tuple[Transform, ...]:
+        return (ZScore(),) if self._scale else (Identity(),)
+
+    def advance(self, found: Found | None = None) -> Request | None:
+        """See `_Chain.advance`."""
+        bare = Branch(self._spec.column, self._type, ())
+        if found is not None:
+            _require_values(found, "label")
+        if self._asks_for_distinct:
+            if found is None:
+                return Request(bare, ("values",), ("int",))
+            assert found.values is not None
+            self._asks_for_distinct = False
+            if not found.values.exact or found.values.distinct > MAX_INT_CLASSES:
+                return self._chain.advance()
+            numbers = sorted(int(value) for value in found.values.compute()[0])
+            self._close([str(number) for number in numbers])
+            return None
+        if self._as_class:
+            if found is None:
+                return Request(bare, ("strings",), (RAW_KINDS[self._type],), names=True)
+            given = self._spec.chain[0].fit(found, "string")["keys"] if self._given else None
+            self._close(given or sorted(found.vocabulary(None, 1)))
+            return None
+        return self._chain.advance(found)
+
+    def _close(self, classes: list[str]) -> None:
+        if len(classes) < 2:
+            only = f", {classes[0]!r}" if classes else ""
+            raise DataError(
+                f"the label {self._spec.column!r} has only one class in the train split{only}",
+                argument="label",
+                remedy="there is nothing to learn: take another label or more data",
+            )
+        self._classes = tuple(classes)
+        self._as_class = True
+
+    @property
+    def label(self) -> Label:
+        """The fitted label."""
+        if self._classes:
+            return Label(self._spec.column, self._type, "class", self._classes)
+        return Label(self._spec.column, self._type, "value", (), tuple(self._chain.stages))
+
+
+def _require_values(found: Found, what: str = "column") -> None:
+    if not found.count:
+        leave = "leave it out, or put {impute: a value of your own} before"
+        raise DataError(
+            f"the {what} {found.column!r} has no value in the train split",
+            remedy=leave if what == "column" else "take another label",
+        )

@@ -1,0 +1,197 @@
+"""What a transformed row consists of, and where it lies in the shards' records. Light, no array library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..pipelines.errors import DataError
+
+if TYPE_CHECKING:
+    from .transforms.namespace import Namespace
+
+FLOATS, INTS = "floats", "ints"
+"""The two tf.Example features of the packed layout: every float32 in a row, every int64 in a row."""
+
+DENSE_LIMIT = 64
+"""One-hots of more slots than this are stored as ids and expanded when they are read."""
+
+
+@dataclass(frozen=True)
+class OutputFeature:
+    """One feature as the model gets it.
+
+    Attributes:
+        name: the output feature's name.
+        dtype: `float32` or `int64`, as the model gets it.
+        width: the number of values a row, as the model gets it.
+        stored: `dense`, as the model gets it; or `ids`, int64 ids (expanded to one-hots if dtype is float32).
+        sizes: for categories the number of ids of each source column; empty for numbers.
+    """
+
+    name: str
+    dtype: Literal["float32", "int64"]
+    width: int
+    stored: Literal["dense", "ids"] = "dense"
+    sizes: tuple[int, ...] = ()
+
+    @property
+    def expands(self) -> bool:
+        """Whether stored ids become one-hots for the model."""
+        return self.stored == "ids" and self.dtype == "float32"
+
+    @property
+    def stored_dtype(self) -> Literal["float32", "int64"]:
+        """The dtype in the shards."""
+        return "int64" if self.stored == "ids" else self.dtype
+
+    @property
+    def stored_width(self) -> int:
+        """The number of values a row in the shards."""
+        return len(self.sizes) if self.stored == "ids" else self.width
+
+    def expand(self, xp: Namespace, values: Any) -> Any:
+        """From what is stored, [n, stored_width], to what the model gets, [n, width]."""
+        if not self.expands:
+            return values
+        return xp.concat([xp.one_hot(values[:, i], size) for i, size in enumerate(self.sizes)])
+
+
+@dataclass(frozen=True)
+class StoredLabel:
+    """The label in the shards.
+
+    Attributes:
+        column: the raw column.
+        kind: `value`, stored as float32; or `class`, stored as int64 class ids.
+        classes: the number of classes, 0 for a value.
+    """
+
+    column: str
+    kind: Literal["value", "class"]
+    classes: int = 0
+
+    @property
+    def dtype(self) -> Literal["float32", "int64"]:
+        """The dtype in the shards."""
+        return "float32" if self.kind == "value" else "int64"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One tf.Example feature of a record.
+
+    Attributes:
+        key: its name in the tf.Example.
+        dtype: `float32` for a float_list, `int64` for an int64_list.
+        sizes: for each value the number of different ids, 0 where it may be any number.
+    """
+
+    key: str
+    dtype: Literal["float32", "int64"]
+    sizes: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        """The number of values."""
+        return len(self.sizes)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Everything that a reader of shards has to know; stands in the Examples' properties.
+
+    Attributes:
+        features: in the order of the plan.
+        label: the label.
+        layout: `packed` or `columns`.
+        compression: empty or `gzip`.
+    """
+
+    features: tuple[OutputFeature, ...]
+    label: StoredLabel
+    layout: Literal["packed", "columns"] = "packed"
+    compression: Literal["", "gzip"] = ""
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The tf.Example features of a record; the label is the last value of its list, or the last list."""
+        columns = [Field(f.name, f.stored_dtype, _sizes(f)) for f in self.features]
+        columns.append(Field(self.label.column, self.label.dtype, (self.label.classes,)))
+        if self.layout == "columns":
+            return tuple(columns)
+        packed: list[Field] = []
+        dtypes: tuple[tuple[str, Literal["float32", "int64"]], ...] = ((FLOATS, "float32"), (INTS, "int64"))
+        for key, dtype in dtypes:
+            sizes = tuple(size for column in columns if column.dtype == dtype for size in column.sizes)
+            if sizes:
+                packed.append(Field(key, dtype, sizes))
+        return tuple(packed)
+
+    def columns(self) -> list[tuple[str, str, int, int]]:
+        """For each feature, then the label: its name, and the field, first value and width that hold it."""
+        named = [(f.name, f.stored_dtype, f.stored_width) for f in self.features]
+        named.append((self.label.column, self.label.dtype, 1))
+        if self.layout == "columns":
+            return [(name, name, 0, width) for name, _, width in named]
+        position = {"float32": 0, "int64": 0}
+        found = []
+        for name, dtype, width in named:
+            found.append((name, FLOATS if dtype == "float32" else INTS, position[dtype], width))
+            position[dtype] += width
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "layout": self.layout,
+            "compression": self.compression,
+            "features": [
+                {
+                    "name": f.name,
+                    "dtype": f.dtype,
+                    "width": f.width,
+                    "kind": f.stored,
+                    **({"sizes": list(f.sizes)} if f.sizes else {}),
+                }
+                for f in self.features
+            ],
+            "label": {"column": self.label.column, "kind": self.label.kind, "classes": self.label.classes},
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Layout:
+        """From the properties of an Examples artifact."""
+        features = tuple(
+            OutputFeature(f["name"], f["dtype"], f["width"], f["kind"], tuple(f.get("sizes", ())))
+            for f in values["features"]
+        )
+        label = StoredLabel(**values["label"])
+        return cls(features, label, values["layout"], values["compression"])
+
+
+def as_matrix(xp: Namespace, features: Sequence[OutputFeature], outputs: Mapping[str, Any]) -> Any:
+    """All features side by side in their order, float32 [n, total width]; see `check_matrix`."""
+    check_matrix(features)
+    return xp.concat([xp.float32(outputs[f.name]) for f in features])
+
+
+def check_matrix(features: Sequence[OutputFeature]) -> None:
+    """Refuses features that can't be columns of a matrix.
+
+    Raises:
+        DataError: a feature is ids, which are names and not amounts; or there is none.
+    """
+    ids = tuple(f.name for f in features if f.stored == "ids" and f.dtype == "int64")
+    if ids:
+        raise DataError(
+            f"{', '.join(ids)}: ids are names and not amounts, so they can't be columns of a matrix",
+            remedy="put one_hot behind, as in [vocabulary, one_hot], or use a model that embeds them",
+        )
+    if not features:
+        raise DataError("there is no feature to make a matrix of", remedy="name one under `features`")
+
+
+def _sizes(feature: OutputFeature) -> tuple[int, ...]:
+    return feature.sizes if feature.stored == "ids" else (0,) * feature.width

@@ -1,0 +1,108 @@
+"""The Keras network inside a Model artifact: identity, saving, loading, its outputs as people want them.
+
+Files of a Model: `model.keras` (volatile: a zip with times in it; its identity is the digest of its weights),
+`model.json` (task, history, hyperparameters), `code.json` (volatile: where the user's model function is, so
+that layers which it registers are known when the network is loaded), `transform/` (the Transform's files).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from ..pipelines.artifact import Model
+from ..pipelines.errors import DataError, StepError
+from .tasks import Task
+
+Floats = npt.NDArray[np.float32]
+
+
+def weights_digest(network: keras.Model) -> str:
+    """SHA-256 in hex over layer, name, dtype, shape and bytes of every weight, in the model's order."""
+    digest = hashlib.sha256()
+    for number, variable in enumerate(network.weights):
+        value = np.ascontiguousarray(variable.numpy())
+        name = variable.path.split("/")[-2:]  # what stands before is not the same once Keras has loaded it
+        digest.update(json.dumps([number, name, str(value.dtype), value.shape]).encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def save_network(network: keras.Model, folder: Path, code: str) -> None:
+    """Writes `model.keras` and `code.json`, and reads the network back to see that the weights are equal.
+
+    Raises:
+        StepError: Keras can't read back what it wrote, for a layer of the user's that isn't registered.
+    """
+    network.save(folder / "model.keras")
+    (folder / "code.json").write_text(json.dumps({"model": code}), "utf-8")
+    try:
+        again = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
+    except Exception as error:
+        raise StepError(
+            f"the model can't be read back after saving it: {_first_line(error)}",
+            argument="model",
+            remedy="decorate your own layers with @keras.saving.register_keras_serializable(); use no Lambda",
+        ) from error
+    if weights_digest(again) != weights_digest(network):
+        raise StepError(
+            "the model that was read back after saving has other weights",
+            argument="model",
+            remedy="your own layers have to create their weights in build() or __init__()",
+        )
+
+
+def load_network(model: Model) -> keras.Model:
+    """The trained network of a Model artifact, not compiled.
+
+    Raises:
+        DataError: the file is damaged, or its weights are not those of the artifact.
+    """
+    code = model.read_json("code.json")["model"]
+    if ":" in code:
+        from .models import model_function
+
+        model_function(code)  # its module registers the user's own layers
+    try:
+        network = keras.saving.load_model(model.file("model.keras"), compile=False, safe_mode=True)
+    except Exception as error:
+        raise DataError(
+            f"the model can't be loaded: {_first_line(error)}",
+            file=str(model.file("model.keras")),
+            remedy="delete the artifact and train again",
+        ) from error
+    if weights_digest(network) != model.properties["weights"]:
+        raise DataError(
+            "the weights are not those that the artifact was published with",
+            file=str(model.file("model.keras")),
+            remedy="delete the artifact and train again",
+        )
+    return network
+
+
+def forward(network: keras.Model, width: int) -> Any:
+    """The network as a `tf.function` from float32 `[n, width]` to float32 `[n, outputs]`."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, width], tf.float32, name="features")])
+    def call(features: tf.Tensor) -> tf.Tensor:
+        return tf.cast(network(features, training=False), tf.float32)
+
+    return call
+
+
+def probabilities(xp: Any, task: Task, outputs: Any) -> Any:
+    """`[n, classes]` probabilities of a network's outputs, with NumPy or TensorFlow as `xp`."""
+    if task.name == "multiclass":
+        return outputs
+    return xp.concatenate([1.0 - outputs, outputs], 1) if xp is np else tf.concat([1.0 - outputs, outputs], 1)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"

@@ -1,0 +1,202 @@
+"""The parity gate: the exported graph has to do what training saw, on real raw rows.
+
+Two planes get the same rows: NumPy (what Beam's workers did) with the Keras network, and the SavedModel read
+back from disk. They have to agree
+
+- exactly where a feature is whole numbers, ids or one-hots. Rows in which a column lies within float32
+  tolerance of a bucket's boundary are counted and not failed: there a unit in the last place of a logarithm
+  decides. A row is such a one if shifting its floats by `NUDGE` relative makes NumPy itself change its mind.
+- within `tolerance_ulps` units in the last place of max(1, |value|) for other floats: NumPy and TensorFlow
+  compute logarithms and divisions each in their own way.
+- within `OUTPUT_TOLERANCE` of max(1, |output|) for the network's outputs, taken over all rows that aren't on
+  a boundary, and before the label's inverse, so that it means the same for dollars and for shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import tensorflow as tf
+
+from ..pipelines.errors import GateError
+from .fitted import FittedTransform
+from .layout import OutputFeature
+from .saved_model import Input
+
+NUDGE = 4e-6
+"""How far from a boundary, relative to the value, a float counts as lying on it: 32 float32 epsilons."""
+OUTPUT_TOLERANCE = 1e-4
+EPSILON = float(np.finfo(np.float32).eps)
+
+Columns = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass
+class Parity:
+    """What the gate found.
+
+    Attributes:
+        rows: how many raw rows went through both planes.
+        boundary_rows: those that lie on a bucket's boundary and disagree there.
+        tolerance_ulps: what floats were allowed, in units in the last place of max(1, |value|).
+        worst_ulps, worst_feature: the greatest difference of a float feature in these units, and where.
+        worst_output: the greatest difference of the network's outputs, relative to max(1, |output|).
+    """
+
+    rows: int = 0
+    boundary_rows: int = 0
+    tolerance_ulps: float = 0.0
+    output_tolerance: float = OUTPUT_TOLERANCE
+    worst_ulps: float = 0.0
+    worst_feature: str = ""
+    worst_output: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+def tensors(columns: Columns, inputs: tuple[Input, ...]) -> dict[str, tf.Tensor]:
+    """Cast raw columns as the inputs of `serving_default`."""
+    return {i.name: tf.constant(columns[i.column], tf.as_dtype(i.dtype)) for i in inputs}
+
+
+class ParityGate:
+    """Compares a SavedModel with the training plane, batch by batch.
+
+    Args:
+        folder: the SavedModel's version folder.
+        fitted: the preprocessing as training had it.
+        network: the trained network as a function of the feature matrix.
+        inputs: those of the SavedModel.
+        tolerance_ulps: see the module's text.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        fitted: FittedTransform,
+        network: Any,
+        inputs: tuple[Input, ...],
+        tolerance_ulps: float,
+    ) -> None:
+        self._loaded = tf.saved_model.load(str(folder))
+        self._fitted = fitted
+        self._network = network
+        self._inputs = inputs
+        self.parity = Parity(tolerance_ulps=tolerance_ulps)
+
+    def check(self, raw: pa.RecordBatch) -> None:
+        """Sends raw rows through both planes.
+
+        Raises:
+            GateError: they disagree; names the feature, the row and both values.
+        """
+        columns = self._fitted.serving_columns(raw)
+        here = self._fitted.apply_numpy(raw)
+        served = self._loaded.transform_features(tensors(columns, self._inputs))
+        boundary = np.zeros(raw.num_rows, bool)
+        for feature, there in zip(self._fitted.features, served, strict=True):
+            mine, other = np.asarray(here[feature.name]), there.numpy()
+            if mine.shape != other.shape:
+                raise self._refusal(
+                    feature.name, f"the shapes {mine.shape} and {other.shape} differ", columns, None
+                )
+            if _is_discrete(feature):
+                boundary |= self._discrete(feature, mine, other, raw, columns)
+            else:
+                self._floats(feature, mine, other, columns)
+        self._outputs(here, columns, ~boundary)
+        self.parity.boundary_rows += int(boundary.sum())
+        self.parity.rows += raw.num_rows
+
+    def _discrete(
+        self, feature: OutputFeature, mine: Any, other: Any, raw: pa.RecordBatch, columns: Columns
+    ) -> npt.NDArray[np.bool_]:
+        """Rows that disagree and may; raises for one that may not."""
+        differs = np.asarray((mine != other).any(axis=1))
+        if not differs.any():
+            return differs
+        near = _near_boundary(self._fitted, feature.name, raw)
+        if (differs & ~near).any():
+            row = int(np.flatnonzero(differs & ~near)[0])
+            what = f"{mine[row].tolist()} in training, {other[row].tolist()} in the export"
+            raise self._refusal(feature.name, what, columns, row)
+        return differs
+
+    def _floats(self, feature: OutputFeature, mine: Any, other: Any, columns: Columns) -> None:
+        ulps = _distance(mine, other) / EPSILON
+        row, place = np.unravel_index(int(ulps.argmax()), ulps.shape)
+        if ulps[row, place] > self.parity.tolerance_ulps:
+            what = (
+                f"{mine[row, place]!r} in training, {other[row, place]!r} in the export, "
+                f"{ulps[row, place]:.3g} ulp apart where {self.parity.tolerance_ulps:g} are allowed"
+            )
+            raise self._refusal(feature.name, what, columns, int(row))
+        if ulps[row, place] > self.parity.worst_ulps:
+            self.parity.worst_ulps, self.parity.worst_feature = float(ulps[row, place]), feature.name
+
+    def _outputs(self, here: Mapping[str, Any], columns: Columns, inside: npt.NDArray[np.bool_]) -> None:
+        if not inside.any():
+            return
+        matrix = np.asarray(self._fitted.matrix(np, here), np.float32)
+        mine = np.asarray(self._network(matrix))
+        other = self._loaded.network_outputs(tensors(columns, self._inputs)).numpy()
+        apart = np.where(inside[:, None], _distance(mine, other), 0.0)
+        row = int(apart.max(axis=1).argmax())
+        worst = float(apart[row].max())
+        if worst > OUTPUT_TOLERANCE:
+            what = f"{mine[row].tolist()} in training, {other[row].tolist()} in the export"
+            raise self._refusal("the network's output", what, columns, row)
+        self.parity.worst_output = max(self.parity.worst_output, worst)
+
+    def _refusal(self, feature: str, what: str, columns: Columns, row: int | None) -> GateError:
+        where = "" if row is None else f" in row {self.parity.rows + row + 1}"
+        shown = "" if row is None else f" of {_raw_row(columns, row)}"
+        return GateError(
+            f"the exported model does not do what training did: {feature}{where} is {what}{shown}",
+            argument="examples",
+            remedy="train and export with the same Transform artifact and library versions; if only the last "
+            "digits differ, raise tolerance_ulps",
+        )
+
+
+def _is_discrete(feature: OutputFeature) -> bool:
+    return feature.dtype == "int64" or bool(feature.sizes)
+
+
+def _distance(mine: Any, other: Any) -> npt.NDArray[np.float64]:
+    """|difference| / max(1, |value|), 0 where both are the same NaN or infinity, infinite where one is."""
+    a, b = np.asarray(mine, np.float64), np.asarray(other, np.float64)
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(a - b) / np.maximum(1.0, np.maximum(np.abs(a), np.abs(b)))
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    return np.where(same, 0.0, np.where(np.isfinite(apart), apart, np.inf))
+
+
+def _near_boundary(fitted: FittedTransform, feature: str, raw: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+    """Rows in which a small shift of the floats changes a feature that is whole numbers."""
+    lower, upper = (fitted.apply_numpy(_shifted(raw, 1 + sign * NUDGE))[feature] for sign in (-1, 1))
+    return np.asarray((lower != upper).any(axis=1))
+
+
+def _shifted(raw: pa.RecordBatch, factor: float) -> pa.RecordBatch:
+    """The rows with every float multiplied by `factor`."""
+    arrays = [pc.multiply(c, factor) if pa.types.is_floating(c.type) else c for c in raw.columns]
+    return pa.RecordBatch.from_arrays(arrays, names=raw.schema.names)
+
+
+def _raw_row(columns: Columns, row: int) -> str:
+    shown = {
+        name: column[row].item() if hasattr(column[row], "item") else column[row]
+        for name, column in columns.items()
+    }
+    text = ", ".join(f"{name}={value!r}" for name, value in list(shown.items())[:12])
+    return f"{{{text}{', …' if len(shown) > 12 else ''}}}"

@@ -1,0 +1,68 @@
+"""Batches of network inputs and labels, from transformed or raw examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..pipelines.artifact import Examples
+from ..pipelines.errors import DataError, InvalidRequestError
+from .fitted import FittedTransform
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows on their way to a network.
+
+    Attributes:
+        features: float32 `[n, width]`.
+        labels: `[n]`, transformed values (float32) or class numbers (int64).
+        raw: the raw rows, where the examples hold them.
+    """
+
+    features: npt.NDArray[np.float32]
+    labels: npt.NDArray[Any]
+    raw: pa.RecordBatch | None
+
+
+def require_split(examples: Examples, split: str) -> None:
+    """Raises InvalidRequestError for a split that isn't there, and DataError for one without rows."""
+    if split not in examples.splits:
+        raise InvalidRequestError(
+            f"the examples have no split {split!r}",
+            argument="split",
+            given=split,
+            available=tuple(examples.splits),
+        )
+    if not examples.rows(split):
+        raise DataError(
+            f"the split {split!r} has no rows",
+            argument="split",
+            remedy="give it a greater share of the rows in the step that makes the examples",
+        )
+
+
+def raw_batches(examples: Examples, split: str, batch_size: int) -> Iterator[pa.RecordBatch]:
+    """The raw rows of a split, in the order of its parts, at most `batch_size` at a time."""
+    for part in examples.parts(split):
+        with pq.ParquetFile(part) as file:
+            yield from file.iter_batches(batch_size)
+
+
+def batches(examples: Examples, split: str, fitted: FittedTransform, batch_size: int) -> Iterator[Batch]:
+    """The rows of a split as a network wants them; raw ones go through `fitted` in NumPy."""
+    if examples.properties["format"] == "tfrecord":
+        from .dataset import dataset
+
+        for features, labels in dataset(examples, split, batch_size=batch_size, matrix=True):
+            yield Batch(features.numpy(), labels.numpy().reshape(-1), None)
+        return
+    for raw in raw_batches(examples, split, batch_size):
+        matrix = np.asarray(fitted.matrix(np, fitted.apply_numpy(raw)), np.float32)
+        yield Batch(matrix, fitted.label_numpy(raw), raw)

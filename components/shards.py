@@ -1,0 +1,247 @@
+"""Globally shuffled TFRecord shards: each unit encodes and sorts its rows, each shard merges its slices.
+
+A row's place is a hash of (seed, split, part, row): its remainder names the shard, and the rows of a shard
+lie in the order of it. So the shards are the same however the work was spread, and need no further
+shuffling to be read in random order. What a unit encoded is spilled beside the shards' folder, sorted
+by shard, and only file names and offsets cross a stage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+
+from ..pipelines.artifact import Examples
+from ..pipelines.context import Context
+from ..pipelines.errors import DataError, Problem
+from .analysis import Part, parts_of
+from .encoding import Encoder, Fault
+from .row_hash import mix
+from .tfrecord import FOOTER, HEADER, frame, record_file
+from .work import MapUnits, Result, run_units
+
+SHARD_BYTES = 64 * 2**20
+"""About how many bytes a shard gets if their number is not given."""
+FEW_SHARDS, FEW_ROWS = 4, 10_000
+"""A split of at least FEW_ROWS rows gets at least FEW_SHARDS, so that they can be read side by side."""
+
+
+class Spilled(NamedTuple):
+    """What one unit encoded.
+
+    Attributes:
+        path: framed records sorted by (shard, hash), then their hashes as uint64, then as int64 the first
+            row of each shard and the end.
+        rows: how many.
+    """
+
+    path: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """How the rows of one split are spread.
+
+    Attributes:
+        split: its name.
+        shards: how many.
+        seed: of the shuffle.
+    """
+
+    split: str
+    shards: int
+    seed: int
+
+    def hashes(self, part: int, rows: int) -> np.ndarray[Any, Any]:
+        """The place of each row of a part, uint64 [rows]."""
+        text = f"{self.seed}\0{self.split}\0{part}".encode()
+        base = np.uint64(int.from_bytes(hashlib.sha256(text).digest()[:8], "little"))
+        hashed: np.ndarray[Any, Any] = mix(mix(np.arange(rows, dtype=np.uint64)) ^ base)
+        return hashed
+
+    def name(self, shard: int) -> str:
+        """The file of a shard, relative to the artifact."""
+        return f"{self.split}/{self.split}-{shard:05d}-of-{self.shards:05d}.tfrecord"
+
+
+@dataclass(frozen=True)
+class EncodePart:
+    """Transforms, encodes and sorts one Parquet part; the payload says where the result lies."""
+
+    encoder: Encoder
+    plans: Mapping[str, ShardPlan]
+    folder: str
+
+    def __call__(self, part: Part) -> Result:
+        """Spills one part."""
+        records, faults = self.encoder.encode(part.read(self.encoder.columns))
+        if records is None:
+            return Result(json.dumps({"faults": faults}).encode(), part.rows)
+        framed = frame(records)
+        plan = self.plans[part.split]
+        hashes = plan.hashes(part.number, part.rows)
+        shards = hashes % np.uint64(plan.shards)
+        order = np.lexsort((hashes, shards))
+        offsets = np.searchsorted(shards[order], np.arange(plan.shards + 1, dtype=np.uint64))
+        path = Path(self.folder) / f"{part.split}-{part.number:06d}-{uuid.uuid4().hex}"
+        with path.open("wb") as stream:
+            stream.write(np.ascontiguousarray(framed[order]).data)
+            stream.write(hashes[order].astype("<u8").tobytes())
+            stream.write(offsets.astype("<i8").tobytes())
+        return Result(json.dumps({"spilled": Spilled(str(path), part.rows)}).encode(), part.rows)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard to be written: a unit of work."""
+
+    split: str
+    number: int
+    path: str
+
+
+@dataclass(frozen=True)
+class MergeShard:
+    """Writes one shard from the slices of all units, in the order of their hashes.
+
+    Attributes:
+        index: a JSON file: by split the `Spilled` of each unit.
+        record: the bytes of a framed record.
+        compression: empty or `gzip`.
+    """
+
+    index: str
+    record: int
+    compression: str
+
+    def __call__(self, shard: Shard) -> Result:
+        """Writes the file; there whole or not at all."""
+        spilled = json.loads(Path(self.index).read_text("utf-8"))[shard.split]
+        slices = [self._slice(Spilled(*one), shard.number) for one in spilled]
+        records = np.concatenate([rows for rows, _ in slices])
+        order = np.argsort(np.concatenate([hashes for _, hashes in slices]), kind="stable")
+        partly = Path(f"{shard.path}.{uuid.uuid4().hex}.partly")
+        with record_file(partly, self.compression) as stream:
+            for start in range(0, len(order), 8192):
+                stream.write(records[order[start : start + 8192]].tobytes())
+        partly.replace(shard.path)
+        return Result(json.dumps(len(order)).encode(), len(order))
+
+    def _slice(self, spilled: Spilled, number: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        with Path(spilled.path).open("rb") as stream:
+            stream.seek(spilled.rows * (self.record + 8) + number * 8)
+            start, end = (int(row) for row in np.fromfile(stream, "<i8", 2))
+            stream.seek(start * self.record)
+            rows = np.fromfile(stream, np.uint8, (end - start) * self.record).reshape(-1, self.record)
+            stream.seek(spilled.rows * self.record + start * 8)
+            hashes = np.fromfile(stream, "<u8", end - start)
+        return rows, hashes
+
+
+class WriteExamples(beam.PTransform):  # type: ignore[misc]
+    """PCollection of `(unit: int, Part)` → PCollection of `Partial`, each with where a part was spilled to.
+
+    Args:
+        encode: the work on a part.
+        folder: where the references are spilled; every worker has to reach it.
+    """
+
+    def __init__(self, encode: EncodePart, folder: Path) -> None:
+        super().__init__()
+        self._encode = encode
+        self._folder = folder
+
+    def expand(self, parts: Any) -> Any:
+        """Encodes each part."""
+        return parts | MapUnits(self._encode, self._folder)
+
+
+def shard_count(rows: int, record_bytes: int) -> int:
+    """How many shards a split gets if their number is not given."""
+    by_size = -(-rows * (record_bytes + HEADER + FOOTER) // SHARD_BYTES)
+    return max(by_size, FEW_SHARDS if rows >= FEW_ROWS else 1)
+
+
+def write_shards(
+    ctx: Context, examples: Examples, encoder: Encoder, folder: Path, *, shards: int | None, seed: int
+) -> dict[str, Any]:
+    """Transforms all splits and writes their shards.
+
+    Args:
+        ctx: the step's context.
+        examples: raw examples.
+        encoder: from a batch of raw rows to records.
+        folder: the artifact's folder.
+        shards: how many for each split; by size if None. No split gets more shards than rows.
+        seed: of the shuffle.
+
+    Returns:
+        The `splits` of the artifact's properties.
+
+    Raises:
+        DataError: values are missing or not finite where the model would get them.
+    """
+    plans = {}
+    for split, told in examples.splits.items():
+        count = min(shards or shard_count(told["rows"], encoder.template.length), max(told["rows"], 1))
+        plans[split] = ShardPlan(split, count, seed)
+        (folder / split).mkdir()
+    parts = parts_of(examples, list(plans))
+    work = EncodePart(encoder, plans, str(ctx.scratch("spill")))
+    told_by_part = [json.loads(payload) for payload in run_units(ctx, "encode", parts, work)]
+    _raise_faults(parts, told_by_part)
+    spilled: dict[str, list[Spilled]] = {split: [] for split in plans}
+    for part, told in zip(parts, told_by_part, strict=True):
+        spilled[part.split].append(Spilled(*told["spilled"]))
+    units = [Shard(p.split, i, str(folder / p.name(i))) for p in plans.values() for i in range(p.shards)]
+    index = Path(work.folder) / "index.json"
+    index.write_text(json.dumps(spilled), "utf-8")
+    merge = MergeShard(str(index), encoder.template.length + HEADER + FOOTER, encoder.layout.compression)
+    written = [json.loads(payload) for payload in run_units(ctx, "write", units, merge)]
+    for path in {s.path for each in spilled.values() for s in each}:
+        Path(path).unlink()
+    return _splits(examples, plans, units, written)
+
+
+def _splits(
+    examples: Examples, plans: Mapping[str, ShardPlan], units: Sequence[Shard], written: Sequence[int]
+) -> dict[str, Any]:
+    splits: dict[str, Any] = {split: {"rows": 0, "parts": []} for split in plans}
+    for unit, rows in zip(units, written, strict=True):
+        splits[unit.split]["parts"].append({"path": plans[unit.split].name(unit.number), "rows": rows})
+        splits[unit.split]["rows"] += rows
+    for split, told in examples.splits.items():
+        if splits[split]["rows"] != told["rows"]:
+            raise RuntimeError(f"{split}: {told['rows']} rows went in and {splits[split]['rows']} came out")
+    return splits
+
+
+def _raise_faults(parts: Sequence[Part], told: Sequence[Mapping[str, Any]]) -> None:
+    """One error for everything that the units found, with counts by split and the first place of each."""
+    by_fact: dict[tuple[str, str], dict[str, int]] = {}
+    first: dict[tuple[str, str], tuple[Part, Fault]] = {}
+    rows: dict[str, int] = {}
+    for part, one in zip(parts, told, strict=True):
+        rows[part.split] = rows.get(part.split, 0) + part.rows
+        for fault in (Fault(*f) for f in one.get("faults", ())):
+            counts = by_fact.setdefault((fault.where, fault.what), {})
+            counts[part.split] = counts.get(part.split, 0) + fault.rows
+            first.setdefault((fault.where, fault.what), (part, fault))
+    problems = []
+    for key, counts in by_fact.items():
+        part, fault = first[key]
+        shown = ", ".join(f"{count} of {rows[split]} rows of {split}" for split, count in counts.items())
+        place = f"{part.split}, part {part.number}, row {fault.first + 1}, with {fault.value!r}"
+        text = f"{fault.what} in {shown}; the first is {place}"
+        problems.append(Problem(text, argument=fault.where, remedy=fault.remedy))
+    if problems:
+        raise DataError(problems)

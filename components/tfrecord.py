@@ -1,0 +1,66 @@
+"""TFRecord framing of whole batches: length, masked CRC32C of the length, data, masked CRC32C of the data.
+
+The format is TensorFlow's (`tensorflow/core/lib/io/record_writer.h`). Records of one batch have one length,
+so the headers are broadcast; only the checksum of the data takes a call a record.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+import google_crc32c
+import numpy as np
+
+HEADER, FOOTER = 12, 4
+"""Bytes before and after a record's data."""
+_MASK_DELTA = 0xA282EAD8
+
+
+def masked_crc(data: bytes) -> int:
+    """CRC32C, rotated and shifted as TFRecord wants it."""
+    crc: int = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def frame(records: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Records with header and footer.
+
+    Args:
+        records: uint8 [n, length].
+
+    Returns:
+        uint8 [n, 12 + length + 4].
+    """
+    count, length = records.shape
+    framed = np.empty((count, HEADER + length + FOOTER), np.uint8)
+    size = struct.pack("<Q", length)
+    framed[:, :HEADER] = np.frombuffer(size + struct.pack("<I", masked_crc(size)), np.uint8)
+    framed[:, HEADER:-FOOTER] = records
+    data = np.ascontiguousarray(records).tobytes()
+    value = google_crc32c.value
+    crcs = np.fromiter((value(data[i : i + length]) for i in range(0, len(data), length)), np.uint32, count)
+    rotated = ((crcs >> np.uint32(15)) | (crcs << np.uint32(17))) + np.uint32(_MASK_DELTA)
+    framed[:, -FOOTER:] = rotated.astype("<u4").view(np.uint8).reshape(count, FOOTER)
+    return framed
+
+
+@contextmanager
+def record_file(path: Path, compression: str) -> Iterator[IO[bytes]]:
+    """A TFRecord file to write framed bytes to; the same bytes in give the same file.
+
+    Args:
+        path: the file.
+        compression: empty or `gzip`.
+    """
+    with path.open("wb") as raw:
+        if compression == "gzip":
+            # Without name and time, which would make each run's file different.
+            with gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed:
+                yield cast("IO[bytes]", packed)
+        else:
+            yield raw

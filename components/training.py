@@ -1,0 +1,269 @@
+"""The training loop: one `fit` of Keras an epoch, so that order, stopping and best weights are ours.
+
+Equal settings, data and seed give equal bits on a CPU: the seed is set before the model is built, the
+operations are the deterministic ones, and the order of the examples is a function of (seed, epoch).
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ..pipelines.artifact import Examples
+from ..pipelines.errors import DataError, InvalidRequestError, StepError
+from .epochs import Epochs
+from .models import model_function
+from .tasks import LOSSES, Task
+
+Progress = Callable[..., None]
+SECONDS = 0.25
+"""The least time between two reports within an epoch."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The hyperparameters of a training; see the component `train`."""
+
+    model: str
+    model_args: Mapping[str, Any]
+    epochs: int
+    batch_size: int
+    optimizer: str
+    learning_rate: float | None
+    learning_rate_schedule: str
+    loss: str | None
+    metrics: Sequence[str]
+    patience: int | None
+    seed: int
+
+
+@dataclass
+class Trained:
+    """A trained network.
+
+    Attributes:
+        network: with the best weights if there were examples to validate on, else the last.
+        history: for each epoch `epoch` (from 1), `loss`, the metrics, and `val_…` of each.
+        best_epoch: the epoch, from 1, whose weights these are.
+    """
+
+    network: keras.Model
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+
+
+def train_network(
+    examples: Examples,
+    train: str,
+    validation: str | None,
+    width: int,
+    task: Task,
+    settings: Settings,
+    tell: Progress,
+) -> Trained:
+    """Builds, compiles and trains a network.
+
+    Args:
+        examples: transformed examples.
+        train: the split to learn from.
+        validation: the split that chooses the epoch, or None to take the last one.
+        width: of the feature matrix.
+        task: what to learn.
+        settings: the hyperparameters.
+        tell: takes `epoch`, `epochs`, `loss`, `rows` and so on as keyword arguments.
+
+    Raises:
+        InvalidRequestError: Keras refuses the model, the optimizer, the loss or a metric.
+        DataError, StepError: the loss is no longer a finite number.
+    """
+    make_deterministic(settings.seed)
+    network = build_network(settings, width, task)
+    steps = math.ceil(examples.rows(train) / settings.batch_size)
+    _compile(network, settings, task, steps)
+    shape = _label_shape(network, task)
+    trained = Trained(network)
+    live = _Live(tell, settings, examples.rows(train))
+    source = Epochs(examples, train, width, settings.batch_size, shape, settings.seed)
+    held_out = validation and Epochs(examples, validation, width, max(settings.batch_size, 1024), shape)
+    best, best_weights = math.inf, None
+    for epoch in range(settings.epochs):
+        live.epoch = epoch
+        row = {"epoch": epoch + 1, **_fit_epoch(network, source(epoch), epoch, live)}
+        if held_out:
+            checked = network.evaluate(held_out(epoch), verbose=0, return_dict=True)
+            row.update({f"val_{key}": float(value) for key, value in checked.items()})
+        trained.history.append(row)
+        live.after_epoch(row)
+        _require_finite(row, settings)
+        if not held_out:
+            trained.best_epoch = epoch + 1
+        elif row["val_loss"] < best:
+            best, best_weights, trained.best_epoch = row["val_loss"], network.get_weights(), epoch + 1
+        elif settings.patience is not None and epoch + 1 - trained.best_epoch >= settings.patience:
+            break
+    if best_weights is not None:
+        network.set_weights(best_weights)
+    return trained
+
+
+def make_deterministic(seed: int) -> None:
+    """Sets every seed that Keras draws from, and has TensorFlow choose deterministic operations."""
+    keras.utils.clear_session()  # layers are numbered from the start again, as their names are in the digest
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def build_network(settings: Settings, width: int, task: Task) -> keras.Model:
+    """Calls the model function and checks what it returns: type, output shape, and range of the outputs.
+
+    Raises:
+        InvalidRequestError: it can't be called so, or what it returns doesn't do the task.
+    """
+    function = model_function(settings.model)
+    arguments = {"inputs": width, "outputs": task.outputs, "task": task.name, **settings.model_args}
+    try:
+        inspect.signature(function).bind(**arguments)
+    except TypeError as error:
+        raise InvalidRequestError(
+            f"the model function {settings.model} can't be called with {', '.join(arguments)}: {error}",
+            argument="model_args",
+            available=tuple(inspect.signature(function).parameters),
+            remedy="it takes inputs, outputs and task, and then what model_args names",
+        ) from error
+    try:
+        network = function(**arguments)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError(
+            f"the model function {settings.model} failed: {error}", argument="model"
+        ) from error
+    if not isinstance(network, keras.Model):
+        raise InvalidRequestError(
+            f"the model function {settings.model} returned a {type(network).__name__}, not a keras.Model",
+            argument="model",
+            remedy="return the model, for example keras.Sequential([...])",
+        )
+    _probe(network, width, task, settings.model)
+    return network
+
+
+def _probe(network: keras.Model, width: int, task: Task, name: str) -> None:
+    """Sends a few made-up rows through the network, and looks at what comes out."""
+    rows = np.random.default_rng(0).normal(size=(8, width)).astype(np.float32)
+    try:
+        outputs = np.asarray(network(rows, training=False))
+    except Exception as error:
+        raise InvalidRequestError(
+            f"the model of {name} does not take a matrix [rows, {width}]: {error}", argument="model"
+        ) from error
+    if outputs.shape != (8, task.outputs):
+        raise InvalidRequestError(
+            f"the model of {name} gives shape {['rows', *outputs.shape[1:]]} and the task {task.name!r} "
+            f"needs ['rows', {task.outputs}]",
+            argument="model",
+            remedy="the last layer needs `outputs` units",
+        )
+    sums_to_one = task.name != "multiclass" or np.allclose(outputs.sum(axis=1), 1.0, atol=1e-3)
+    if task.classes and not (outputs.min() >= 0.0 and outputs.max() <= 1.0 and sums_to_one):
+        last = "softmax" if task.name == "multiclass" else "sigmoid"
+        raise InvalidRequestError(
+            f"the model of {name} does not give probabilities (it gave {outputs[0][:4].tolist()})",
+            argument="model",
+            remedy=f"end it with the activation {last!r}",
+        )
+
+
+def _compile(network: keras.Model, settings: Settings, task: Task, steps: int) -> None:
+    if network.compiled:
+        return
+    try:
+        optimizer = keras.optimizers.get(settings.optimizer)
+        rate: Any = settings.learning_rate
+        if settings.learning_rate_schedule == "cosine":
+            start = float(optimizer.learning_rate) if rate is None else rate
+            rate = keras.optimizers.schedules.CosineDecay(start, steps * settings.epochs)
+        if rate is not None:
+            optimizer = type(optimizer).from_config({**optimizer.get_config(), "learning_rate": rate})
+        metrics = list(settings.metrics) or (["accuracy"] if task.classes else [])
+        network.compile(optimizer=optimizer, loss=settings.loss or LOSSES[task.name], metrics=metrics)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError(f"Keras refuses the optimizer, loss or metrics: {error}") from error
+
+
+def _label_shape(network: keras.Model, task: Task) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """Labels as the loss wants them: `[n, 1]` floats, class numbers `[n]`, or one-hots `[n, classes]`."""
+    if task.name != "multiclass":
+        return lambda x, y: (x, tf.reshape(tf.cast(y, tf.float32), [-1, 1]))
+    loss = network.loss
+    name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
+    if str(name).lower().startswith("sparse"):
+        return lambda x, y: (x, y)
+    return lambda x, y: (x, tf.one_hot(y, task.outputs))
+
+
+def _fit_epoch(network: keras.Model, batches: Any, epoch: int, live: _Live) -> dict[str, float]:
+    try:
+        fitted = network.fit(
+            batches, initial_epoch=epoch, epochs=epoch + 1, verbose=0, callbacks=[live], shuffle=False
+        )
+    except (TypeError, ValueError) as error:
+        if epoch:
+            raise
+        raise InvalidRequestError(
+            f"Keras can't train this model with this loss and these metrics: {error}", argument="loss"
+        ) from error
+    return {key: float(values[-1]) for key, values in fitted.history.items()}
+
+
+def _require_finite(row: Mapping[str, float], settings: Settings) -> None:
+    wrong = [key for key in ("loss", "val_loss") if key in row and not math.isfinite(row[key])]
+    if not wrong:
+        return
+    if row["epoch"] == 1 and wrong == ["val_loss"]:
+        raise DataError(
+            "the loss on the validation split is not a finite number",
+            remedy="look for infinities in its features",
+        )
+    rate = "the optimizer's default" if settings.learning_rate is None else f"{settings.learning_rate:g}"
+    raise StepError(
+        f"{wrong[0]} is {row[wrong[0]]} in epoch {row['epoch']:.0f}: the training has diverged, or the "
+        "features or labels hold NaN or infinity",
+        argument="learning_rate",
+        remedy=f"take a smaller learning_rate (it is {rate}), scale the features (z_score), or impute what is "
+        "missing",
+    )
+
+
+class _Live(keras.callbacks.Callback):  # type: ignore[misc]
+    """Reports loss, epoch and examples per second while an epoch runs, a few times a second at most."""
+
+    def __init__(self, tell: Progress, settings: Settings, rows: int) -> None:
+        super().__init__()
+        self.epoch = 0
+        self._tell = tell
+        self._settings = settings
+        self._rows = rows
+        self._last = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        now = time.monotonic()
+        if now - self._last < SECONDS:
+            return
+        self._last = now
+        seen = min((batch + 1) * self._settings.batch_size, self._rows)
+        self._report(seen, {key: float(value) for key, value in (logs or {}).items()})
+
+    def after_epoch(self, row: Mapping[str, float]) -> None:
+        """Reports the finished epoch."""
+        self._report(self._rows, {key: value for key, value in row.items() if key != "epoch"})
+
+    def _report(self, seen: int, values: Mapping[str, float]) -> None:
+        rows = self.epoch * self._rows + seen
+        self._tell(epoch=self.epoch + 1, epochs=self._settings.epochs, rows=rows, **values)

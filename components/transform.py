@@ -1,0 +1,120 @@
+"""The component `transform`: raw examples → shuffled TFRecord shards, and the fitted preprocessing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+
+from ..pipelines import Context, Examples, Known, Problem, Schema, Transform, component
+from .features_grammar import FeatureSpec, check_specs, parse_features, parse_label
+
+
+class Transformed(NamedTuple):
+    """The outputs of `transform`."""
+
+    examples: Examples
+    transform: Transform
+
+
+@component
+def transform(
+    ctx: Context,
+    examples: Examples,
+    *,
+    label: str | dict[str, Any],
+    features: Literal["auto"] | dict[str, Any] = "auto",
+    schema: Schema | None = None,
+    seed: int = 0,
+    shards: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None,
+    layout: Literal["packed", "columns"] = "packed",
+    compression: Literal["none", "gzip"] = "none",
+) -> Transformed:
+    """Makes features and label ready for a model: fitted on the split `train`, written as shuffled shards.
+
+    Under `features` a key names the output feature, and its value says how it is made: a transform's name;
+    `{name: first argument}`; `{name: {argument: value}}`; a list of these for a chain; or `{from: column or
+    columns, apply: any of these}`. The transforms are z_score, min_max, rescale, log1p, clip, impute,
+    bucketize, vocabulary, one_hot, hash and identity.
+
+    A label with a numeric transform is a value (regression), with `vocabulary` a class. Without a
+    transform, strings, bools and ints of at most 20 distinct values are classes in ascending order, the
+    rest are values. A value given without a transform is left as it is, but gets z_score where the
+    features are chosen by `auto`.
+
+    Args:
+        ctx: the step's context.
+        examples: raw examples with a split `train`.
+        label: the label's column, or `{column: transform}`.
+        features: see above; `auto` chooses by the schema and says what it chose.
+        schema: the columns' domains, which `auto` needs.
+        seed: of the shuffle.
+        shards: files a split; without it about 64 MB each, and at least 4 from 10,000 rows on.
+        layout: `packed` for one list of floats and one of ints a record, which is read fastest;
+            `columns` for a tf.Example feature per output, for readers that know nothing of headrace.
+        compression: `gzip` for smaller shards.
+
+    Returns:
+        Shards of tf.Examples in the order of a hash, and the fitted transform.
+
+    Raises:
+        DataError: a value is missing or infinite where a model would get it; the label is missing, has one
+            class only, or one that the train split doesn't have; a split has no rows.
+    """
+    from .transform_run import run_transform
+
+    made, fitted = run_transform(
+        ctx,
+        examples,
+        label=label,
+        features=features,
+        schema=schema,
+        seed=seed,
+        shards=shards,
+        layout=layout,
+        compression="gzip" if compression == "gzip" else "",
+    )
+    return Transformed(made, fitted)
+
+
+@transform.check
+def check_transform(
+    arguments: Mapping[str, Any], known: Mapping[str, Known]
+) -> tuple[list[Problem], Mapping[str, Known]]:
+    """Reads `features` and `label`, and looks for their columns where these are known."""
+    table = known.get("examples") or Known()
+    names = table.columns
+    if names is None and known.get("schema") is not None:
+        names = known["schema"].columns
+    types = _types(table) or _types(known.get("schema"))
+    label, problems = parse_label(arguments["label"]) if "label" in arguments else (None, [])
+    specs: list[FeatureSpec] = []
+    if isinstance(arguments.get("features"), Mapping):
+        specs, more = parse_features(arguments["features"])
+        problems += more
+    problems += check_specs(specs, label, types, names)
+    if table.splits is not None and "train" not in table.splits:
+        problems.append(
+            Problem(
+                "the examples have no split 'train', on which transforms are fitted",
+                argument="examples",
+                available=tuple(table.splits),
+            )
+        )
+    if arguments.get("features", "auto") == "auto" and "examples" in known and "schema" not in known:
+        problems.append(
+            Problem(
+                "features: auto chooses by a schema, and none is given",
+                argument="schema",
+                remedy="wire one, schema: ${steps.schema}, or name the features",
+            )
+        )
+    names = tuple(spec.name for spec in specs) or None
+    output = Known(columns=names, splits=table.splits, facts={"format": "tfrecord"})
+    return problems, {"examples": output, "transform": Known()}
+
+
+def _types(known: Known | None) -> Mapping[str, str] | None:
+    types = known.facts.get("types") if known is not None else None
+    return types if isinstance(types, Mapping) else None

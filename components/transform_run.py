@@ -1,0 +1,94 @@
+"""What the component `transform` does: fit on the train split, write shards of all splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from ..pipelines.artifact import Examples, Schema, Transform
+from ..pipelines.context import Context
+from ..pipelines.errors import DataError
+from .encoding import Encoder
+from .features_grammar import check_specs, parse_features, parse_label
+from .fitted import FittedTransform
+from .fitting import TRAIN, Fitter
+from .layout import Layout
+from .shards import write_shards
+
+
+def run_transform(
+    ctx: Context,
+    examples: Examples,
+    *,
+    label: Any,
+    features: Literal["auto"] | Mapping[str, Any],
+    schema: Schema | None,
+    seed: int,
+    shards: int | None,
+    layout: Literal["packed", "columns"],
+    compression: Literal["", "gzip"],
+) -> tuple[Examples, Transform]:
+    """See `headrace.components.transform.transform`."""
+    _check_splits(examples)
+    types: Mapping[str, str] = examples.properties["columns"]
+    target, problems = parse_label(label)
+    if target is None:
+        raise DataError(problems)
+    fitter = Fitter(ctx, examples)
+    chosen = ""
+    if features == "auto":
+        _refuse(check_specs([], target, types, list(types)))
+        from .auto import choose_features
+
+        specs, chosen = choose_features(ctx, fitter, examples, schema, target)
+    else:
+        specs, problems = parse_features(features)
+        _refuse(problems or check_specs(specs, target, types, list(types)))
+    fitted = fitter.fit(specs, target, scale_label=features == "auto")
+    shape = Layout(fitted.features, fitted.label.stored, layout, compression)
+    made = _write_examples(ctx, examples, Encoder(fitted, shape), shards, seed)
+    return made, _write_transform(ctx, fitted, chosen)
+
+
+def _write_examples(
+    ctx: Context, examples: Examples, encoder: Encoder, shards: int | None, seed: int
+) -> Examples:
+    draft = ctx.output(Examples, "examples")
+    splits = write_shards(ctx, examples, encoder, draft.path, shards=shards, seed=seed)
+    properties = {"format": "tfrecord", **encoder.layout.to_json(), "splits": splits}
+    return draft.finish(properties, summary={"rows": {name: split["rows"] for name, split in splits.items()}})
+
+
+def _write_transform(ctx: Context, fitted: FittedTransform, chosen: str) -> Transform:
+    draft = ctx.output(Transform, "transform")
+    fitted.save(draft.path)
+    if chosen:
+        (draft.path / "auto.yaml").write_text(chosen, "utf-8")
+    label = fitted.label
+    summary: dict[str, Any] = {
+        "features": {f.name: f.width for f in fitted.features},
+        "width": sum(f.width for f in fitted.features),
+        "label": {"column": label.column, "kind": label.kind, "classes": list(label.classes[:100])},
+    }
+    return draft.finish(summary=summary)
+
+
+def _check_splits(examples: Examples) -> None:
+    if TRAIN not in examples.splits:
+        raise DataError(
+            "the examples have no split 'train', on which transforms are fitted",
+            argument="examples",
+            available=tuple(examples.splits),
+        )
+    for split, told in examples.splits.items():
+        if not told["rows"]:
+            raise DataError(
+                f"the split {split!r} has no rows",
+                argument="examples",
+                remedy="give the split a greater share of the rows, or leave it out",
+            )
+
+
+def _refuse(problems: Any) -> None:
+    if problems:
+        raise DataError(problems)

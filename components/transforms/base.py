@@ -1,0 +1,127 @@
+"""What a transform is: arguments, what it needs to know of the data, and array math for both planes.
+
+A transform is a small frozen class. Its arguments are its dataclass fields. `analyzers` names the
+full-pass aggregates that it needs, `fit` turns their results into constants, and `apply` is array math
+against the namespace it is passed: NumPy and Arrow in Beam, TensorFlow in the exported model. Nothing
+here imports an array library, so that a pipeline is checked without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+if TYPE_CHECKING:
+    from .namespace import Namespace
+
+Kind = Literal["float", "int", "string", "ids", "one_hot"]
+"""What a column is between two transforms of a chain.
+
+float: float32, missing is NaN; int: int64, missing is -2**63; string: UTF-8, missing is "";
+ids: int64 from 0 to size - 1; one_hot: the same ids, which reach the model as one-hots of `size` slots.
+An id below 0 stands for a missing number.
+"""
+
+Analyzer = Literal["moments", "values", "strings"]
+"""moments: mean, deviation, minimum, maximum; values: the counts of numbers; strings: of strings."""
+
+Constants = Mapping[str, Any]
+"""Numbers as Python floats that float32 holds exactly, arrays of float32, and lists of strings."""
+
+
+class Results(Protocol):
+    """What the analyzers found in one column of the train split; missing values are left out."""
+
+    @property
+    def count(self) -> int:
+        """The number of values."""
+
+    @property
+    def mean(self) -> float:
+        """The mean."""
+
+    @property
+    def std(self) -> float:
+        """The standard deviation with ddof=0."""
+
+    @property
+    def min(self) -> float:
+        """The smallest value."""
+
+    @property
+    def max(self) -> float:
+        """The largest value."""
+
+    def quantile(self, share: float) -> float:
+        """The value below which `share` of the values lie, interpolated linearly."""
+
+    def most_frequent(self) -> float | str:
+        """The most frequent value; the largest of several."""
+
+    def vocabulary(self, top_k: int | None, min_count: int) -> list[str]:
+        """Strings by descending count, ties by value descending, as TFT orders them."""
+
+
+@dataclass(frozen=True)
+class Transform:
+    """The contract; subclasses are the transforms.
+
+    Attributes:
+        name: what a pipeline calls it.
+        takes: the kinds that it reads; an int column is cast to float or string where those are taken.
+        first: the argument that `{name: value}` sets, or those that `{name: [value, value]}` sets.
+        label: "value" or "class" if a label may be made by it, else empty.
+    """
+
+    name: ClassVar[str]
+    takes: ClassVar[tuple[Kind, ...]] = ("float",)
+    first: ClassVar[tuple[str, ...]] = ()
+    label: ClassVar[str] = ""
+
+    def problem(self, kind: Kind | None) -> str:
+        """What is wrong with the arguments taken together or for this kind; empty if nothing is."""
+        return ""
+
+    def gives(self, kind: Kind) -> Kind:
+        """The kind that comes out when `kind` goes in."""
+        return kind
+
+    def size(self, constants: Constants, size: int) -> int:
+        """The number of ids that come out, where `size` is what came in; 0 if there are no ids."""
+        return 0
+
+    def analyzers(self, kind: Kind) -> tuple[Analyzer, ...]:
+        """What has to be known of the column in the train split."""
+        return ()
+
+    def fit(self, results: Results, kind: Kind) -> dict[str, Any]:
+        """The constants, from what the analyzers found."""
+        return {}
+
+    def apply(self, xp: Namespace, column: Any, constants: Constants) -> Any:
+        """The transformed column, in shape [n]."""
+        raise NotImplementedError
+
+    def inverse(self, xp: Namespace, column: Any, constants: Constants) -> Any:
+        """The column in the units that went in; only for those with `label = "value"`."""
+        raise NotImplementedError
+
+
+def coerced(kind: Kind, takes: tuple[Kind, ...]) -> Kind | None:
+    """The kind that a transform reads when a column of `kind` is given to it, None if it can't."""
+    if kind in takes:
+        return kind
+    if kind == "int":
+        return "float" if "float" in takes else "string" if "string" in takes else None
+    return None
+
+
+def coerce(xp: Namespace, column: Any, kind: Kind, takes: tuple[Kind, ...]) -> tuple[Any, Kind]:
+    """The column as the transform reads it, and its kind then."""
+    read = coerced(kind, takes)
+    if read is None:
+        raise ValueError(f"a column of kind {kind} was given where {', '.join(takes)} is read")
+    if read == kind:
+        return column, kind
+    return (xp.int_to_float(column) if read == "float" else xp.int_to_string(column)), read

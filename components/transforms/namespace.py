@@ -1,0 +1,198 @@
+"""The array functions that transforms are written against, and NumPy and Arrow behind them.
+
+Numbers are NumPy arrays (or tensors), strings Arrow arrays without nulls (or string tensors). Arithmetic
+and comparison operators work on numbers in both; a Python float takes part as float32 in both.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MISSING_INT = -(2**63)
+"""What stands for a missing whole number."""
+
+
+class Namespace(Protocol):
+    """What a plane has to offer; every function takes and gives columns of shape [n] unless it says else."""
+
+    def prepare(self, value: Any) -> Any:
+        """A constant as this plane takes it: lists of strings become look-up tables, arrays arrays."""
+
+    def length(self, keys: Any) -> int:
+        """The number of keys of a prepared look-up table."""
+
+    def int_to_float(self, column: Any) -> Any:
+        """int64 to float32; missing becomes NaN."""
+
+    def int_to_string(self, column: Any) -> Any:
+        """int64 in decimal; missing becomes the empty string."""
+
+    def to_float(self, column: Any) -> Any:
+        """float32 from either float32 or int64."""
+
+    def log1p(self, column: Any) -> Any:
+        """`log(1 + x)`, NaN or an infinity where there is none."""
+
+    def expm1(self, column: Any) -> Any:
+        """`exp(x) - 1`."""
+
+    def where(self, condition: Any, yes: Any, no: Any) -> Any:
+        """Element by element `yes` or `no`, of which one may be a Python number."""
+
+    def full_like(self, ids: Any, value: int) -> Any:
+        """An int64 column of one value, as long as `ids`."""
+
+    def fill_float(self, column: Any, value: float) -> Any:
+        """`value` where NaN is."""
+
+    def fill_int(self, column: Any, value: int) -> Any:
+        """`value` where the missing whole number is."""
+
+    def fill_string(self, column: Any, value: str) -> Any:
+        """`value` where the empty string is."""
+
+    def is_empty(self, column: Any) -> Any:
+        """Where a string is empty."""
+
+    def bucket(self, column: Any, boundaries: Any) -> Any:
+        """The number of boundaries that are at most x, int64; -1 where x is missing."""
+
+    def look_up(self, column: Any, keys: Any) -> Any:
+        """The position of each string in `keys`, int64; -1 where it isn't there."""
+
+    def hash_bucket(self, column: Any, buckets: int) -> Any:
+        """FarmHash's 64-bit fingerprint of each string modulo `buckets`, int64."""
+
+    def one_hot(self, ids: Any, size: int) -> Any:
+        """float32 [n, size]; a row of zeros for an id outside of it."""
+
+    def stack(self, columns: list[Any]) -> Any:
+        """[n, number of columns] of columns of one dtype."""
+
+    def concat(self, matrices: list[Any]) -> Any:
+        """[n, total width] of matrices [n, width] of one dtype."""
+
+    def float32(self, values: Any) -> Any:
+        """A cast of numbers to float32, in any shape."""
+
+    def int64(self, values: Any) -> Any:
+        """A cast of numbers to int64, in any shape."""
+
+
+class NumpyNamespace:
+    """NumPy for numbers, Arrow for strings; see `Namespace`."""
+
+    def prepare(self, value: Any) -> Any:
+        """Lists of strings become Arrow arrays."""
+        return pa.array(value, pa.string()) if isinstance(value, (list, tuple)) else value
+
+    def length(self, keys: Any) -> int:
+        """The number of keys."""
+        return len(keys)
+
+    def int_to_float(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return np.where(column == MISSING_INT, np.float32(np.nan), column.astype(np.float32))
+
+    def int_to_string(self, column: Any) -> Any:
+        """See `Namespace`."""
+        missing = column == MISSING_INT
+        text = pc.cast(pa.array(column), pa.string())
+        return pc.if_else(pa.array(missing), "", text) if missing.any() else text
+
+    def to_float(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return column if column.dtype == np.float32 else self.int_to_float(column)
+
+    def log1p(self, column: Any) -> Any:
+        """See `Namespace`."""
+        with np.errstate(all="ignore"):
+            return np.log1p(column)
+
+    def expm1(self, column: Any) -> Any:
+        """See `Namespace`."""
+        with np.errstate(over="ignore"):
+            return np.expm1(column)
+
+    def where(self, condition: Any, yes: Any, no: Any) -> Any:
+        """See `Namespace`."""
+        return np.where(condition, yes, no)
+
+    def full_like(self, ids: Any, value: int) -> Any:
+        """See `Namespace`."""
+        return np.full_like(ids, value)
+
+    def fill_float(self, column: Any, value: float) -> Any:
+        """See `Namespace`."""
+        return np.where(np.isnan(column), np.float32(value), column)
+
+    def fill_int(self, column: Any, value: int) -> Any:
+        """See `Namespace`."""
+        return np.where(column == MISSING_INT, np.int64(value), column)
+
+    def fill_string(self, column: Any, value: str) -> Any:
+        """See `Namespace`."""
+        return pc.if_else(pc.equal(column, ""), value, column)
+
+    def is_empty(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return pc.equal(column, "").to_numpy(zero_copy_only=False)
+
+    def bucket(self, column: Any, boundaries: Any) -> Any:
+        """See `Namespace`."""
+        found = np.searchsorted(boundaries, column, side="right").astype(np.int64)
+        return np.where(np.isnan(column), -1, found)
+
+    def look_up(self, column: Any, keys: Any) -> Any:
+        """See `Namespace`."""
+        found = pc.index_in(column, value_set=keys)
+        return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+    def hash_bucket(self, column: Any, buckets: int) -> Any:
+        """See `Namespace`; each distinct string is hashed once."""
+        import farmhash
+
+        encoded = pc.dictionary_encode(column)
+        hashes = [farmhash.fingerprint64(text) % buckets for text in encoded.dictionary.to_pylist()]
+        table = np.array(hashes, np.int64)
+        return table[encoded.indices.to_numpy(zero_copy_only=False)]
+
+    def one_hot(self, ids: Any, size: int) -> Any:
+        """See `Namespace`."""
+        rows = np.zeros((len(ids), size), np.float32)
+        inside = np.flatnonzero((ids >= 0) & (ids < size))
+        rows[inside, ids[inside]] = 1
+        return rows
+
+    def stack(self, columns: list[Any]) -> Any:
+        """See `Namespace`."""
+        return np.stack(columns, axis=1)
+
+    def concat(self, matrices: list[Any]) -> Any:
+        """See `Namespace`."""
+        return np.concatenate(matrices, axis=1)
+
+    def float32(self, values: Any) -> Any:
+        """See `Namespace`."""
+        return np.asarray(values, np.float32)
+
+    def int64(self, values: Any) -> Any:
+        """See `Namespace`."""
+        return np.asarray(values, np.int64)
+
+
+def namespace_of(xp: Any) -> Namespace:
+    """The namespace of a module: `numpy`, `tensorflow`, or a namespace itself."""
+    name = getattr(xp, "__name__", "")
+    if name == "numpy":
+        return NumpyNamespace()
+    if name.split(".")[0] == "tensorflow":
+        from .namespace_tf import TensorFlowNamespace
+
+        return TensorFlowNamespace()
+    found: Namespace = xp
+    return found

@@ -1,0 +1,123 @@
+"""TensorFlow behind the array functions that transforms are written against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from .namespace import MISSING_INT
+
+
+class _Table:
+    """A look-up table with the number of its keys."""
+
+    def __init__(self, keys: list[str]) -> None:
+        # At least one key: TensorFlow has no table without any. The empty string is never looked up in
+        # earnest, since missing values are sorted out before.
+        initializer = tf.lookup.KeyValueTensorInitializer(
+            tf.constant(keys or [""], tf.string), tf.range(max(len(keys), 1), dtype=tf.int64) - (not keys)
+        )
+        self.count = len(keys)
+        self.table = tf.lookup.StaticHashTable(initializer, default_value=-1)
+
+
+class TensorFlowNamespace:
+    """See `headrace.components.transforms.namespace.Namespace`.
+
+    Attributes:
+        tables: every look-up table that `prepare` made; a module that is exported has to hold them.
+    """
+
+    def __init__(self) -> None:
+        self.tables: list[Any] = []
+
+    def prepare(self, value: Any) -> Any:
+        """Lists of strings become look-up tables, arrays constants."""
+        if isinstance(value, (list, tuple)):
+            table = _Table(list(value))
+            self.tables.append(table.table)
+            return table
+        return value
+
+    def length(self, keys: Any) -> int:
+        """The number of keys."""
+        return int(keys.count)
+
+    def int_to_float(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return tf.where(column == MISSING_INT, np.float32(np.nan), tf.cast(column, tf.float32))
+
+    def int_to_string(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return tf.where(column == MISSING_INT, "", tf.strings.as_string(column))
+
+    def to_float(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return column if column.dtype == tf.float32 else self.int_to_float(column)
+
+    def log1p(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return tf.math.log1p(column)
+
+    def expm1(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return tf.math.expm1(column)
+
+    def where(self, condition: Any, yes: Any, no: Any) -> Any:
+        """See `Namespace`."""
+        return tf.where(condition, yes, no)
+
+    def full_like(self, ids: Any, value: int) -> Any:
+        """See `Namespace`."""
+        return tf.fill(tf.shape(ids), tf.constant(value, tf.int64))
+
+    def fill_float(self, column: Any, value: float) -> Any:
+        """See `Namespace`."""
+        return tf.where(tf.math.is_nan(column), np.float32(value), column)
+
+    def fill_int(self, column: Any, value: int) -> Any:
+        """See `Namespace`."""
+        return tf.where(column == MISSING_INT, np.int64(value), column)
+
+    def fill_string(self, column: Any, value: str) -> Any:
+        """See `Namespace`."""
+        return tf.where(column == "", value, column)
+
+    def is_empty(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return column == ""
+
+    def bucket(self, column: Any, boundaries: Any) -> Any:
+        """See `Namespace`."""
+        found = tf.searchsorted(tf.constant(boundaries, tf.float32), column, side="right", out_type=tf.int64)
+        return tf.where(tf.math.is_nan(column), np.int64(-1), found)
+
+    def look_up(self, column: Any, keys: Any) -> Any:
+        """See `Namespace`."""
+        return keys.table.lookup(column)
+
+    def hash_bucket(self, column: Any, buckets: int) -> Any:
+        """See `Namespace`."""
+        return tf.strings.to_hash_bucket_fast(column, buckets)
+
+    def one_hot(self, ids: Any, size: int) -> Any:
+        """See `Namespace`."""
+        return tf.one_hot(ids, size, dtype=tf.float32)
+
+    def stack(self, columns: list[Any]) -> Any:
+        """See `Namespace`."""
+        return tf.stack(columns, axis=1)
+
+    def concat(self, matrices: list[Any]) -> Any:
+        """See `Namespace`."""
+        return tf.concat(matrices, axis=1)
+
+    def float32(self, values: Any) -> Any:
+        """See `Namespace`."""
+        return tf.cast(values, tf.float32)
+
+    def int64(self, values: Any) -> Any:
+        """See `Namespace`."""
+        return tf.cast(values, tf.int64)

@@ -1,0 +1,75 @@
+"""`headrace predict`: an exported model applied to a file."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from ..errors import InvalidRequestError
+from .common import has_store, store_folder, store_option, store_to_read
+from .naming import artifact_named, outputs_of
+
+
+@click.command()
+@click.argument("export")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--output", default=None, metavar="FILE", help="Write *.csv or *.parquet; else CSV is printed.")
+@click.option("--delimiter", default=None, metavar="C", help="What separates the cells of FILE; a comma.")
+@click.option("--encoding", default="utf-8", show_default=True, help="The encoding of FILE.")
+@click.option("--run", "run", default="", metavar="RUN", help="The run whose step EXPORT names.")
+@store_option
+def predict(
+    export: str, file: Path, output: str | None, delimiter: str | None, encoding: str, run: str, uri: str
+) -> int:
+    """Give a prediction for each row of the CSV file FILE.
+
+    EXPORT is the folder of an exported model or of its SavedModel, the beginning of its digest, or a step
+    that exported one (`export`).
+    """
+    if not file.is_file():
+        beside = tuple(sorted(p.name for p in file.absolute().parent.glob("*.csv")))
+        raise InvalidRequestError(f"there is no file {file}", given=file.name, available=beside)
+    folder = export_folder(export, run, uri)
+    # Told before TensorFlow is imported, which is what reads it.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # By string: the engine must not depend on the components.
+    predictions = import_module("headrace.components.predict")
+    options = predictions.CsvOptions(delimiter=delimiter, encoding=encoding)
+    rows = predictions.predict(folder, file, output, options=options)
+    click.echo(f"{rows} predictions" + (f" in {output}" if output else ""), err=True)
+    return 0
+
+
+def export_folder(name: str, run: str = "", uri: str = "") -> Path:
+    """The folder of the ExportedModel that a name means.
+
+    Raises:
+        InvalidRequestError: there is none.
+    """
+    given = Path(name).expanduser()
+    for folder in (given, given.parent):  # a SavedModel lies in a version folder of the artifact
+        if (folder / "export.json").is_file():
+            return folder.absolute()
+    remedy = "name the folder of an exported model, or the step that made it"
+    if given.is_dir():
+        raise InvalidRequestError("this folder is not an exported model", file=str(given), remedy=remedy)
+    if not has_store(store_folder(uri)) and not run:
+        raise InvalidRequestError(
+            f"there is no folder {name!r}, and no store at {store_folder(uri)} to look in", remedy=remedy
+        )
+    store = store_to_read(uri)
+    artifact = artifact_named(store, name, run)
+    if artifact.type != "ExportedModel":
+        made = {
+            step: None
+            for record in map(store.run_record, store.runs())
+            for step, (kind, _) in outputs_of(record).items()
+            if kind == "ExportedModel"
+        }
+        raise InvalidRequestError(
+            f"{name} is of type {artifact.type}, not an ExportedModel", available=tuple(made), remedy=remedy
+        )
+    return artifact.path

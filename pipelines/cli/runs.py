@@ -1,0 +1,225 @@
+"""`headrace runs`: list, show, compare runs, and read their logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from ..fingerprint import canonical
+from .common import (
+    brief,
+    clock,
+    duration,
+    echo_json,
+    json_option,
+    store_option,
+    store_to_read,
+    table,
+)
+from .naming import run_id, run_record, with_state
+
+_name = click.argument("name", metavar="[RUN]", default="")
+
+
+@click.group()
+def runs() -> None:
+    """List, show and compare runs.
+
+    RUN is the beginning of a run's id, or its last part; the newest run if it is left out.
+    """
+
+
+@runs.command("list")
+@click.option("--pipeline", default="", metavar="NAME", help="Only runs of this pipeline.")
+@click.option(
+    "-n", "most", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many."
+)
+@store_option
+@json_option
+def list_runs(pipeline: str, most: int, uri: str, as_json: bool) -> int:
+    """List the newest runs."""
+    store = store_to_read(uri)
+    found: list[dict[str, Any]] = []
+    for run in store.runs():
+        record = with_state(store, store.run_record(run))
+        if pipeline in ("", record["pipeline"]):
+            found.append(record)
+        if len(found) == most:
+            break
+    if as_json:
+        echo_json([_short(record) for record in found])
+    elif found:
+        rows = [_row(record) for record in found]
+        click.echo(table([("RUN", "PIPELINE", "STATUS", "STARTED", "TOOK", "STEPS"), *rows]))
+    else:
+        click.echo("there are no runs")
+    return 0
+
+
+def _short(record: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: record.get(key) for key in ("run", "pipeline", "status", "started", "seconds")}
+    return {**kept, "steps": {name: step["status"] for name, step in record["steps"].items()}}
+
+
+def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
+    counts: dict[str, int] = {}
+    for step in record["steps"].values():
+        counts[step["status"]] = counts.get(step["status"], 0) + 1
+    told = ", ".join(f"{number} {status}" for status, number in counts.items())
+    took = duration(record["seconds"]) if "seconds" in record else ""
+    return record["run"], record["pipeline"], record["status"], clock(record["started"]), took, told
+
+
+@runs.command()
+@_name
+@store_option
+@json_option
+def show(name: str, uri: str, as_json: bool) -> int:
+    """Show a run: its steps, what they gave and said, and its parameters."""
+    record = run_record(store_to_read(uri), name)
+    if as_json:
+        echo_json(record)
+    else:
+        click.echo("\n".join(_shown(record)))
+    return 0
+
+
+def _shown(record: Mapping[str, Any]) -> Iterator[str]:
+    took = f" in {duration(record['seconds'])}" if "seconds" in record else ""
+    yield f"run {record['run']} of {record['pipeline']}: {record['status']}{took}"
+    yield f"started {clock(record['started'])}, Python {record['python']}"
+    if record["request"].get("resumes"):
+        yield f"resumes {record['request']['resumes']}"
+    for key, value in record["document"]["params"].items():
+        yield f"param {key} = {brief(value)}"
+    yield ""
+    steps = record["steps"]
+    width = max((len(step) for step in steps), default=0)
+    for step, told in steps.items():
+        took = duration(told["seconds"]) if told["status"] in ("ran", "failed") else ""
+        yield f"{step.ljust(width)}  {told['status']:11}  {took:>7}  {told['reason']}".rstrip()
+        yield from _details(told)
+
+
+def _details(told: Mapping[str, Any]) -> Iterator[str]:
+    for output, facts in told["outputs"].items():
+        summary = f"  {brief(facts['summary'])}" if facts["summary"] else ""
+        yield f"    {output}: {facts['type']} {facts['digest'][:12]}{summary}"
+    for message in told.get("messages", ()):
+        for kind in ("say", "warn"):
+            if kind in message:
+                yield f"    {'warning: ' * (kind == 'warn')}{brief(message[kind])}"
+    if told.get("error"):
+        for problem in told["error"]["problems"]:
+            place = f"{problem['file']}:{problem['line']}: " if problem["file"] else ""
+            yield f"    error: {place}{problem['what']}"
+
+
+@runs.command()
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B", default="")
+@store_option
+@json_option
+def diff(before: str, after: str, uri: str, as_json: bool) -> int:
+    """Show the parameters, digests and metrics that differ between two runs; B is the newest if left out."""
+    store = store_to_read(uri)
+    one, other = run_record(store, before), run_record(store, after)
+    told = compare(one, other)
+    if as_json:
+        echo_json({"before": one["run"], "after": other["run"], **told})
+        return 0
+    click.echo(f"{one['run']} → {other['run']}")
+    for kind, changes in told.items():
+        if changes:
+            rows = [(name, _cell(a), "→", _cell(b)) for name, (a, b) in changes.items()]
+            click.echo(f"{kind}\n{table(rows, '  ')}")
+    if not any(told.values()):
+        click.echo("nothing differs")
+    return 0
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else brief(value, 40)
+
+
+def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, tuple[Any, Any]]]:
+    """What differs between two run records: pairs by name, None where one run doesn't have it."""
+    return {
+        "parameters": _changes(_parameters(before), _parameters(after)),
+        "digests": _changes(_digests(before), _digests(after)),
+        "metrics": _changes(_metrics(before), _metrics(after)),
+        "statuses": _changes(_statuses(before), _statuses(after)),
+    }
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    names = dict.fromkeys([*before, *after])
+    pairs = {name: (before.get(name), after.get(name)) for name in names}
+    return {name: pair for name, pair in pairs.items() if canonical(pair[0]) != canonical(pair[1])}
+
+
+def _parameters(record: Mapping[str, Any]) -> dict[str, Any]:
+    found = {
+        f"{step}.{name}": value
+        for step, told in record["document"]["steps"].items()
+        for name, value in _leaves(told["parameters"])
+    }
+    # A path stays the same when the file's content changes.
+    for step, told in record["steps"].items():
+        for name, value in told.get("parts", {}).get("parameters", {}).items():
+            if isinstance(value, Mapping) and set(value) == {"content"}:
+                found[f"{step}.{name} (content)"] = " ".join(digest[:12] for digest in value["content"])
+    return found
+
+
+def _digests(record: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        step if name == "output" else f"{step}.{name}": output["digest"][:12]
+        for step, told in record["steps"].items()
+        for name, output in told["outputs"].items()
+    }
+
+
+def _metrics(record: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        f"{step}.{name}": value
+        for step, told in record["steps"].items()
+        for output in told["outputs"].values()
+        for name, value in _leaves(output["summary"].get("metrics") or {})
+        if isinstance(value, int | float)
+    }
+
+
+def _statuses(record: Mapping[str, Any]) -> dict[str, str]:
+    return {step: told["status"] for step, told in record["steps"].items()}
+
+
+def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, item in value.items():
+        if isinstance(item, Mapping) and item:
+            yield from _leaves(item, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", item
+
+
+@runs.command()
+@_name
+@store_option
+@json_option
+def logs(name: str, uri: str, as_json: bool) -> int:
+    """Print the log of a run: what its steps and their libraries wrote."""
+    store = store_to_read(uri)
+    run = run_id(store, name)
+    path = store.run_folder(run) / "log.txt"
+    text = path.read_text("utf-8", "replace") if path.is_file() else ""
+    if as_json:
+        echo_json({"run": run, "log": text})
+    elif text:
+        click.echo(text, nl=not text.endswith("\n"))
+    else:
+        click.echo(f"run {run} has no log: no step had to run, or none wrote anything", err=True)
+    return 0

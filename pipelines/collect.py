@@ -1,0 +1,115 @@
+"""Garbage collection: keeps the newest runs of every pipeline and what they refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .store import Store, remove_tree
+
+KEEP = 10
+"""How many runs of each pipeline are kept unless told otherwise."""
+
+Key = tuple[str, str]
+"""An artifact's type and digest."""
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What can be removed.
+
+    Attributes:
+        runs: ids of runs, the newest first.
+        artifacts: (type, digest) of artifacts that no kept run refers to.
+        size: bytes of these artifacts' files.
+    """
+
+    runs: tuple[str, ...]
+    artifacts: tuple[Key, ...]
+    size: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The garbage as JSON values."""
+        artifacts = [{"type": kind, "digest": digest} for kind, digest in self.artifacts]
+        return {"runs": list(self.runs), "artifacts": artifacts, "bytes": self.size}
+
+
+def collect(store: Store, keep: int = KEEP, dry_run: bool = False) -> Garbage:
+    """Removes old runs, the artifacts that only they refer to, and the litter of killed runs.
+
+    A run is kept, beyond the `keep` newest of its pipeline, if a kept run took a step of it from the
+    cache: without its record the step would not be a hit any more.
+
+    Args:
+        store: the store.
+        keep: how many runs of each pipeline to keep.
+        dry_run: only say what would be removed.
+
+    Raises:
+        StoreError: a run is using the store.
+    """
+    with store.exclusive():
+        garbage = find_garbage(store, keep)
+        if dry_run:
+            return garbage
+        # The index first: what it doesn't know is not taken for a hit, whatever else is still there.
+        store.index.forget_runs(garbage.runs)
+        for run in garbage.runs:
+            remove_tree(store.run_folder(run))
+        for kind, digest in garbage.artifacts:
+            # Moved away at once, so that nobody sees half of it while it is removed.
+            store.quarantine(store.place(kind, digest))
+        store.sweep()
+    return garbage
+
+
+def find_garbage(store: Store, keep: int = KEEP) -> Garbage:
+    """What `collect` would remove."""
+    records = {run: store.run_record(run) for run in store.runs()}
+    newest = _newest(records, keep)
+    wanted = {
+        told["fingerprint"]
+        for run in newest
+        for told in records[run]["steps"].values()
+        if told["fingerprint"]
+    }
+    kept = newest | _origins(records, wanted)
+    referred = {key for run in newest for key in _referred(records[run])}
+    digests = {digest for _, digest in referred}
+    folders = sorted(path for path in (store.folder / "artifacts").glob("*/*") if path.name not in digests)
+    size = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
+    return Garbage(
+        tuple(run for run in records if run not in kept),
+        tuple((folder.parent.name, folder.name) for folder in folders),
+        size,
+    )
+
+
+def _newest(records: Mapping[str, Mapping[str, Any]], keep: int) -> set[str]:
+    """The newest runs of each pipeline; the records come with the newest first."""
+    kept: dict[str, list[str]] = {}
+    for run, record in records.items():
+        mine = kept.setdefault(record["pipeline"], [])
+        if len(mine) < keep:
+            mine.append(run)
+    return {run for runs in kept.values() for run in runs}
+
+
+def _origins(records: Mapping[str, Mapping[str, Any]], wanted: set[str]) -> set[str]:
+    """For each fingerprint the newest run that executed it."""
+    found: dict[str, str] = {}
+    for run, record in records.items():
+        for told in record["steps"].values():
+            if told["status"] == "ran" and told["fingerprint"] in wanted:
+                found.setdefault(told["fingerprint"], run)
+    return set(found.values())
+
+
+def _referred(record: Mapping[str, Any]) -> Iterator[Key]:
+    """The artifacts that a run's steps gave and read; the type of an input isn't recorded."""
+    for told in record["steps"].values():
+        for output in told["outputs"].values():
+            yield output["type"], output["digest"]
+        for digest in told.get("parts", {}).get("inputs", {}).values():
+            yield "", digest

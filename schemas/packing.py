@@ -1,0 +1,58 @@
+"""Accumulators as bytes: a JSON header and NumPy arrays, without pickle."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Column: TypeAlias = pa.Array | pa.ChunkedArray
+
+
+def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
+    """One blob of a JSON header and named arrays of numbers; `unpack` is its inverse."""
+    shapes = [[name, array.dtype.str, array.shape] for name, array in arrays.items()]
+    first = json.dumps({"header": header, "arrays": shapes}).encode()
+    return join([first, *(np.ascontiguousarray(array).tobytes() for array in arrays.values())])
+
+
+def unpack(blob: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Header and (read-only) arrays of `pack`."""
+    first, *bodies = split(blob)
+    described = json.loads(first)
+    arrays = {
+        name: np.frombuffer(body, np.dtype(dtype)).reshape(shape)
+        for (name, dtype, shape), body in zip(described["arrays"], bodies, strict=True)
+    }
+    return described["header"], arrays
+
+
+def join(blobs: Sequence[bytes]) -> bytes:
+    """Several blobs as one, each behind its length (8 bytes, little-endian)."""
+    return b"".join(struct.pack("<q", len(blob)) + blob for blob in blobs)
+
+
+def split(blob: bytes) -> list[bytes]:
+    """The blobs of `join`."""
+    blobs, place = [], 0
+    while place < len(blob):
+        (size,) = struct.unpack_from("<q", blob, place)
+        blobs.append(blob[place + 8 : place + 8 + size])
+        place += 8 + size
+    return blobs
+
+
+def floats(column: Column) -> np.ndarray:
+    """A numeric or boolean column as float64 [rows], NaN where a value is missing."""
+    values = pc.cast(column, pa.float64(), safe=False)
+    if values.null_count:
+        values = pc.fill_null(values, float("nan"))
+    array: np.ndarray = (
+        values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.to_numpy()
+    )
+    return array

@@ -1,0 +1,200 @@
+"""How often each string occurs: exact up to a budget, then for a fixed sample of the values.
+
+Past the budget only the values with the smallest 64-bit hashes are kept ("k minimum values", Bar-Yossef et
+al. 2002): the longest run of values in the order of their hashes that fits. Which values those are
+depends on the values only, not on batching or merging, and their counts stay exact. The number of distinct
+values is then an estimate, and a frequent value may be missing from `top`: the result says `exact: False`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .packing import Column
+
+MAX_VALUES = 500_000
+MAX_BYTES = 16_000_000
+_ALL = 2**64
+_SCHEMA = pa.schema([("value", pa.large_string()), ("count", pa.int64()), ("hash", pa.uint64())])
+
+
+@dataclass(frozen=True, eq=False)
+class StringCounts:
+    """An accumulator over one string or bool column (bools are "true" and "false").
+
+    Attributes:
+        table: columns `value` (large_string, distinct), `count` (int64) and `hash` (uint64), ascending by
+            hash, equal hashes by value.
+        threshold: values with this hash or a greater one were dropped; 2^64 if none was.
+        rows, missing: rows, and those without a value.
+        shortest, longest, characters: the least and greatest length and their sum, in code points.
+        max_values, max_bytes: the budget, in distinct values and their UTF-8 bytes.
+    """
+
+    table: pa.Table
+    threshold: int
+    rows: int
+    missing: int
+    shortest: int
+    longest: int
+    characters: int
+    max_values: int = MAX_VALUES
+    max_bytes: int = MAX_BYTES
+
+    @classmethod
+    def empty(cls, max_values: int = MAX_VALUES, max_bytes: int = MAX_BYTES) -> StringCounts:
+        """The neutral element of `merge`."""
+        return cls(_SCHEMA.empty_table(), _ALL, 0, 0, 2**62, 0, 0, max_values, max_bytes)
+
+    @classmethod
+    def of(cls, column: Column, max_values: int = MAX_VALUES, max_bytes: int = MAX_BYTES) -> StringCounts:
+        """Counts the values of a string, bool or integer column."""
+        found = pc.value_counts(pc.drop_null(pc.cast(column, pa.large_string())))
+        if isinstance(found, pa.ChunkedArray):
+            found = found.combine_chunks()
+        values, counts = found.field("values"), found.field("counts").cast(pa.int64())
+        lengths = pc.utf8_length(values)
+        table = pa.Table.from_arrays([values, counts, hash_strings(values)], schema=_SCHEMA)
+        empty = cls.empty(max_values, max_bytes)
+        return replace(
+            empty,
+            table=_sorted(table),
+            rows=len(column),
+            missing=column.null_count,
+            shortest=pc.min(lengths).as_py() if len(lengths) else empty.shortest,
+            longest=pc.max(lengths).as_py() or 0,
+            characters=pc.sum(pc.multiply(lengths, counts)).as_py() or 0,
+        )._fit()
+
+    def merge(self, other: StringCounts) -> StringCounts:
+        """The counts of the rows of both."""
+        threshold = min(self.threshold, other.threshold)
+        return StringCounts(
+            _sum(pa.concat_tables([_below(self.table, threshold), _below(other.table, threshold)])),
+            threshold,
+            self.rows + other.rows,
+            self.missing + other.missing,
+            min(self.shortest, other.shortest),
+            max(self.longest, other.longest),
+            self.characters + other.characters,
+            min(self.max_values, other.max_values),
+            min(self.max_bytes, other.max_bytes),
+        )._fit()
+
+    def _fit(self) -> StringCounts:
+        """This, with the values that the budget allows.
+
+        A value is dropped once the values up to it, in the order of hashes, exceed the budget. They do so in
+        the whole if they do so in a part, hence no part drops what the whole would keep.
+        """
+        sizes = np.cumsum(pc.binary_length(self.table["value"]).to_numpy())
+        fitting = min(self.max_values, int(np.searchsorted(sizes, self.max_bytes, side="right")))
+        if fitting >= self.table.num_rows:
+            return self
+        threshold = min(self.threshold, self.table["hash"][fitting].as_py())
+        return replace(self, table=_below(self.table, threshold), threshold=threshold)
+
+    @property
+    def exact(self) -> bool:
+        """Whether every value is here."""
+        return self.threshold == _ALL
+
+    @property
+    def count(self) -> int:
+        """How many rows have a value."""
+        return self.rows - self.missing
+
+    @property
+    def distinct(self) -> int:
+        """The number of distinct values; an estimate if not `exact`."""
+        kept: int = self.table.num_rows
+        return kept if self.exact else round(kept * (_ALL / max(self.threshold, 1)))
+
+    @property
+    def mean_length(self) -> float:
+        """The mean number of code points; NaN without values."""
+        return self.characters / self.count if self.count else float("nan")
+
+    def top(self, most: int | None = None) -> list[tuple[str, int]]:
+        """The most frequent values with their counts: by descending count, ties by descending value.
+
+        Values compare by their UTF-8 bytes. This is the order of TensorFlow Transform's vocabularies.
+        """
+        order = pc.sort_indices(self.table, [("count", "descending"), ("value", "descending")])[:most]
+        rows = self.table.take(order)
+        return list(zip(rows["value"].to_pylist(), rows["count"].to_pylist(), strict=True))
+
+    def compute(self) -> dict[str, int]:
+        """The count by value, in the order of `top`."""
+        return dict(self.top())
+
+    def to_bytes(self) -> bytes:
+        """The accumulator as an Arrow IPC stream."""
+        state = {name: getattr(self, name) for name in _STATE}
+        table = self.table.replace_schema_metadata({"state": json.dumps(state)})
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return bytes(sink.getvalue())
+
+    @classmethod
+    def from_bytes(cls, blob: bytes) -> StringCounts:
+        """The inverse of `to_bytes`."""
+        with pa.ipc.open_stream(blob) as reader:
+            table = reader.read_all()
+        state = json.loads(table.schema.metadata[b"state"])
+        return cls(table.replace_schema_metadata(None), **state)
+
+
+_STATE = ("threshold", "rows", "missing", "shortest", "longest", "characters", "max_values", "max_bytes")
+
+
+def hash_strings(values: pa.Array) -> pa.Array:
+    """FarmHash's fingerprint of each string, uint64, equal on every platform."""
+    import farmhash
+
+    hashed = (farmhash.fingerprint64(value) for value in values.to_pylist())
+    return pa.array(np.fromiter(hashed, np.uint64, len(values)))
+
+
+def _below(table: pa.Table, threshold: int) -> pa.Table:
+    """The rows with a lesser hash; they come first."""
+    if threshold == _ALL:
+        return table
+    return table.slice(0, int(np.searchsorted(table["hash"].to_numpy(), np.uint64(threshold), side="left")))
+
+
+def _sorted(table: pa.Table) -> pa.Table:
+    hashes = table["hash"].to_numpy()
+    order = np.argsort(hashes, kind="stable")
+    if (np.diff(hashes[order]) == 0).any():  # two values with one hash: their order is stated too
+        return table.take(pc.sort_indices(table, [("hash", "ascending"), ("value", "ascending")]))
+    return table.take(pa.array(order)).combine_chunks()
+
+
+def _sum(table: pa.Table) -> pa.Table:
+    """Equal values as one, with the sum of their counts; `table` is two sorted ones, one behind the other."""
+    hashes = table["hash"].to_numpy()
+    order = np.argsort(hashes, kind="stable")  # which merges runs that are sorted already
+    hashes = hashes[order]
+    values = table["value"].combine_chunks().take(pa.array(order))
+    starts = np.concatenate([[True], hashes[1:] != hashes[:-1]]) if len(hashes) else np.empty(0, bool)
+    same = pc.equal(values[1:], values[:-1]).to_numpy(zero_copy_only=False) if len(hashes) else starts
+    if not (starts[1:] | same).all():
+        return _sum_collided(table)
+    counts = (
+        np.add.reduceat(table["count"].to_numpy()[order], np.flatnonzero(starts)) if len(hashes) else hashes
+    )
+    columns = [values.filter(pa.array(starts)), pa.array(counts, pa.int64()), pa.array(hashes[starts])]
+    return pa.Table.from_arrays(columns, schema=_SCHEMA)
+
+
+def _sum_collided(table: pa.Table) -> pa.Table:
+    """`_sum` where different values have one hash, which is rare and slower."""
+    summed = table.group_by(["value", "hash"], use_threads=False).aggregate([("count", "sum")])
+    return _sorted(summed.select(["value", "count_sum", "hash"]).rename_columns(_SCHEMA.names).cast(_SCHEMA))

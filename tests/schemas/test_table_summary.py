@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from headrace.schemas.statistics import DatasetStatistics
+from headrace.schemas.table_summary import TableSummary, column_types
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+COLUMNS: Any = {"i": "int", "f": "float", "s": "string", "b": "bool"}
+ARROW = pa.schema([("i", pa.int64()), ("f", pa.float64()), ("s", pa.string()), ("b", pa.bool_())])
+rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "i": st.none() | st.integers(-(2**63), 2**63 - 1),
+            "f": st.none() | st.floats(-1e12, 1e12) | st.sampled_from([float("nan"), float("inf")]),
+            "s": st.none() | st.text(max_size=2),
+            "b": st.none() | st.booleans(),
+        }
+    ),
+    max_size=12,
+)
+
+
+def summary(some: list[Any]) -> TableSummary:
+    return TableSummary.of(COLUMNS, pa.RecordBatch.from_pylist(some, ARROW))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(rows, min_size=1, max_size=4))
+def test_batches_add_up_to_the_table(parts: list[list[Any]]) -> None:
+    whole = summary([row for part in parts for row in part]).compute("x", 5)
+    packed = [TableSummary.from_bytes(summary(part).to_bytes()) for part in parts]
+    merged = reduce(TableSummary.merge, packed, TableSummary.empty(COLUMNS)).compute("x", 5)
+    for a, b in zip(whole, merged, strict=True):
+        assert (a.rows, a.missing, a.distinct, a.top, a.lengths) == (
+            b.rows,
+            b.missing,
+            b.distinct,
+            b.top,
+            b.lengths,
+        )
+        if a.numeric and b.numeric:
+            assert (a.numeric.min, a.numeric.max, a.numeric.zeros) == (
+                b.numeric.min,
+                b.numeric.max,
+                b.numeric.zeros,
+            )
+            assert a.numeric.quantiles == b.numeric.quantiles and a.numeric.median == b.numeric.median
+            assert (a.numeric.mean is None) == (b.numeric.mean is None)
+            assert (a.numeric.mean or 0) == pytest.approx(b.numeric.mean or 0, rel=1e-6, abs=1e-3)
+    statistics = DatasetStatistics((merged,))
+    assert DatasetStatistics.from_json(statistics.to_json()) == statistics
+
+
+def test_packing_is_exact_and_deterministic() -> None:
+    one = summary([{"i": 1, "f": 0.1, "s": "x", "b": True}, {"i": None, "f": 0.2, "s": None, "b": None}])
+    assert TableSummary.from_bytes(one.to_bytes()).to_bytes() == one.to_bytes()
+
+
+def test_column_types() -> None:
+    assert column_types(ARROW) == COLUMNS
+    assert column_types(pa.schema([("a", pa.float32()), ("b", pa.large_string())])) == {
+        "a": "float",
+        "b": "string",
+    }
+    with pytest.raises(TypeError, match="'when' has the type timestamp"):
+        column_types(pa.schema([("when", pa.timestamp("s"))]))
