@@ -7,7 +7,7 @@ parts' accumulators in their order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -228,7 +228,13 @@ def analyze(
         requests: what has to be known.
     """
     payloads = run_units(ctx, stage, parts_of(examples, splits), AnalyzePart(tuple(requests)))
-    return _found(requests, _fold(_readers(requests), payloads))
+    readers = _readers(requests)
+    return _found(requests, _merge(_read(readers, payload) for payload in payloads))
+
+
+def analyze_batches(requests: Sequence[Request], batches: Sequence[pa.RecordBatch]) -> list[Found]:
+    """Answers all requests from batches in memory, folded in their order."""
+    return _found(requests, _merge(accumulate(requests, batch) for batch in batches))
 
 
 def _readers(requests: Sequence[Request]) -> list[Callable[[bytes], Any]]:
@@ -239,10 +245,13 @@ def _readers(requests: Sequence[Request]) -> list[Callable[[bytes], Any]]:
     return readers
 
 
-def _fold(readers: Sequence[Callable[[bytes], Any]], payloads: Iterator[bytes]) -> list[Any]:
+def _read(readers: Sequence[Callable[[bytes], Any]], payload: bytes) -> list[Any]:
+    return [read(blob) for read, blob in zip(readers, split(payload), strict=True)]
+
+
+def _merge(partials: Iterable[list[Any]]) -> list[Any]:
     total: list[Any] = []
-    for payload in payloads:
-        partial = [read(blob) for read, blob in zip(readers, split(payload), strict=True)]
+    for partial in partials:
         total = [a.merge(b) for a, b in zip(total, partial, strict=True)] if total else partial
     return total
 

@@ -90,7 +90,11 @@ def dataset(
     # Whole batches at once, so that the last step is slices of them.
     some = max(min(PARSE_ROWS, EXPANDED_BYTES // _bytes(layout, stored=False)) // batch_size, 1) * batch_size
     batches = rows.rebatch(some).map(cut, num_parallel_calls=2, deterministic=True)
-    return batches.rebatch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
+    batches = batches.rebatch(batch_size, drop_remainder=drop_remainder)
+    count = examples.rows(split) // batch_size if drop_remainder else -(-examples.rows(split) // batch_size)
+    # Told to Keras; and a shard that lost rows is an error when the epoch ends.
+    batches = batches.apply(tf.data.experimental.assert_cardinality(count))
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def _layout(examples: Examples, split: str, batch_size: int) -> Layout:

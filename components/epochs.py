@@ -73,7 +73,9 @@ class Epochs:
         return tf.data.Dataset.range(math.ceil(self._rows / size)).map(batch).prefetch(4)
 
     def _streamed(self, epoch: int) -> tf.data.Dataset:
-        order = {} if self._seed is None else {"shuffle": True, "seed": self._seed, "epoch": epoch}
+        order: dict[str, Any] = (
+            {} if self._seed is None else {"shuffle": True, "seed": self._seed, "epoch": epoch}
+        )
         made = dataset(self._examples, self._split, batch_size=self._batch_size, matrix=True, **order)
         # Keras wants to know how many batches there are, lest it take the end for a mishap.
         steps = math.ceil(self._rows / self._batch_size)

@@ -13,6 +13,7 @@ from ..pipelines.component import Known, component
 from ..pipelines.context import Context
 from ..pipelines.errors import Problem
 from .gates import Threshold, bless, threshold_problems
+from .split_checks import RAW_REMEDY, SLICES_NEED_RAW, are_transformed, split_problems
 
 
 @component(process="tensorflow")
@@ -90,8 +91,8 @@ def _check(
     model, examples = known.get("model", Known()), known.get("examples", Known())
     problems = split_problems(arguments.get("split"), examples)
     slices = [name for name in arguments.get("slices") or [] if isinstance(name, str)]
-    if slices and examples.facts.get("format") == "tfrecord":
-        problems.append(Problem(SLICES_NEED_RAW, argument="slices", remedy=SLICES_REMEDY))
+    if slices and are_transformed(examples):
+        problems.append(Problem(SLICES_NEED_RAW, argument="slices", remedy=RAW_REMEDY))
     elif examples.columns is not None:
         problems += [
             Problem(f"there is no column {name!r}", argument="slices", given=name, available=examples.columns)
@@ -102,15 +103,3 @@ def _check(
     if isinstance(thresholds, Mapping):
         problems += threshold_problems(thresholds, model.facts.get("task"))
     return problems, {"output": Known()}
-
-
-SLICES_NEED_RAW = "slices need the raw columns, and these examples are transformed"
-SLICES_REMEDY = "wire the raw examples instead: examples: ${steps.examples}"
-
-
-def split_problems(split: Any, examples: Known) -> list[Problem]:
-    """The problem of a split that isn't among those known of the examples, if so."""
-    if not isinstance(split, str) or examples.splits is None or split in examples.splits:
-        return []
-    what = f"the examples have no split {split!r}"
-    return [Problem(what, argument="split", given=split, available=examples.splits)]

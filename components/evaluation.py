@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 from ..pipelines.artifact import Examples, Model
 from ..pipelines.context import Context
 from ..pipelines.errors import DataError, InvalidRequestError
-from .evaluate import SLICES_NEED_RAW, SLICES_REMEDY
 from .fitted import FittedTransform, load_fitted
 from .metrics import Metrics, by_value, classification_metrics, confusion_matrix, regression_metrics
 from .networks import forward, load_network, probabilities
 from .predictions import Batch, batches, require_split
+from .split_checks import RAW_REMEDY, SLICES_NEED_RAW
 from .tasks import Task
 
 MOST_VALUES = 200
@@ -86,7 +86,7 @@ def _check_slices(examples: Examples, slices: tuple[str, ...]) -> None:
     if not slices:
         return
     if examples.properties["format"] != "parquet":
-        raise InvalidRequestError(SLICES_NEED_RAW, argument="slices", remedy=SLICES_REMEDY)
+        raise InvalidRequestError(SLICES_NEED_RAW, argument="slices", remedy=RAW_REMEDY)
     columns = tuple(examples.properties["columns"])
     for name in slices:
         if name not in columns:

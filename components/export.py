@@ -12,8 +12,8 @@ from ..pipelines.artifact import Evaluation, Examples, ExportedModel, Model
 from ..pipelines.component import Known, component
 from ..pipelines.context import Context
 from ..pipelines.errors import GateError, InvalidRequestError, Problem
-from .csv_examples import MISSING
-from .evaluate import split_problems
+from .csv.options import MISSING
+from .split_checks import EXPORT_NEEDS_RAW, RAW_REMEDY, are_transformed, split_problems
 
 if TYPE_CHECKING:
     from .parity import Parity
@@ -114,9 +114,7 @@ def _require_blessing(ctx: Context, model: Model, evaluation: Evaluation | None,
 
 def _require_raw(examples: Examples) -> None:
     if examples.properties.get("format") != "parquet":
-        raise InvalidRequestError(
-            "export needs the raw examples, and these are transformed", argument="examples", remedy=RAW_REMEDY
-        )
+        raise InvalidRequestError(EXPORT_NEEDS_RAW, argument="examples", remedy=RAW_REMEDY)
 
 
 def _pass_rows(ctx: Context, gate: Any, examples: Examples, split: str, rows: int) -> None:
@@ -133,7 +131,9 @@ def _about(
     task: Task, inputs: tuple[Input, ...], parity: Parity, split: str, examples: Examples
 ) -> dict[str, Any]:
     classes = len(task.classes)
-    outputs = [{"name": "prediction", "dtype": "string" if classes else "float32", "shape": [None]}]
+    outputs: list[dict[str, Any]] = [
+        {"name": "prediction", "dtype": "string" if classes else "float32", "shape": [None]}
+    ]
     if classes:
         outputs += [
             {"name": "probability", "dtype": "float32", "shape": [None]},
@@ -165,10 +165,6 @@ def _check(
 ) -> tuple[list[Problem], dict[str, Known]]:
     examples = known.get("examples", Known())
     problems = split_problems(arguments.get("split"), examples)
-    if examples.facts.get("format") == "tfrecord":
-        what = "export needs the raw examples, and these are transformed"
-        problems.append(Problem(what, argument="examples", remedy=RAW_REMEDY))
+    if are_transformed(examples):
+        problems.append(Problem(EXPORT_NEEDS_RAW, argument="examples", remedy=RAW_REMEDY))
     return problems, {"output": Known()}
-
-
-RAW_REMEDY = "wire the step that ingests: examples: ${steps.examples}"

@@ -72,10 +72,12 @@ class Branch:
     def run(self, xp: Namespace, column: Any, prepared: Sequence[Constants]) -> Any:
         """The chain's output on a cast column, [n]."""
         kind: Kind = RAW_KINDS[self.type]
-        for stage, constants in zip(self.stages, prepared, strict=True):
-            column, kind = coerce(xp, column, kind, stage.transform.takes)
-            column = stage.transform.apply(xp, column, constants)
-            kind = stage.transform.gives(kind)
+        # NaN and infinities go through: whoever learns from the result refuses them, with their rows.
+        with np.errstate(all="ignore"):
+            for stage, constants in zip(self.stages, prepared, strict=True):
+                column, kind = coerce(xp, column, kind, stage.transform.takes)
+                column = stage.transform.apply(xp, column, constants)
+                kind = stage.transform.gives(kind)
         return column
 
 
@@ -142,8 +144,9 @@ class Label:
             y: float32 in any shape.
         """
         space = namespace_of(xp)
-        for stage in reversed(self.stages):
-            y = stage.transform.inverse(space, y, stage.constants)
+        with np.errstate(all="ignore"):
+            for stage in reversed(self.stages):
+                y = stage.transform.inverse(space, y, stage.constants)
         return y
 
     def names(self, column: Any) -> pa.Array:

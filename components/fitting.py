@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..pipelines.artifact import Examples
@@ -52,33 +52,37 @@ class _Chain:
 _NOTHING = Found("")
 
 
+Pass = Callable[[str, Sequence[Request]], list[Found]]
+"""Answers requests by one pass over the train split; the string names the pass."""
+
+
+def train_pass(ctx: Context, examples: Examples) -> Pass:
+    """Passes over the split `train` of raw examples, in Beam."""
+    return lambda stage, requests: analyze(ctx, stage, examples, [TRAIN], requests)
+
+
 class Fitter:
-    """Answers requests by passes over the train split, each request once.
+    """Fits transforms, and asks each thing of the data once.
 
     Args:
-        ctx: the step's context.
-        examples: raw examples with a split `train`.
+        types: raw column → type (`float`, `int`, `bool`, `string`).
+        look: see `Pass`.
+        warn: takes a message that asks for attention.
     """
 
-    def __init__(self, ctx: Context, examples: Examples) -> None:
-        self._ctx = ctx
-        self._examples = examples
+    def __init__(self, types: Mapping[str, str], look: Pass, warn: Callable[[str], None]) -> None:
+        self.types = types
+        self._look = look
+        self._warn = warn
         self._known: dict[str, Found] = {}
         self._passes = 0
-
-    @property
-    def types(self) -> Mapping[str, str]:
-        """Raw column → type."""
-        types: Mapping[str, str] = self._examples.properties["columns"]
-        return types
 
     def answer(self, requests: Sequence[Request]) -> list[Found]:
         """What was asked for, from one pass at most."""
         new = {request.key: request for request in requests if request.key not in self._known}
         if new:
-            stage = f"analyze-{self._passes}"
+            found = self._look(f"analyze-{self._passes}", list(new.values()))
             self._passes += 1
-            found = analyze(self._ctx, stage, self._examples, [TRAIN], list(new.values()))
             self._known.update(zip(new, found, strict=True))
             for answer in found:
                 self._warn_inexact(answer)
@@ -86,7 +90,7 @@ class Fitter:
 
     def _warn_inexact(self, found: Found) -> None:
         if found.strings is not None and not found.strings.exact:
-            self._ctx.warn(
+            self._warn(
                 f"{found.column}: about {found.strings.distinct:,} distinct values are too many to count"
                 " exactly; the vocabulary is made of a sample of them. `hash` needs no vocabulary"
             )

@@ -85,7 +85,8 @@ def bless(
     """
     if not thresholds:
         return Blessing(True, ("no thresholds were given",))
-    held, failed = [], []
+    held: list[str] = []
+    failed: list[str] = []
     for name, bound in thresholds.items():
         for metric, kind, limit in _limits(name, bound, task):
             ok, reason = _compare(metric, kind, limit, metrics.get(metric), baseline.get(metric))

@@ -90,11 +90,10 @@ def load_network(model: Model) -> keras.Model:
 def forward(network: keras.Model, width: int) -> Any:
     """The network as a `tf.function` from float32 `[n, width]` to float32 `[n, outputs]`."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None, width], tf.float32, name="features")])
     def call(features: tf.Tensor) -> tf.Tensor:
         return tf.cast(network(features, training=False), tf.float32)
 
-    return call
+    return tf.function(call, input_signature=[tf.TensorSpec([None, width], tf.float32, name="features")])
 
 
 def probabilities(xp: Any, task: Task, outputs: Any) -> Any:

@@ -13,6 +13,7 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ from ..pipelines.context import Context
 from ..pipelines.errors import DataError, Problem
 from .analysis import Part, parts_of
 from .encoding import Encoder, Fault
+from .fitted import load_fitted
+from .layout import Layout
 from .row_hash import mix
 from .tfrecord import FOOTER, HEADER, frame, record_file
 from .work import MapUnits, Result, run_units
@@ -75,15 +78,24 @@ class ShardPlan:
 
 @dataclass(frozen=True)
 class EncodePart:
-    """Transforms, encodes and sorts one Parquet part; the payload says where the result lies."""
+    """Transforms, encodes and sorts one Parquet part; the payload says where the result lies.
 
-    encoder: Encoder
+    Attributes:
+        fitted: the folder of the fitted transform, which may hold large vocabularies.
+        layout: how a record is laid out.
+        plans: how each split is spread.
+        folder: where the records are spilled; every worker has to reach it.
+    """
+
+    fitted: str
+    layout: Layout
     plans: Mapping[str, ShardPlan]
     folder: str
 
     def __call__(self, part: Part) -> Result:
         """Spills one part."""
-        records, faults = self.encoder.encode(part.read(self.encoder.columns))
+        encoder = _encoder(self.fitted, self.layout)
+        records, faults = encoder.encode(part.read(encoder.columns))
         if records is None:
             return Result(json.dumps({"faults": faults}).encode(), part.rows)
         framed = frame(records)
@@ -98,6 +110,11 @@ class EncodePart:
             stream.write(hashes[order].astype("<u8").tobytes())
             stream.write(offsets.astype("<i8").tobytes())
         return Result(json.dumps({"spilled": Spilled(str(path), part.rows)}).encode(), part.rows)
+
+
+@lru_cache(maxsize=2)
+def _encoder(fitted: str, layout: Layout) -> Encoder:
+    return Encoder(load_fitted(Path(fitted)), layout)
 
 
 @dataclass(frozen=True)
@@ -196,7 +213,9 @@ def write_shards(
         plans[split] = ShardPlan(split, count, seed)
         (folder / split).mkdir()
     parts = parts_of(examples, list(plans))
-    work = EncodePart(encoder, plans, str(ctx.scratch("spill")))
+    fitted = ctx.scratch("fitted")
+    encoder.fitted.save(fitted)
+    work = EncodePart(str(fitted), encoder.layout, plans, str(ctx.scratch("spill")))
     told_by_part = [json.loads(payload) for payload in run_units(ctx, "encode", parts, work)]
     _raise_faults(parts, told_by_part)
     spilled: dict[str, list[Spilled]] = {split: [] for split in plans}

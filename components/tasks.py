@@ -62,6 +62,7 @@ def task_of(column: str, kind: str, classes: tuple[str, ...], wanted: str = "aut
     Raises:
         InvalidRequestError: the wanted task does not fit the label.
     """
+    fits: tuple[str, ...]
     if kind == "value":
         ruled, fits, what = "regression", ("regression",), "a value"
     else:

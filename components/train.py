@@ -32,7 +32,7 @@ def train(
     model_args: dict[str, Any] | None = None,
     task: Literal["auto", "regression", "binary", "multiclass"] = "auto",
     epochs: Annotated[int, Meta(ge=1)] = 20,
-    batch_size: Annotated[int, Meta(ge=1)] = 64,
+    batch_size: Annotated[int, Meta(ge=1)] | None = None,
     optimizer: str = "adam",
     learning_rate: Annotated[float, Meta(gt=0)] | None = None,
     learning_rate_schedule: Literal["constant", "cosine"] = "cosine",
@@ -56,7 +56,7 @@ def train(
         model_args: more keyword arguments of the model function, for example `{hidden_units: [64, 32]}`.
         task: overrules the rule above.
         epochs: how often the training split is gone through at most.
-        batch_size: examples a step.
+        batch_size: examples a step; by default 64, or fewer where an epoch would have less than 16 steps.
         optimizer: by its Keras name. Optimizer, loss and metrics of a model that comes compiled stay.
         learning_rate: the optimizer's own default if not given.
         learning_rate_schedule: "cosine" lets the rate sink to 0 over all epochs, "constant" keeps it.
@@ -73,13 +73,14 @@ def train(
         StepError: the loss is NaN or infinite.
     """
     from .fitted import load_fitted
-    from .training import Settings, train_network
+    from .training import Settings, default_batch_size, train_network
 
     fitted = load_fitted(transform.path)
     learned = _task(fitted, task)
     validation = _splits(ctx, examples, transform, learned, train_split, validation_split)
+    batch = batch_size or default_batch_size(examples.rows(train_split))
     settings = Settings(
-        model, model_args or {}, epochs, batch_size, optimizer, learning_rate, learning_rate_schedule,
+        model, model_args or {}, epochs, batch, optimizer, learning_rate, learning_rate_schedule,
         loss, metrics or [], patience, seed,
     )  # fmt: skip
     width = sum(feature.width for feature in fitted.features)

@@ -24,6 +24,8 @@ from .models import model_function
 from .tasks import LOSSES, Task
 
 Progress = Callable[..., None]
+STEPS = 16
+"""The least steps in an epoch that the default batch size aims at: a small table needs updates too."""
 SECONDS = 0.25
 """The least time between two reports within an epoch."""
 
@@ -112,6 +114,11 @@ def train_network(
     if best_weights is not None:
         network.set_weights(best_weights)
     return trained
+
+
+def default_batch_size(rows: int) -> int:
+    """64, or for fewer than 1,024 examples the power of two that makes 16 steps an epoch, 8 at the least."""
+    return min(64, 1 << max(3, (rows // STEPS).bit_length() - 1))
 
 
 def make_deterministic(seed: int) -> None:
@@ -236,8 +243,8 @@ def _require_finite(row: Mapping[str, float], settings: Settings) -> None:
         f"{wrong[0]} is {row[wrong[0]]} in epoch {row['epoch']:.0f}: the training has diverged, or the "
         "features or labels hold NaN or infinity",
         argument="learning_rate",
-        remedy=f"take a smaller learning_rate (it is {rate}), scale the features (z_score), or impute what is "
-        "missing",
+        remedy=f"take a smaller learning_rate (it is {rate}), scale the features (z_score), or impute what "
+        "is missing",
     )
 
 

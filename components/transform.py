@@ -38,6 +38,13 @@ def transform(
     columns, apply: any of these}`. The transforms are z_score, min_max, rescale, log1p, clip, impute,
     bucketize, vocabulary, one_hot, hash and identity.
 
+    Numbers are cast once, to float32 and int64. A one-hot has a slot for each value of the train split by
+    descending count, then one for unknown values, then one for missing ones; the ids of vocabulary are
+    numbered likewise. bucketize gives a one-hot of buckets. One-hots of more than 64 slots are stored as ids
+    and expanded by `dataset()` and the export. A missing or infinite number that would reach the model is an
+    error here, in any split, and remedied by impute and clip; at serving such a number comes out as NaN,
+    and as no bucket, where no impute stands before.
+
     A label with a numeric transform is a value (regression), with `vocabulary` a class. Without a
     transform, strings, bools and ints of at most 20 distinct values are classes in ascending order, the
     rest are values. A value given without a transform is left as it is, but gets z_score where the

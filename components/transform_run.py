@@ -11,7 +11,7 @@ from ..pipelines.errors import DataError
 from .encoding import Encoder
 from .features_grammar import check_specs, parse_features, parse_label
 from .fitted import FittedTransform
-from .fitting import TRAIN, Fitter
+from .fitting import TRAIN, Fitter, train_pass
 from .layout import Layout
 from .shards import write_shards
 
@@ -34,7 +34,7 @@ def run_transform(
     target, problems = parse_label(label)
     if target is None:
         raise DataError(problems)
-    fitter = Fitter(ctx, examples)
+    fitter = Fitter(types, train_pass(ctx, examples), ctx.warn)
     chosen = ""
     if features == "auto":
         _refuse(check_specs([], target, types, list(types)))

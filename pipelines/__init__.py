@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         StepError,
         StoreError,
     )
+    from .linking import use
     from .pipeline import Pipeline
     from .tracing import PipelineFunction, pipeline
 
@@ -43,6 +44,7 @@ _PLACES = {
     ),
     "component": ("CodePath", "Component", "FilePath", "FilePaths", "Known", "Source", "component"),
     "context": ("Context", "RunnerSettings"),
+    "linking": ("use",),
     "pipeline": ("Pipeline",),
     "tracing": ("PipelineFunction", "pipeline"),
     "errors": (
@@ -84,6 +86,7 @@ __all__ = [
     "Transform",
     "component",
     "pipeline",
+    "use",
 ]
 
 

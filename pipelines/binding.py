@@ -32,7 +32,7 @@ def bind(
         target: what `load_pipeline` was asked for, for the record.
 
     Raises:
-        PipelineError: something doesn't fit; every problem is listed.
+        PipelineError: something doesn't fit; every problem is listed, in the order of the document.
     """
     given = located(dict(params or {}), str(Path.cwd()))
     declared = pipeline
@@ -51,7 +51,7 @@ def bind(
     if not cycles:
         problems += check_components({name: steps[name] for name in order if name in steps}, used)
     if problems:
-        raise PipelineError(list(dict.fromkeys(problems)))
+        raise PipelineError(sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line)))
     return BoundPipeline(
         name=declared.name,
         params={name: plain(parsed(value)) for name, value in values.items()},

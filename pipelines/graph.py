@@ -65,7 +65,7 @@ def graph_of(pipeline: Pipeline | BoundPipeline) -> Graph:
         for source in sources[name]
         if source.step in place and place[source.step] < place[name]
     ]
-    uses = {name: pipeline.steps[name].uses for name in order}
+    uses = {name: pipeline.steps[name].uses.removeprefix(f"{pipeline.folder}/") for name in order}
     return Graph(pipeline.name, uses, tuple(dict.fromkeys(edges)))
 
 

@@ -132,18 +132,23 @@ def topological(upstream: Mapping[str, Sequence[str]]) -> tuple[list[str], list[
     order: list[str] = []
     cycles: list[tuple[str, ...]] = []
     done: set[str] = set()
-
-    def visit(name: str, path: tuple[str, ...]) -> None:
-        if name in path:
-            cycles.append((*path[path.index(name) :], name))
-        elif name in upstream and name not in done:
-            for other in upstream[name]:
-                visit(other, (*path, name))
-            done.add(name)
-            order.append(name)
-
-    for name in upstream:
-        visit(name, ())
+    for start in upstream:
+        # No recursion: a chain of steps may be longer than Python's stack.
+        path: list[str] = []
+        waiting: list[tuple[int, str]] = [(0, start)]
+        while waiting:
+            depth, name = waiting.pop()
+            for left in reversed(path[depth:]):
+                done.add(left)
+                order.append(left)
+            del path[depth:]
+            if name in path:
+                cycles.append((*path[path.index(name) :], name))
+            elif name in upstream and name not in done:
+                path.append(name)
+                waiting += [(depth + 1, other) for other in reversed(upstream[name])]
+        order += reversed(path)
+        done.update(path)
     return order, cycles
 
 

@@ -114,17 +114,18 @@ class _Writer:
         """Makes the component reachable by an expression."""
         if step.uses in self.callables:
             return
-        if step.uses in builtin_names():
+        hidden = set(self.pipeline.params)  # a parameter hides a module of its name inside the function
+        if step.uses in builtin_names() and "components" not in hidden:
             self._from("headrace", "components")
             self.callables[step.uses] = f"components.{step.uses}"
             return
         place, _, name = step.uses.rpartition(":")
-        if place and not place.endswith(".py"):
+        if place and not place.endswith(".py") and place.split(".")[0] not in hidden:
             self.imports.setdefault(place, set())
             self.taken.add(place.split(".")[0])
             self.callables[step.uses] = f"{place}.{name}"
             return
-        self._from("headrace.pipelines.linking", "use")
+        self._from("headrace.pipelines", "use")
         variable = self._free("use_" + _identifier(name or re.sub(r"\.ya?ml$", "", place or step.uses)))
         self.constants.append(f"{variable} = use({_quoted(step.uses)})")
         self.callables[step.uses] = variable
@@ -164,8 +165,7 @@ class _Writer:
         if isinstance(value, ParamValue):
             return value.name
         if isinstance(value, Template):
-            parts = [f"{{{p.name}}}" if isinstance(p, ParamValue) else _braces(p) for p in value.parts]
-            return f"f{_quoted(''.join(parts))}"
+            return self._template(value.parts)
         if isinstance(value, Mapping):
             return (
                 "{" + ", ".join(f"{_quoted(key)}: {self._value(item)}" for key, item in value.items()) + "}"
@@ -175,6 +175,16 @@ class _Writer:
         if (isinstance(value, float) and value != value) or value in (float("inf"), float("-inf")):
             return f"float({str(value)!r})"
         return _quoted(value) if isinstance(value, str) else repr(value)
+
+    def _template(self, parts: tuple[str | ParamValue, ...]) -> str:
+        first = parts[0]
+        if isinstance(first, ParamValue) and isinstance(self.pipeline.params.get(first.name), str):
+            # A sum remembers which folder the parameter's value is relative to; an f-string doesn't.
+            return f"{first.name} + {self._template(parts[1:])}"
+        if len(parts) == 1 and isinstance(first, str):
+            return _quoted(first)
+        texts = [f"{{{p.name}}}" if isinstance(p, ParamValue) else _braces(p) for p in parts]
+        return f"f{_quoted(''.join(texts))}"
 
     def _signature(self, returned: str) -> list[str]:
         params = []

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 
 def new_run_id() -> str:
-    """A run id that sorts by time: `20260131-120000-3f2a91`."""
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(3).hex()}"
+    """A run id that sorts by time: `20260131-120000-1b33f2a`; the last part begins with the milliseconds."""
+    now = time.time()
+    milliseconds = int(now % 1 * 1000)
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{milliseconds:03x}{os.urandom(2).hex()}"
 
 
 def begin_record(run: str, bound: BoundPipeline, request: Request, started: float) -> dict[str, Any]:

@@ -26,6 +26,8 @@ GROUP = "headrace.components"
 """The entry point group of other packages' components; also the package of the built-in ones."""
 _DOCUMENTS = (".yaml", ".yml")
 _FILE = "__headrace_file__"
+_ENTRY_POINT_NAMES: dict[Any, str] = {}
+"""The names of the functions that were found by entry point, so that they keep them when written down."""
 
 Used = Component[..., Any] | PipelineFunction[..., Any]
 
@@ -106,9 +108,12 @@ def _entry_points() -> dict[str, Any]:
 
 def _load_entry_point(name: str, point: Any) -> Any:
     try:
-        return point.load()
+        value = point.load()
     except Exception as error:
         raise _import_failed(f"{name} ({point.value})", error) from error
+    if isinstance(value, Component):
+        _ENTRY_POINT_NAMES[value.function] = name
+    return value
 
 
 def _checked(value: Any, uses: str) -> Used:
@@ -212,6 +217,8 @@ def name_of(component: Component[..., Any], folder: str = "") -> str:
     module = component.module
     if module.startswith(f"{GROUP}.") and component.name in builtin_names():
         return component.name
+    if component.function in _ENTRY_POINT_NAMES:
+        return _ENTRY_POINT_NAMES[component.function]
     qualname = component.function.__qualname__
     loaded = sys.modules.get(module)
     file = getattr(loaded, _FILE, None) or (

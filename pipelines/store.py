@@ -57,7 +57,14 @@ class Store:
         stamp = self.folder / "store.json"
         if not stamp.exists():
             write_json(stamp, {"layout": LAYOUT})
-        layout = json.loads(stamp.read_text("utf-8")).get("layout", 0)
+        try:
+            layout = int(json.loads(stamp.read_text("utf-8"))["layout"])
+        except (ValueError, KeyError, TypeError):
+            raise StoreError(
+                "the stamp of the store can't be read",
+                file=str(stamp),
+                remedy="name another store by --store, or delete this one",
+            ) from None
         if layout > LAYOUT:
             raise StoreError(
                 f"the store has layout {layout}, and this headrace knows up to {LAYOUT}",

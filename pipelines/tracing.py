@@ -95,6 +95,8 @@ class PipelineFunction(Generic[P, R]):
             trace = Trace(self.folder)
             _current.set(trace)
             returned = self.function(**values)  # type: ignore[call-arg]
+        except PipelineError as error:
+            raise error.at(**_place(error)) from None
         finally:
             _current.reset(token)
         outputs = {name: promise._reference("") for name, promise in self._outputs(returned).items()}
@@ -179,6 +181,19 @@ class PipelineFunction(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<pipeline {self.function.__module__}:{self.name}>"
+
+
+def _place(error: BaseException) -> dict[str, Any]:
+    """File and line of the innermost call that led to `error` and is not part of this package."""
+    place: dict[str, Any] = {}
+    own = str(Path(__file__).parent)
+    step = error.__traceback__
+    while step is not None:
+        file = step.tb_frame.f_code.co_filename
+        if not file.startswith(own):
+            place = {"file": file, "line": step.tb_lineno}
+        step = step.tb_next
+    return place
 
 
 def unknown_param(pipeline: str, name: str, available: tuple[str, ...]) -> Problem:

@@ -34,6 +34,10 @@ class Text(str):
         made.folder, made.command = folder, command
         return made
 
+    def __add__(self, other: str) -> Text:
+        """A path that begins with a given folder stays relative to where that was given."""
+        return Text(super().__add__(other), self.folder)
+
 
 def command_text(text: str) -> Text:
     """A value as it was typed on the command line: YAML, unless the annotation wants the text itself."""
@@ -213,9 +217,9 @@ def describe(annotation: Any) -> str:
     elif origin is Literal:
         text = f"one of {', '.join(_word(choice) for choice in args)}"
     elif isinstance(origin, type) and issubclass(origin, Mapping):
-        text = f"a mapping of {_NAMES.get(args[0], 'texts')} to {describe(args[1])}"
+        text = "a mapping" if args[1] is Any else f"a mapping, each value {describe(args[1])}"
     elif isinstance(origin, type) and issubclass(origin, Sequence | AbstractSet):
-        text = f"a list, each item {describe(args[0])}"
+        text = "a list" if args[0] is Any else f"a list, each item {describe(args[0])}"
     elif isinstance(bare, type) and issubclass(bare, Mapping):
         text = "a mapping"
     elif isinstance(bare, type) and issubclass(bare, list | tuple):

@@ -18,7 +18,7 @@ from .ingest import Read, cut_files, prepare_files, read_all
 from .options import Options
 from .rejects import write_rejects
 from .splits import stratified, thresholds
-from .work import PlaceSpilled, Placing, Table
+from .work import MISSING_CLASS, PlaceSpilled, Placing, Table
 
 EXACT_ROWS = 4_000_000
 """Up to so many rows the shares of classes are exact; beyond, each row is placed by its hash alone."""
@@ -46,7 +46,7 @@ def place_classes(ctx: Context, reads: Sequence[Read], placing: Placing, shares:
         )
     few = [names[place] for place, size in enumerate(np.bincount(classes)) if size < len(shares)]
     if few:
-        shown = ", ".join(repr(name) for name in few[:5])
+        shown = ", ".join("missing" if name == MISSING_CLASS else repr(name) for name in few[:5])
         ctx.warn(f"{len(few)} values of {placing.stratify} have fewer rows than there are splits: {shown}")
     assigned = stratified(classes, hashes, list(shares.values()))
     offsets = np.cumsum([0, *(read.rows_in - len(read.rejects) for read in reads)])

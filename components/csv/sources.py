@@ -102,7 +102,7 @@ def _neighbours(path: Path) -> tuple[str, ...]:
 
 
 def open_plain(path: Path, shown: str = "") -> IO[bytes]:
-    """Opens a file for reading bytes, through gzip if its first bytes say so; `shown` is its name for messages.
+    """Opens a file for reading bytes, through gzip if its first bytes say so; messages call it `shown`.
 
     Raises:
         DataError: the file can't be opened, is empty, or is another format.

@@ -23,7 +23,8 @@ from .rejects import Reject, bad_value, to_json
 from .sources import Dialect
 from .splits import by_hash
 
-_MISSING_CLASS = "\0missing"
+MISSING_CLASS = "\0missing"
+"""The class of rows without a value; no cell can be this, since NUL is refused."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ def _spill(rows: pa.Table, hashes: Any, placing: Placing, unit: int) -> tuple[st
     path = Path(placing.folder) / f"{unit:06d}-{uuid.uuid4().hex}"
     with pa.OSFile(f"{path}.arrow", "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
         writer.write_table(rows)
-    column = pc.fill_null(pc.cast(rows.column(placing.stratify), pa.string()), _MISSING_CLASS)
+    column = pc.fill_null(pc.cast(rows.column(placing.stratify), pa.string()), MISSING_CLASS)
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):  # pragma: no cover - depends on the version of Arrow
         encoded = encoded.unify_dictionaries().chunk(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ...pipelines.errors import closest
 from .base import Analyzer, Constants, Kind, Results, Transform
 
 STRATEGIES = ("mean", "median", "most_frequent")
@@ -15,9 +16,8 @@ class Impute(Transform):
     """Puts a value where one is missing.
 
     Attributes:
-        value: `mean`, `median` or `most_frequent` of the train split, or the value itself (for a string
-            column that has to hold one of these three words: `{impute: {constant: mean}}`).
-        constant: the value itself.
+        value: `mean`, `median` or `most_frequent` of the train split, or the number itself.
+        constant: the value itself, a number or a string.
 
     An int column stays int with `most_frequent` and a whole number, and becomes float else.
     """
@@ -31,7 +31,8 @@ class Impute(Transform):
     @property
     def strategy(self) -> str:
         """One of STRATEGIES, or `constant`."""
-        return "constant" if self.constant is not None or self.value not in STRATEGIES else str(self.value)
+        given = self.constant is not None or not isinstance(self.value, str)
+        return "constant" if given else str(self.value)
 
     @property
     def filler(self) -> float | int | str:
@@ -39,7 +40,12 @@ class Impute(Transform):
         return self.value if self.constant is None else self.constant
 
     def problem(self, kind: Kind | None) -> str:
-        """The strategy has to suit the column's kind."""
+        """There has to be such a strategy, and it has to suit the column's kind."""
+        if self.strategy not in (*STRATEGIES, "constant"):
+            near = closest(self.strategy, STRATEGIES)
+            meant = f"; did you mean {near}?" if near else ""
+            known = f"{', '.join(STRATEGIES)}, a number, or {{impute: {{constant: {self.strategy}}}}}"
+            return f"there is no strategy {self.strategy!r}{meant} There are {known}"
         if self.strategy == "constant":
             if kind == "string" and not (isinstance(self.filler, str) and self.filler):
                 return f"{self.filler!r} can't stand in a string column: give a string that is not empty"

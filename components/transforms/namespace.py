@@ -110,13 +110,11 @@ class NumpyNamespace:
 
     def log1p(self, column: Any) -> Any:
         """See `Namespace`."""
-        with np.errstate(all="ignore"):
-            return np.log1p(column)
+        return np.log1p(column)
 
     def expm1(self, column: Any) -> Any:
         """See `Namespace`."""
-        with np.errstate(over="ignore"):
-            return np.expm1(column)
+        return np.expm1(column)
 
     def where(self, condition: Any, yes: Any, no: Any) -> Any:
         """See `Namespace`."""

@@ -132,9 +132,7 @@ def has_store(folder: Path) -> bool:
 
 def store_to_write(uri: str) -> Store:
     """The store that was asked for, made if it isn't there."""
-    from ..store import Store
-
-    return Store(store_folder(uri))
+    return _opened(store_folder(uri))
 
 
 def store_to_read(uri: str) -> Store:
@@ -143,8 +141,6 @@ def store_to_read(uri: str) -> Store:
     Raises:
         InvalidRequestError: there is none.
     """
-    from ..store import Store
-
     folder = store_folder(uri)
     if not has_store(folder):
         raise InvalidRequestError(
@@ -152,19 +148,28 @@ def store_to_read(uri: str) -> Store:
             argument="--store",
             remedy="run a pipeline first, or name the store by --store or HEADRACE_STORE",
         )
-    return Store(folder)
+    return _opened(folder)
+
+
+def _opened(folder: Path) -> Store:
+    """The store in a folder; its index is closed when the command ends."""
+    from ..store import Store
+
+    store = Store(folder)
+    click.get_current_context().call_on_close(store.index.close)
+    return store
 
 
 @contextlib.contextmanager
 def store_to_plan(uri: str) -> Iterator[Store]:
     """The store that was asked for, or, where there is none yet, an empty one that is thrown away."""
-    from ..store import Store
-
     folder = store_folder(uri)
     if has_store(folder):
-        yield Store(folder)
+        yield _opened(folder)
         return
     import tempfile
+
+    from ..store import Store
 
     with tempfile.TemporaryDirectory(prefix="headrace-") as temporary:
         store = Store(Path(temporary))

@@ -63,24 +63,30 @@ def _then(step: str, run_name: str, uri: str) -> dict[str, Any]:
     """What became of a step in a run."""
     store = store_to_read(uri)
     record = run_record(store, run_name) if run_name else _last_with(store, step)
-    steps = record["steps"]
-    if step not in steps:
+    if step not in record["steps"]:
         raise InvalidRequestError(
             f"run {record['run']} of {record['pipeline']} has no step {step!r}",
             given=step,
-            available=tuple(steps),
-            remedy="name another run by --run, or a pipeline",
+            available=tuple(record["steps"]),
         )
+    steps = record["steps"]
     return {key: value for key, value in steps[step].items() if key != "messages"}
 
 
 def _last_with(store: Store, step: str) -> dict[str, Any]:
-    """The newest run that has the step; the newest of all, to be complained of, if none has it."""
+    """The newest run that has the step."""
+    seen: dict[str, None] = {}
     for run in store.runs():
-        record = store.run_record(run)
+        record = run_record(store, run)
         if step in record["steps"]:
             return record
-    return run_record(store)
+        seen.update(dict.fromkeys(record["steps"]))
+    raise InvalidRequestError(
+        f"no run in the store has a step {step!r}",
+        given=step,
+        available=tuple(seen),
+        remedy="name its pipeline too, to hear what would become of it",
+    )
 
 
 def _now(step: str, target: str, params: tuple[str, ...], sets: tuple[str, ...], uri: str) -> dict[str, Any]:

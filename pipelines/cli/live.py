@@ -44,9 +44,9 @@ class _Row:
 class LiveConsole(Console):
     """A listener that draws every step on a line of its own; messages go above the tree."""
 
-    def __init__(self) -> None:
+    def __init__(self, terminal: Terminal | None = None) -> None:
         super().__init__()
-        self.terminal = Terminal(file=sys.stderr, highlight=False)
+        self.terminal = terminal or Terminal(file=sys.stderr, highlight=False)
         self.rows: dict[str, _Row] = {}
         self.started = time.monotonic()
         self.live: Live | None = None

@@ -16,13 +16,13 @@ _DIGEST = re.compile(r"[0-9a-f]{4,64}")
 
 
 def run_id(store: Store, name: str) -> str:
-    """The run that a name means: a prefix or suffix of its id, or the newest one for an empty name.
+    """The run that a name means: the beginning of its id or of the id's last part, or the newest one for an empty name.
 
     Raises:
         InvalidRequestError: there is none, or several.
     """
     runs = store.runs()
-    found = [run for run in runs if run.startswith(name) or run.endswith(f"-{name}")] if name else runs[:1]
+    found = [run for run in runs if run.startswith(name) or run.rpartition("-")[2].startswith(name)] if name else runs[:1]
     if not runs:
         raise InvalidRequestError("there are no runs in the store", file=str(store.folder))
     if name in found:

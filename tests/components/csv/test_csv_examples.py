@@ -239,6 +239,27 @@ def test_stratified_shares_are_exact(ingest: Callable[..., Examples]) -> None:
     assert all(read(whole, split).equals(read(examples, split)) for split in splits)
 
 
+def test_beyond_the_exact_rows_the_hash_places(
+    ingest: Callable[..., Examples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.components.csv.place.EXACT_ROWS", 2999)
+    examples = ingest(big_table(), splits={"train": 8, "test": 2}, stratify="kind")
+    assert examples.properties["stratified"] == "hashed"
+    plain = ingest(big_table(), splits={"train": 8, "test": 2})
+    assert read(examples, "test").equals(read(plain, "test"))
+
+
+def test_classes_may_be_missing_and_rare(new_ctx: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("y,x\n" + "".join(f"{['a', 'b', ''][n % 3]},{n}\n" for n in range(90)) + "once,90\n")
+    ctx = new_ctx()
+    examples = csv_examples.function(ctx, str(path), splits={"train": 1, "test": 1}, stratify="y")
+    for split in examples.splits:
+        kinds = [row["y"] for row in rows(examples, split)]
+        assert [kinds.count(kind) for kind in ("a", "b", None)] == [15, 15, 15]
+    assert any("'once'" in event.get("warn", "") for event in ctx.events)
+
+
 def test_a_small_class_reaches_every_split(ingest: Callable[..., Examples]) -> None:
     content = "y,x\n" + "".join(f"{'ab'[n % 20 == 0]},{n}\n" for n in range(60))
     examples = ingest(content, splits={"train": 98, "validation": 1, "test": 1}, stratify="y")

@@ -1,0 +1,343 @@
+"""The contract of every transform, as a table: fitted, saved, loaded, and equal in both planes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from headrace.components.analysis import analyze_batches
+from headrace.components.features_grammar import LabelSpec, check_specs, parse_features
+from headrace.components.fitted import FittedTransform, load_fitted
+from headrace.components.fitting import Fitter
+from headrace.components.transforms import TRANSFORMS
+from headrace.pipelines.errors import DataError, StoreError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+ARROW = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "string": pa.string()}
+ULP = 4
+"""How far the planes may be apart where a function is computed, in units in the last place."""
+
+CASES: list[tuple[Any, str]] = [
+    ("z_score", "float"),
+    ("z_score", "int"),
+    ("z_score", "bool"),
+    ("min_max", "float"),
+    ({"min_max": [-1, 1]}, "int"),
+    ({"rescale": 0.5}, "float"),
+    ({"rescale": {"factor": 2, "offset": -1}}, "int"),
+    ("log1p", "float"),
+    ({"clip": [-3, 10]}, "float"),
+    ([{"clip": [0, 1e6]}, "log1p", "z_score"], "float"),
+    ("impute", "float"),
+    ({"impute": "mean"}, "int"),
+    ({"impute": "most_frequent"}, "int"),
+    ({"impute": 7}, "int"),
+    ({"impute": 7.5}, "int"),
+    ([{"impute": "median"}, "log1p", "z_score"], "float"),
+    ([{"impute": "most_frequent"}, "one_hot"], "string"),
+    ([{"impute": {"constant": "median"}}, "one_hot"], "string"),
+    ([{"impute": 3}, "one_hot"], "int"),
+    ({"bucketize": 4}, "float"),
+    ({"bucketize": [0, 5]}, "int"),
+    ({"bucketize": {"buckets": [-1.5, 0, 3], "output": "ids"}}, "float"),
+    ("vocabulary", "string"),
+    ({"vocabulary": {"top_k": 3, "oov_buckets": 4}}, "string"),
+    ({"vocabulary": {"min_count": 2}}, "int"),
+    ("one_hot", "string"),
+    ("one_hot", "int"),
+    ("one_hot", "bool"),
+    ({"one_hot": 2}, "string"),
+    ({"hash": 13}, "string"),
+    ([{"hash": 100}, "one_hot"], "int"),
+    ("identity", "float"),
+    ("identity", "int"),
+]
+
+
+def fit(
+    features: dict[str, Any], data: dict[str, tuple[str, Sequence[Any]]], label: LabelSpec | None = None
+) -> FittedTransform:
+    """Fits on columns in memory, cut into two batches; `data` is (type, values) by name."""
+    table = {**data, "label": ("float", [0.0] * len(next(iter(data.values()))[1]))} if label is None else data
+    types = {name: kind for name, (kind, _) in table.items()}
+    specs, problems = parse_features(features)
+    target = label or LabelSpec("label")
+    assert not problems
+    assert not check_specs(specs, target, types, list(types))
+    whole = batch(table)
+    cut = whole.num_rows // 2
+    batches = [b for b in (whole.slice(0, cut), whole.slice(cut)) if b.num_rows]
+    warnings: list[str] = []
+    fitted = Fitter(types, lambda _, asked: analyze_batches(asked, batches), warnings.append).fit(
+        specs, target
+    )
+    assert not warnings
+    return fitted
+
+
+def batch(data: dict[str, tuple[str, Sequence[Any]]]) -> pa.RecordBatch:
+    return pa.record_batch({name: pa.array(values, ARROW[kind]) for name, (kind, values) in data.items()})
+
+
+def one(made: Any, kind: str, values: Sequence[Any], apply_to: Sequence[Any] | None = None) -> np.ndarray:
+    """The feature that `made` makes of a column, [n, width], fitted on the same column."""
+    fitted = fit({"f": {"from": "c", "apply": made}}, {"c": (kind, values)})
+    return fitted.apply_numpy(batch({"c": (kind, values if apply_to is None else apply_to)}))["f"]
+
+
+def column(kind: str) -> st.SearchStrategy[list[Any]]:
+    """Columns with missing values; floats also extreme ones, strings also odd ones."""
+    values: dict[str, st.SearchStrategy[Any]] = {
+        "float": st.one_of(st.floats(-1e6, 1e6, width=32), st.sampled_from([0.0, 1.0, 1.5, 3.0, -0.0])),
+        "int": st.one_of(st.integers(-5, 20), st.integers(-(2**62), 2**62)),
+        "bool": st.booleans(),
+        "string": st.one_of(st.sampled_from(["a", "b", "ß", "日本", "a b"]), st.text(max_size=5)),
+    }
+    text = values[kind].filter(lambda v: not isinstance(v, str) or "\x00" not in v)
+    return st.lists(st.one_of(text, text, text, st.none()), min_size=1, max_size=30)
+
+
+def unseen(kind: str) -> list[Any]:
+    """Values that a fit may not have seen, extremes among them."""
+    return {
+        "float": [None, 0.0, -1.0, 1e30, -1e30, 1e300, math.inf, -math.inf, math.nan, 1e-40],
+        "int": [None, 0, 7, 2**62, -(2**62), -(2**63)],
+        "bool": [None, True, False],
+        "string": [None, "", "never seen", "🙂", "x" * 100],
+    }[kind]
+
+
+def test_the_table_names_every_transform() -> None:
+    named = {
+        name
+        for made, _ in CASES
+        for link in (made if isinstance(made, list) else [made])
+        for name in ([link] if isinstance(link, str) else link)
+    }
+    assert named == set(TRANSFORMS)
+
+
+@pytest.mark.parametrize(("made", "kind"), CASES, ids=str)
+@settings(
+    max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
+)
+@given(data=st.data())
+def test_both_planes_agree(made: Any, kind: str, data: st.DataObject, tmp_path_factory: Any) -> None:
+    values = data.draw(column(kind).filter(lambda c: any(v is not None and v != "" for v in c)))
+    fitted = fit({"f": {"from": "c", "apply": made}}, {"c": (kind, values)})
+    folder = tmp_path_factory.mktemp("fitted")
+    fitted.save(folder)
+    again = load_fitted(folder)
+    for rows in (values, [*values, *unseen(kind)]):
+        raw = batch({"c": (kind, rows)})
+        expected = fitted.apply_numpy(raw)["f"]
+        np.testing.assert_array_equal(again.apply_numpy(raw)["f"], expected)
+        compare_planes(again, raw, expected)
+
+
+def compare_planes(fitted: FittedTransform, raw: pa.RecordBatch, expected: np.ndarray) -> None:
+    import tensorflow as tf
+
+    columns = {name: tf.constant(values) for name, values in fitted.serving_columns(raw).items()}
+    served = fitted.apply_tensorflow(columns)["f"].numpy()
+    (feature,) = fitted.features
+    assert served.dtype == expected.dtype == np.dtype(feature.dtype)
+    assert served.shape == expected.shape == (raw.num_rows, feature.width)
+    if feature.sizes or feature.dtype == "int64":
+        np.testing.assert_array_equal(served, expected)
+        return
+    np.testing.assert_array_equal(np.isnan(served), np.isnan(expected))
+    # TensorFlow takes numbers that are too small for a full mantissa as zero.
+    served, expected = (np.where(np.abs(x) < np.finfo(np.float32).tiny, 0, x) for x in (served, expected))
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(
+        served[~finite & ~np.isnan(expected)], expected[~finite & ~np.isnan(expected)]
+    )
+    np.testing.assert_array_max_ulp(served[finite], expected[finite], ULP)
+
+
+def test_z_score_is_that_of_numpy() -> None:
+    values = np.random.default_rng(1).normal(100, 7, 1000)
+    expected = (values - values.mean()) / values.std()
+    np.testing.assert_allclose(one("z_score", "float", values)[:, 0], expected, atol=2e-6)
+    np.testing.assert_array_equal(one("z_score", "float", [3.3] * 7), 0)
+
+
+def test_min_max_spans_its_range() -> None:
+    made = one({"min_max": [-1, 1]}, "float", [2.0, 4.0, 3.0], [2.0, 4.0, 3.0, 5.0])
+    np.testing.assert_array_equal(made[:, 0], [-1, 1, 0, 2])
+    np.testing.assert_array_equal(one("min_max", "float", [5.0, 5.0]), 0.5)
+
+
+def test_scaling_by_hand() -> None:
+    np.testing.assert_array_equal(one({"rescale": {"factor": 2, "offset": 1}}, "int", [1, 2])[:, 0], [3, 5])
+    np.testing.assert_allclose(one("log1p", "float", [0.0, math.e - 1])[:, 0], [0, 1], rtol=1e-6)
+    clipped = one({"clip": [0, 10]}, "float", [-5.0, 5.0, 50.0, math.inf, None])[:, 0]
+    np.testing.assert_array_equal(clipped, [0, 5, 10, 10, np.nan])
+    assert one("identity", "int", [1, 2]).dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"), [("mean", 3.0), ("median", 2.0), ("most_frequent", 2.0), (9, 9.0)], ids=str
+)
+def test_impute(how: Any, expected: float) -> None:
+    made = one({"impute": how}, "float", [1.0, 2.0, 2.0, 7.0, None])
+    np.testing.assert_array_equal(made[:, 0], [1, 2, 2, 7, expected])
+
+
+def test_an_int_column_stays_int_where_it_can() -> None:
+    assert one({"impute": "most_frequent"}, "int", [4, 4, None]).tolist() == [[4], [4], [4]]
+    assert one({"impute": "most_frequent"}, "int", [4, 4, None]).dtype == np.int64
+    assert one({"impute": "mean"}, "int", [4, 5, None]).tolist() == [[4], [5], [4.5]]
+
+
+def test_buckets_count_the_boundaries_below_or_equal() -> None:
+    made = one({"bucketize": [1.5, 3]}, "float", [1.0, 1.5, 2.0, 3.0, 4.0, None])
+    np.testing.assert_array_equal(made[:5].argmax(axis=1), [0, 1, 1, 2, 2])
+    np.testing.assert_array_equal(made[5], 0)
+    ids = one({"bucketize": {"buckets": 4, "output": "ids"}}, "float", np.arange(100.0))
+    assert np.bincount(ids[:, 0]).tolist() == [25, 25, 25, 25]
+
+
+def test_quantile_buckets_that_coincide_are_one() -> None:
+    ids = one({"bucketize": {"buckets": 4, "output": "ids"}}, "float", [0.0] * 9 + [1.0])
+    assert sorted(set(ids[:, 0])) == [1]
+
+
+def test_vocabulary_is_ordered_as_in_tft() -> None:
+    seen = ["b", "a", "c", "c", None]
+    ids = one("vocabulary", "string", seen, ["c", "b", "a", "never", None, ""])
+    assert ids[:, 0].tolist() == [0, 1, 2, 3, 4, 4]
+    kept = one({"vocabulary": {"min_count": 2}}, "string", seen, ["c", "b", None])
+    assert kept[:, 0].tolist() == [0, 1, 2]
+
+
+def test_oov_buckets_are_those_of_tensorflow() -> None:
+    import tensorflow as tf
+
+    words = [f"word {i}" for i in range(50)]
+    made = one({"vocabulary": {"oov_buckets": 5}}, "string", ["a"], words)
+    assert made[:, 0].tolist() == (tf.strings.to_hash_bucket_fast(words, 5).numpy() + 1).tolist()
+
+
+def test_one_hot_has_slots_for_unknown_and_missing() -> None:
+    made = one("one_hot", "string", ["x", "x", "y"], ["x", "y", "z", None])
+    np.testing.assert_array_equal(made, np.eye(4))
+
+
+def test_hash_is_that_of_tensorflow() -> None:
+    import tensorflow as tf
+
+    words = ["", "a", "日本", "x" * 1000, *[str(i) for i in range(500)]]
+    made = one({"hash": 1000}, "string", words)
+    assert made[:, 0].tolist() == tf.strings.to_hash_bucket_fast(words, 1000).numpy().tolist()
+    numbers = one({"hash": 1000}, "int", [0, -7, 2**62])
+    assert (
+        numbers[:, 0].tolist()
+        == tf.strings.to_hash_bucket_fast(["0", "-7", str(2**62)], 1000).numpy().tolist()
+    )
+
+
+def test_several_columns_lie_side_by_side() -> None:
+    data = {"a": ("string", ["x", "y"]), "b": ("int", [1, 1])}
+    fitted = fit({"f": {"from": ["a", "b"], "apply": "one_hot"}}, data)
+    assert fitted.features[0].sizes == (4, 3)
+    made = fitted.apply_numpy(batch(data))["f"]
+    np.testing.assert_array_equal(made, [[0, 1, 0, 0, 1, 0, 0], [1, 0, 0, 0, 1, 0, 0]])
+    assert fitted.columns == {"a": "string", "b": "int64"}
+
+
+def test_wide_one_hots_are_stored_as_ids() -> None:
+    words = [f"w{i:03}" for i in range(100)]
+    data = {"c": ("string", words)}
+    fitted = fit({"f": {"from": "c", "apply": "one_hot"}}, data)
+    (feature,) = fitted.features
+    assert (feature.stored, feature.stored_width, feature.width) == ("ids", 1, 102)
+    assert fitted.apply_numpy(batch(data))["f"].sum() == 100
+
+
+def test_a_matrix_has_no_ids() -> None:
+    data = {"a": ("string", ["x", "y"]), "b": ("float", [1.0, 3.0])}
+    fitted = fit({"b": "z_score", "a": "one_hot"}, data)
+    matrix = fitted.matrix(np, fitted.apply_numpy(batch(data)))
+    np.testing.assert_array_equal(matrix, np.float32([[-1, 0, 1, 0, 0], [1, 1, 0, 0, 0]]))
+    with_ids = fit({"b": "z_score", "a": "vocabulary"}, data)
+    with pytest.raises(DataError, match="names and not amounts"):
+        with_ids.matrix(np, with_ids.apply_numpy(batch(data)))
+
+
+@pytest.mark.parametrize("chain", ["z_score", "min_max", {"rescale": 0.01}, ["log1p", "z_score"], "identity"])
+def test_a_label_comes_back_in_its_units(chain: Any) -> None:
+    import tensorflow as tf
+    from headrace.components.features_grammar import parse_label
+
+    spec, problems = parse_label({"y": chain})
+    assert spec is not None and not problems
+    data = {"x": ("float", [1.0, 2.0, 3.0]), "y": ("float", [10.0, 200.0, 3000.0])}
+    fitted = fit({"x": "z_score"}, data, spec)
+    made = fitted.label_numpy(batch(data))
+    assert made.dtype == np.float32
+    np.testing.assert_allclose(fitted.label.inverse(np, made), [10, 200, 3000], rtol=1e-5)
+    np.testing.assert_allclose(
+        fitted.label.inverse(tf, tf.constant(made)[:, None])[:, 0], [10, 200, 3000], rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "classes"),
+    [
+        ("string", ["b", "a", "b"], ("a", "b")),
+        ("bool", [True, False, True], ("false", "true")),
+        ("int", [10, 9, 10], ("9", "10")),
+        ("int", list(range(21)), None),
+        ("float", [1.0, 2.0, 2.0], None),
+    ],
+    ids=str,
+)
+def test_what_a_label_is(kind: str, values: list[Any], classes: tuple[str, ...] | None) -> None:
+    data = {"x": ("float", [float(i) for i in range(len(values))]), "y": (kind, values)}
+    fitted = fit({"x": "z_score"}, data, LabelSpec("y"))
+    made = fitted.label_numpy(batch(data))
+    if classes is None:
+        assert (fitted.label.kind, made.tolist()) == ("value", [float(v) for v in values])
+    else:
+        names = [str(v).lower() if kind == "bool" else str(v) for v in values]
+        assert (fitted.label.kind, fitted.label.classes) == ("class", classes)
+        assert made.dtype == np.int64 and [classes[i] for i in made] == names
+
+
+def test_labels_that_cannot_be_learned() -> None:
+    data = {"x": ("float", [1.0, 2.0]), "y": ("string", ["a", "b"])}
+    fitted = fit({"x": "z_score"}, data, LabelSpec("y"))
+    with pytest.raises(DataError, match=r"missing in 1 of 2 rows, first in row 2"):
+        fitted.label_numpy(batch({**data, "y": ("string", ["a", None])}))
+    with pytest.raises(
+        DataError, match=r"(?s)a class that the train split doesn't have in 1 of 2 rows.*\(c\)"
+    ):
+        fitted.label_numpy(batch({**data, "y": ("string", ["c", "a"])}))
+    with pytest.raises(DataError, match="only one class in the train split, 'a'"):
+        fit({"x": "z_score"}, {**data, "y": ("string", ["a", "a"])}, LabelSpec("y"))
+
+
+def test_columns_without_what_is_needed() -> None:
+    with pytest.raises(DataError, match="'c' has no value in the train split"):
+        one("z_score", "float", [None, None])
+    with pytest.raises(DataError, match=r"(?s)infinite in 1 rows.*clip"):
+        one("z_score", "float", [1.0, math.inf])
+
+
+def test_a_damaged_or_newer_transform_is_refused(tmp_path: Path) -> None:
+    fit({"c": "z_score"}, {"c": ("float", [1.0, 2.0])}).save(tmp_path)
+    plan = (tmp_path / "transform.json").read_text("utf-8")
+    (tmp_path / "transform.json").write_text(plan.replace('"format": 1', '"format": 2'), "utf-8")
+    with pytest.raises(StoreError, match="format 2"):
+        load_fitted(tmp_path)
+    (tmp_path / "transform.json").write_text(plan[:-20], "utf-8")
+    with pytest.raises(StoreError, match="can't be read"):
+        load_fitted(tmp_path)
