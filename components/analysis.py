@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from ..pipelines.artifact import Examples
 from ..pipelines.context import Context
-from ..pipelines.errors import DataError
+from ..pipelines.errors import DataError, StoreError
 from ..schemas.moments import ColumnMoments, Moments
 from ..schemas.numeric_counts import NumericCounts
 from ..schemas.packing import join, split
@@ -83,7 +83,14 @@ class Part:
 
     def read(self, columns: Sequence[str]) -> pa.RecordBatch:
         """The named columns of all rows."""
-        table = pq.read_table(self.path, columns=list(columns), use_threads=False, partitioning=None)
+        try:
+            table = pq.read_table(self.path, columns=list(columns), use_threads=False, partitioning=None)
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(
+                f"the part can't be read ({error})",
+                file=self.path,
+                remedy="delete the artifact's folder, and run the pipeline again",
+            ) from error
         return table.combine_chunks().to_batches()[0]
 
 

@@ -75,6 +75,8 @@ def dataset(
     if shuffle:
         random.Random(key).shuffle(files)  # noqa: S311 - an order, not a secret
     rows = tf.data.TFRecordDataset(files, layout.compression.upper(), buffer_size=READ_BYTES)
+    # A shard that lost rows is an error when the epoch ends.
+    rows = rows.apply(tf.data.experimental.assert_cardinality(examples.rows(split)))
     rows = rows.batch(PARSE_ROWS).map(_parser(tf, layout), num_parallel_calls=2, deterministic=True)
     if shuffle:
         window = max(min(WINDOW_ROWS, WINDOW_BYTES // _bytes(layout, stored=True)), 1)
@@ -92,7 +94,6 @@ def dataset(
     batches = rows.rebatch(some).map(cut, num_parallel_calls=2, deterministic=True)
     batches = batches.rebatch(batch_size, drop_remainder=drop_remainder)
     count = examples.rows(split) // batch_size if drop_remainder else -(-examples.rows(split) // batch_size)
-    # Told to Keras; and a shard that lost rows is an error when the epoch ends.
     batches = batches.apply(tf.data.experimental.assert_cardinality(count))
     return batches.prefetch(tf.data.AUTOTUNE)
 

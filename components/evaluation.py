@@ -17,7 +17,7 @@ from ..pipelines.errors import DataError, InvalidRequestError
 from .fitted import FittedTransform, load_fitted
 from .metrics import Metrics, by_value, classification_metrics, confusion_matrix, regression_metrics
 from .networks import forward, load_network, probabilities
-from .predictions import Batch, batches, require_split
+from .predictions import Batch, batches, require_same_features, require_split
 from .split_checks import RAW_REMEDY, SLICES_NEED_RAW
 from .tasks import Task
 
@@ -60,6 +60,7 @@ def measure(ctx: Context, model: Model, examples: Examples, request: Request) ->
     about = model.read_json("model.json")
     task = Task.from_json(about["task"])
     fitted = load_fitted(model.path / "transform")
+    require_same_features(examples, fitted)
     network = forward(load_network(model), about["inputs"])
     labels, outputs, columns = [], [], {name: [] for name in request.slices}  # type: ignore[var-annotated]
     rows = 0

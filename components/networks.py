@@ -65,13 +65,8 @@ def load_network(model: Model) -> keras.Model:
     Raises:
         DataError: the file is damaged, or its weights are not those of the artifact.
     """
-    code = model.read_json("code.json")["model"]
-    if ":" in code:
-        from .models import model_function
-
-        model_function(code)  # its module registers the user's own layers
     try:
-        network = keras.saving.load_model(model.file("model.keras"), compile=False, safe_mode=True)
+        network = _load(model)
     except Exception as error:
         raise DataError(
             f"the model can't be loaded: {_first_line(error)}",
@@ -85,6 +80,20 @@ def load_network(model: Model) -> keras.Model:
             remedy="delete the artifact and train again",
         )
     return network
+
+
+def _load(model: Model) -> keras.Model:
+    """Reads the file; only if that fails, the user's module is imported, which registers their own layers."""
+    path, code = model.file("model.keras"), model.read_json("code.json")["model"]
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (TypeError, ValueError):
+        if ":" not in code:
+            raise
+    from .models import model_function
+
+    model_function(code)
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
 def forward(network: keras.Model, width: int) -> Any:

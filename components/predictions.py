@@ -48,6 +48,21 @@ def require_split(examples: Examples, split: str) -> None:
         )
 
 
+def require_same_features(examples: Examples, fitted: FittedTransform) -> None:
+    """Raises InvalidRequestError for transformed examples that another Transform made."""
+    if examples.properties["format"] != "tfrecord":
+        return
+    theirs = [(f["name"], f["dtype"], f["width"]) for f in examples.properties["features"]]
+    ours = [(f.name, f.dtype, f.width) for f in fitted.features]
+    if theirs != ours:
+        departing = [name for name, *_ in set(theirs) ^ set(ours)] or [name for name, *_ in ours]
+        raise InvalidRequestError(
+            f"these examples were made by another transform: {', '.join(sorted(set(departing))[:10])} differ",
+            argument="examples",
+            remedy="wire examples and transform of one and the same transform step",
+        )
+
+
 def raw_batches(examples: Examples, split: str, batch_size: int) -> Iterator[pa.RecordBatch]:
     """The raw rows of a split, in the order of its parts, at most `batch_size` at a time."""
     for part in examples.parts(split):

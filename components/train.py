@@ -73,11 +73,13 @@ def train(
         StepError: the loss is NaN or infinite.
     """
     from .fitted import load_fitted
+    from .predictions import require_same_features
     from .training import Settings, default_batch_size, train_network
 
     fitted = load_fitted(transform.path)
     learned = _task(fitted, task)
     validation = _splits(ctx, examples, transform, learned, train_split, validation_split)
+    require_same_features(examples, fitted)
     batch = batch_size or default_batch_size(examples.rows(train_split))
     settings = Settings(
         model, model_args or {}, epochs, batch, optimizer, learning_rate, learning_rate_schedule,

@@ -10,6 +10,9 @@ import msgspec
 from ..pipelines import Context, Examples, Known, Problem, Schema, Transform, component
 from .features_grammar import FeatureSpec, check_specs, parse_features, parse_label
 
+ALREADY_TRANSFORMED = "these examples are transformed already"
+RAW_REMEDY = "wire the step that ingests: examples: ${steps.examples}"
+
 
 class Transformed(NamedTuple):
     """The outputs of `transform`."""
@@ -109,6 +112,8 @@ def check_transform(
                 available=tuple(table.splits),
             )
         )
+    if table.facts.get("format") == "tfrecord":
+        problems.append(Problem(ALREADY_TRANSFORMED, argument="examples", remedy=RAW_REMEDY))
     if arguments.get("features", "auto") == "auto" and "examples" in known and "schema" not in known:
         problems.append(
             Problem(

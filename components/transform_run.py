@@ -14,6 +14,7 @@ from .fitted import FittedTransform
 from .fitting import TRAIN, Fitter, train_pass
 from .layout import Layout
 from .shards import write_shards
+from .transform import ALREADY_TRANSFORMED, RAW_REMEDY
 
 
 def run_transform(
@@ -74,6 +75,8 @@ def _write_transform(ctx: Context, fitted: FittedTransform, chosen: str) -> Tran
 
 
 def _check_splits(examples: Examples) -> None:
+    if examples.properties.get("format") != "parquet":
+        raise DataError(ALREADY_TRANSFORMED, argument="examples", remedy=RAW_REMEDY)
     if TRAIN not in examples.splits:
         raise DataError(
             "the examples have no split 'train', on which transforms are fitted",

@@ -96,6 +96,34 @@ def test_a_gate_that_refuses_fails_the_run_and_says_why(wine):
     assert "1.01" in done.stderr
 
 
+MODEL = """
+import keras
+from parts import width
+
+
+def build(inputs, outputs, task, **arguments):
+    values = keras.Input((inputs,))
+    hidden = keras.layers.Dense(width(), activation="relu")(values)
+    return keras.Model(values, keras.layers.Dense(outputs, activation="softmax")(hidden))
+"""
+
+
+def test_a_helper_of_a_users_model_function_reruns_training_and_a_comment_does_not(wine):
+    (wine / "mine.py").write_text(MODEL)
+    parts = wine / "parts.py"
+    parts.write_text("def width():\n    return 8\n\n\ndef other():\n    return 1\n")
+    arguments = ("--to", "train", "--param", "epochs=1", "--set", "train.model=mine.py:build")
+    arguments += ("--set", "train.model_args=null")
+    first = run("wine", *arguments, cwd=wine)
+    assert first["steps"]["train"]["status"] == "ran"
+    parts.write_text("def width():\n    return 8  # units\n\n\ndef other():\n    return 2\n")
+    assert run("wine", *arguments, cwd=wine)["steps"]["train"]["status"] == "cached"
+    parts.write_text("def width():\n    return 9\n\n\ndef other():\n    return 2\n")
+    changed = run("wine", *arguments, cwd=wine)
+    assert changed["steps"]["train"]["status"] == "ran"
+    assert changed["steps"]["train"]["reason"] == "train.model: code changed: parts:width"
+
+
 def test_runs_are_listed_compared_and_traced(wine):
     listed = json.loads(headrace("runs", "list", "--json", cwd=wine).stdout)
     assert len(listed) >= 1

@@ -162,6 +162,8 @@ def test_the_check_of_the_component() -> None:
     assert [p.argument for p in problems] == ["features.b", "label", "features.a"]
     problems, _ = check_transform({"label": "y", "features": "auto"}, {"examples": table})
     assert [p.argument for p in problems] == ["schema"]
+    problems, _ = check_transform(arguments, {"examples": outputs["examples"]})
+    assert "transformed already" in str(problems[-1])
     problems, _ = check_transform(arguments, {"examples": Known(splits=("all",))})
     assert [p.argument for p in problems] == ["examples"]
 

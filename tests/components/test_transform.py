@@ -21,7 +21,7 @@ from headrace.components.statistics import statistics
 from headrace.components.transform import transform
 from headrace.pipelines.artifact import Examples
 from headrace.pipelines.beam import beam_pipeline
-from headrace.pipelines.errors import DataError
+from headrace.pipelines.errors import DataError, StoreError
 from headrace.schemas.schema import Feature
 from headrace.schemas.yaml12 import load
 
@@ -226,6 +226,15 @@ def test_splits_that_are_not_there(ctx: Any, splits: list[str], said: str) -> No
     tables = {split: table(0 if split == "none" else 5) for split in splits}
     with pytest.raises(DataError, match=said):
         run(ctx, make_raw_examples(ctx, tables))
+
+
+def test_examples_that_are_no_raw_ones(new_ctx: Callable[..., Any], raw: Examples) -> None:
+    made = run(new_ctx(), raw).examples
+    with pytest.raises(DataError, match="transformed already"):
+        run(new_ctx(), made)
+    raw.parts("test")[1].write_bytes(b"no parquet")
+    with pytest.raises(StoreError, match="can't be read"):
+        run(new_ctx(), raw)
 
 
 def test_odd_column_names_go_through(ctx: Any) -> None:
