@@ -23,6 +23,8 @@ from .tasks import Task
 
 MOST_VALUES = 200
 """A slice column with more values than that is refused: so many slices tell nothing."""
+MOST_CONFUSED = 100
+"""With more classes there is no confusion matrix in the report."""
 MISSING = "(missing)"
 """The name of the slice of rows in which the column has no value."""
 
@@ -38,7 +40,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Measured:
-    """What came out; see the component `evaluate`. `confusion` is None for regression."""
+    """What came out; see the component `evaluate`. `confusion` is None for regression and for
+    very many classes."""
 
     task: Task
     rows: int
@@ -67,20 +70,42 @@ def measure(ctx: Context, model: Model, examples: Examples, request: Request) ->
     for batch in batches(examples, request.split, fitted, request.batch_size):
         labels.append(batch.labels)
         outputs.append(network(batch.features).numpy())
+        _require_answers(fitted, batch, outputs[-1])
         _keep_columns(batch, columns)
         rows += len(batch.labels)
         ctx.progress(done=rows, total=examples.rows(request.split), rows=rows)
     truth, answers = _in_own_units(task, fitted, np.concatenate(labels), np.concatenate(outputs))
     whole = _metrics(task, truth, answers)
-    confusion = confusion_matrix(truth, answers.argmax(axis=1), len(task.classes)) if task.classes else None
     return Measured(
         task,
         rows,
         whole,
         {name: _slice(task, name, values, truth, answers) for name, values in columns.items()},
         _baseline(task, about["train_label"], truth),
-        None if confusion is None else confusion.tolist(),
+        _confusion(task, truth, answers),
     )
+
+
+def _require_answers(fitted: FittedTransform, batch: Batch, outputs: npt.NDArray[np.float32]) -> None:
+    """Raises DataError where the network gives no number, for a feature that is none."""
+    if np.isfinite(outputs).all():
+        return
+    owners = [feature.name for feature in fitted.features for _ in range(feature.width)]
+    wrong = np.flatnonzero(~np.isfinite(batch.features).all(axis=0))
+    names = ", ".join(dict.fromkeys(owners[place] for place in wrong)) or "no feature"
+    raise DataError(
+        f"the model's answers are not all numbers; missing or infinite in these rows: {names}",
+        argument="examples",
+        remedy="impute the column in the transform step and train again, or leave these rows out",
+    )
+
+
+def _confusion(task: Task, truth: npt.NDArray[Any], answers: npt.NDArray[Any]) -> list[list[int]] | None:
+    """Counts, a row for each label and a column for each prediction; None for very many classes."""
+    if not 0 < len(task.classes) <= MOST_CONFUSED:
+        return None
+    counts: list[list[int]] = confusion_matrix(truth, answers.argmax(axis=1), len(task.classes)).tolist()
+    return counts
 
 
 def _check_slices(examples: Examples, slices: tuple[str, ...]) -> None:

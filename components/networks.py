@@ -96,13 +96,23 @@ def _load(model: Model) -> keras.Model:
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
+def answers(network: keras.Model, features: tf.Tensor) -> tf.Tensor:
+    """float32 `[n, outputs]` of float32 `[n, width]`; NaN for a row with a feature that isn't finite.
+
+    A network can't be left to say so by itself: TensorFlow's relu makes a 0 of NaN.
+    """
+    outputs = tf.cast(network(features, training=False), tf.float32)
+    whole = tf.reduce_all(tf.math.is_finite(features), axis=1, keepdims=True)
+    return tf.where(whole, outputs, tf.constant(float("nan"), tf.float32))
+
+
 def forward(network: keras.Model, width: int) -> Any:
-    """The network as a `tf.function` from float32 `[n, width]` to float32 `[n, outputs]`."""
+    """`answers` of the network as a `tf.function` from float32 `[n, width]` to float32 `[n, outputs]`."""
 
-    def call(features: tf.Tensor) -> tf.Tensor:
-        return tf.cast(network(features, training=False), tf.float32)
-
-    return tf.function(call, input_signature=[tf.TensorSpec([None, width], tf.float32, name="features")])
+    return tf.function(
+        lambda features: answers(network, features),
+        input_signature=[tf.TensorSpec([None, width], tf.float32, name="features")],
+    )
 
 
 def probabilities(xp: Any, task: Task, outputs: Any) -> Any:

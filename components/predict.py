@@ -67,7 +67,8 @@ def predict(
 
     Raises:
         InvalidRequestError: no export or no file there, or an output with another ending.
-        DataError: a column is missing, or a row or value can't be read; names file, line, column and value.
+        DataError: a column is missing, a row or value can't be read (names file, line, column and value), or
+            there is no answer to a row, for a value that is missing and that the Transform doesn't impute.
     """
     target = None if output is None else Path(output)
     if target is not None and target.suffix.lower() not in ENDINGS:
@@ -78,12 +79,36 @@ def predict(
         raise InvalidRequestError("there is no such file", file=str(csv_path))
     exported = load_export(Path(export_folder))
     with tempfile.TemporaryDirectory(prefix="headrace-") as scratch:
-        tables = (
-            exported.answer(rows) for rows in read_rows(exported, Path(csv_path), Path(scratch), options)
-        )
+        rows = read_rows(exported, Path(csv_path), Path(scratch), options)
+        tables = _answers(exported, rows, str(csv_path))
         if target is None:
             return _write_csv(tables, stream or sys.stdout)
         return _write_file(tables, target)
+
+
+def _answers(exported: Exported, batches: Iterator[pa.RecordBatch], file: str) -> Iterator[pa.Table]:
+    import numpy as np
+
+    rows = 0
+    for batch in batches:
+        answers = exported.answer(batch)
+        number = answers.column("probability" if exported.classes else "prediction").to_numpy()
+        lost = np.flatnonzero(~np.isfinite(number))
+        if len(lost):
+            values = batch.slice(int(lost[0]), 1).to_pylist()[0]
+            missing = [name for name, value in values.items() if value is None]
+            why = (
+                f"{', '.join(missing)} missing"
+                if missing
+                else "a value is outside of what the model can take"
+            )
+            raise DataError(
+                f"the model has no answer to row {rows + int(lost[0]) + 1}: {why}",
+                file=file,
+                remedy="fill it in, or impute the column in the transform step and train again",
+            )
+        rows += batch.num_rows
+        yield answers
 
 
 @dataclass(frozen=True)

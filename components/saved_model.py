@@ -11,6 +11,9 @@ Outputs of both: `prediction` is the value in the label's own units (float32 `[n
 `[n]`), and then there are `probability` of that class `[n]`, `probabilities` (float32 `[n, classes]`) and
 `classes` (string `[n, classes]`, their names in the same order).
 
+A row with a value that is missing, and that the Transform doesn't impute, is answered by NaN, and "" for the
+class.
+
 The loaded object also has `transform_features`, from the same inputs (one dict) to the list of features,
 `network_outputs`, to what the network itself gives, and the asset `columns.json`, the mapping from input
 names to columns.
@@ -28,7 +31,7 @@ import keras
 import tensorflow as tf
 
 from .fitted import FittedTransform
-from .networks import probabilities
+from .networks import answers, probabilities
 from .serving_names import serving_names
 from .tasks import Task
 
@@ -108,7 +111,7 @@ class Serving(tf.Module):  # type: ignore[misc]
 
     def _raw_outputs(self, columns: Mapping[str, tf.Tensor]) -> tf.Tensor:
         matrix = tf.cast(self._fitted.matrix(tf, self._transformed(columns)), tf.float32)
-        return tf.cast(self.network(matrix, training=False), tf.float32)
+        return answers(self.network, matrix)
 
     def _serve(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         outputs = self._raw_outputs(columns)
@@ -117,9 +120,10 @@ class Serving(tf.Module):  # type: ignore[misc]
             return {"prediction": tf.cast(self._fitted.label.inverse(tf, outputs[:, 0]), tf.float32)}
         shares = probabilities(tf, self._task, outputs)
         names = tf.constant(self._task.classes)
+        known = tf.reduce_all(tf.math.is_finite(shares), axis=1)
         return {
-            "prediction": tf.gather(names, tf.argmax(shares, axis=1)),
-            "probability": tf.reduce_max(shares, axis=1),
+            "prediction": tf.where(known, tf.gather(names, tf.argmax(shares, axis=1)), ""),
+            "probability": tf.where(known, tf.reduce_max(shares, axis=1), tf.constant(float("nan"))),
             "probabilities": shares,
             "classes": tf.tile(names[tf.newaxis, :], [tf.shape(shares)[0], 1]),
         }

@@ -6,10 +6,9 @@ provisional: if that step gives the same bytes as before, this one turns out to 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -237,29 +236,35 @@ def _plain(value: Any) -> Any:
 
 def expand(value: str | list[str]) -> list[Path]:
     """The files that a path, a glob or a list of them names, in a stable order; folders by their files."""
-    found: list[Path] = []
+    return [path for path, _ in _expanded(value)]
+
+
+def _expanded(value: str | list[str]) -> list[tuple[Path, str]]:
+    """Files, each with its name inside the folder that was given, or an empty string."""
+    found: list[tuple[Path, str]] = []
     for text in [value] if isinstance(value, str) else value:
         path = Path(text)
         if path.is_dir():
-            found.extend(sorted(p for p in path.rglob("*") if p.is_file()))
+            inside = sorted(p for p in path.rglob("*") if p.is_file())
+            found.extend((p, p.relative_to(path).as_posix()) for p in inside)
         elif any(mark in text for mark in "*?[") and not path.exists():
             from glob import glob
 
-            found.extend(Path(name) for name in sorted(glob(text, recursive=True)))  # noqa: PTH207 - absolute
+            found.extend((Path(name), "") for name in sorted(glob(text, recursive=True)))  # noqa: PTH207 - absolute
         else:
-            found.append(path)
+            found.append((path, ""))
     return found
 
 
-def file_digests(value: str | list[str], store: Store) -> list[str]:
-    """The digests of the files that a parameter names.
+def file_digests(value: str | list[str], store: Store) -> list[Any]:
+    """The digests of the files that a parameter names; in a folder the files' names count too.
 
     Raises:
         DataError: a file isn't there or can't be read.
     """
-    paths = expand(value)
+    files = _expanded(value)
     try:
-        digests = store.digests(paths)
+        digests = store.digests([path for path, _ in files])
     except OSError as error:
         raise DataError(
             "the file isn't there"
@@ -268,32 +273,45 @@ def file_digests(value: str | list[str], store: Store) -> list[str]:
             file=str(error.filename),
             remedy="check the path; it is relative to the pipeline's file",
         ) from error
-    return [digests[str(path)] for path in paths]
+    return [[name, digests[str(path)]] if name else digests[str(path)] for path, name in files]
 
 
 def function_code(function: Any, store: Store) -> CodeDigest:
     """The digest of a function's code, remembered as long as none of its files changes."""
     file = Path(function.__code__.co_filename)
-    if not file.is_file():  # typed at a prompt or in a notebook
-        code = function.__code__
-        text = repr((code.co_code, [c for c in code.co_consts if not hasattr(c, "co_code")], code.co_names))
-        return CodeDigest({f"{function.__module__}:{function.__qualname__}": _sha(text)}, (), ())
-    return _remembered_code(
-        _dotted(function.__module__, file), file, function.__qualname__.split(".")[0], store
-    )
+    if file.is_file() and not function.__closure__ and not hasattr(function, "__wrapped__"):
+        return _code_in(function, file, store)
+    from .live_code import live_code
+
+    return live_code(function, lambda value, place: _code_in(value, place, store))
+
+
+def _code_in(value: Any, file: Path, store: Store) -> CodeDigest:
+    return _remembered_code(_dotted(value.__module__, file), file, value.__qualname__.split(".")[0], store)
 
 
 def user_code(path: str, store: Store) -> CodeDigest:
-    """The digest of the function behind an import path, `module:name` or `file.py:name`."""
+    """The digest of the function behind an import path, `module:name` or `file.py:name`.
+
+    Raises:
+        PipelineError: there is no such module, or its text is no Python.
+    """
     place, _, name = path.rpartition(":")
     if place.endswith(".py"):
         return _remembered_code(Path(place).stem, Path(place), name.split(".")[0], store)
     from importlib.util import find_spec
 
-    spec = find_spec(place)
+    try:
+        spec = find_spec(place)
+    except (ModuleNotFoundError, ValueError):
+        spec = None
     if spec is None or spec.origin is None:
         raise PipelineError(f"there is no module {place!r}", remedy="check the import path, `module:name`")
-    return _remembered_code(place, Path(spec.origin), name.split(".")[0], store)
+    file = Path(spec.origin)
+    if file.suffix != ".py":  # an extension module
+        digest = store.digests([file])[str(file)]
+        return CodeDigest({f"{place}:*": digest}, (str(file),), (place.partition(".")[0],))
+    return _remembered_code(place, file, name.split(".")[0], store)
 
 
 def _dotted(module: str, file: Path) -> str:
@@ -308,7 +326,14 @@ def _remembered_code(module: str, file: Path, name: str, store: Store) -> CodeDi
         stats, digest = known
         if _stats(stat[0] for stat in stats) == stats:
             return CodeDigest(digest["symbols"], tuple(digest["files"]), tuple(digest["libraries"]))
-    fresh = code_digest(module, file, name)
+    try:
+        fresh = code_digest(module, file, name)
+    except (SyntaxError, ValueError) as error:
+        place = {
+            "file": getattr(error, "filename", "") or str(file),
+            "line": getattr(error, "lineno", 0) or 0,
+        }
+        raise PipelineError(f"the code of {module}:{name} can't be read: {error}", **place) from error
     stats = _stats(fresh.files)
     store.index.remember_code(
         key, stats, {"symbols": fresh.symbols, "files": fresh.files, "libraries": fresh.libraries}
@@ -316,12 +341,13 @@ def _remembered_code(module: str, file: Path, name: str, store: Store) -> CodeDi
     return fresh
 
 
-def _stats(files: Iterator[str] | tuple[str, ...]) -> list[list[Any]]:
+def _stats(files: Iterable[str]) -> list[list[Any]]:
+    """Size and time of change; `mtime` wouldn't do, since copying and unpacking can restore it."""
     found = []
     for name in files:
         try:
             stat = os.stat(name)  # noqa: PTH116 - on the path of a cached run
-            found.append([name, stat.st_size, stat.st_mtime_ns])
+            found.append([name, stat.st_size, stat.st_ctime_ns])
         except OSError:
             found.append([name, -1, -1])
     return found
@@ -335,24 +361,24 @@ def library_versions(names: list[str], store: Store) -> dict[str, str]:
     import sys
 
     key = json.dumps(["versions", names])
-    stats = _stats(tuple(folder for folder in sys.path if folder.endswith("-packages")))
-    known = store.index.code(key)
+    stats = _stats(folder for folder in sys.path if folder.endswith("-packages"))
+    known = store.index.code(key) if stats else None
     if known is not None and known[0] == stats:
         return dict(known[1])
-    from importlib import metadata
-
-    versions = {}
-    for name in names:
-        try:
-            versions[name] = metadata.version(_DISTRIBUTIONS.get(name, name))
-        except metadata.PackageNotFoundError:
-            continue
+    versions = {name: version for name in names if (version := _version(name))}
     store.index.remember_code(key, stats, versions)
     return versions
 
 
-def _sha(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _version(name: str) -> str:
+    """The versions of the distributions that bring a module, or an empty string."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(_DISTRIBUTIONS.get(name, name))
+    except metadata.PackageNotFoundError:
+        found = metadata.packages_distributions().get(name, [])
+        return ", ".join(sorted({f"{d} {metadata.version(d)}" for d in found}))
 
 
 def with_sample(bound: BoundPipeline, rows: int) -> BoundPipeline:

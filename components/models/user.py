@@ -95,9 +95,7 @@ def _definition_problem(file: Path, name: str) -> Problem | None:
     if name in names or "*" in names:
         return None
     functions = tuple(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
-    return Problem(
-        f"there is no function {name!r} in {file.name}", file=str(file), given=name, available=functions
-    )
+    return Problem(f"there is no function {name!r} in {file}", given=name, available=functions)
 
 
 def _defined_names(tree: ast.Module) -> set[str]:

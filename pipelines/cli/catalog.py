@@ -45,7 +45,8 @@ def component_json(name: str, component: Component[..., Any]) -> dict[str, Any]:
     """A component as JSON values."""
     from ..values import describe
 
-    inputs, parameters = {}, {}
+    inputs: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     for key, argument in component.arguments.items():
         facts: dict[str, Any] = {"required": argument.required}
         if not argument.required:

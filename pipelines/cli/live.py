@@ -26,6 +26,7 @@ _MARKS = {
     "skipped": ("-", "dim"),
     "failed": ("✗", "bold red"),
     "not reached": ("·", "dim"),
+    "stopped": ("✗", "yellow"),
 }
 _BAR = 12
 _NARROW = 72
@@ -75,6 +76,9 @@ class LiveConsole(Console):
     def close(self) -> None:
         """Leaves the tree as it is at the end."""
         self.ended = True
+        for row in self.rows.values():
+            if row.status == "running":
+                row.status, row.seconds = "stopped", time.monotonic() - row.since
         if self.live is not None:
             self.live.stop()
             self.live = None
@@ -121,7 +125,7 @@ def _most_telling(rows: list[tuple[str, _Row]], room: int) -> list[tuple[str, _R
 def _cells(name: str, row: _Row, bar: int) -> tuple[Text, Text, Text, Text]:
     mark, style = _MARKS.get(row.status, ("·", ""))
     seconds = time.monotonic() - row.since if row.status == "running" else row.seconds
-    took = duration(seconds) if row.status in ("running", "ran", "failed") else ""
+    took = duration(seconds) if row.status in ("running", "ran", "failed", "stopped") else ""
     detail = Text(row.reason, style="dim")
     if row.status == "running":
         parts = row.progress.parts()

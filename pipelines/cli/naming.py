@@ -16,13 +16,17 @@ _DIGEST = re.compile(r"[0-9a-f]{4,64}")
 
 
 def run_id(store: Store, name: str) -> str:
-    """The run that a name means: the beginning of its id or of the id's last part, or the newest one for an empty name.
+    """The run that a name means.
+
+    Args:
+        store: where to look.
+        name: the beginning of an id, or of an id's last part; empty for the newest run.
 
     Raises:
         InvalidRequestError: there is none, or several.
     """
     runs = store.runs()
-    found = [run for run in runs if run.startswith(name) or run.rpartition("-")[2].startswith(name)] if name else runs[:1]
+    found = [run for run in runs if _begins(run, name)] if name else runs[:1]
     if not runs:
         raise InvalidRequestError("there are no runs in the store", file=str(store.folder))
     if name in found:
@@ -36,6 +40,10 @@ def run_id(store: Store, name: str) -> str:
             remedy="see `headrace runs list`",
         )
     return found[0]
+
+
+def _begins(run: str, name: str) -> bool:
+    return run.startswith(name) or run.rpartition("-")[2].startswith(name)
 
 
 def run_record(store: Store, name: str = "") -> dict[str, Any]:

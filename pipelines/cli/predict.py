@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 from importlib import import_module
 from pathlib import Path
 
@@ -33,14 +35,35 @@ def predict(
         beside = tuple(sorted(p.name for p in file.absolute().parent.glob("*.csv")))
         raise InvalidRequestError(f"there is no file {file}", given=file.name, available=beside)
     folder = export_folder(export, run, uri)
-    # Told before TensorFlow is imported, which is what reads it.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if sys.stderr.isatty():
+        click.echo("loading the model …", err=True)
+    _import_tensorflow()
     # By string: the engine must not depend on the components.
     predictions = import_module("headrace.components.predict")
     options = predictions.CsvOptions(delimiter=delimiter, encoding=encoding)
     rows = predictions.predict(folder, file, output, options=options)
     click.echo(f"{rows} predictions" + (f" in {output}" if output else ""), err=True)
     return 0
+
+
+def _import_tensorflow() -> None:
+    """Imports TensorFlow without the lines that it writes before its log level counts.
+
+    They come from C++, so that standard error itself is turned away; if the import fails, they are shown.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as told:
+        os.dup2(told.fileno(), 2)
+        try:
+            import_module("tensorflow")
+        except BaseException:
+            told.seek(0)
+            os.write(kept, told.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def export_folder(name: str, run: str = "", uri: str = "") -> Path:

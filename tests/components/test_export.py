@@ -388,6 +388,32 @@ def test_files_that_predict_cant_read(made: Made, tmp_path: Path) -> None:
         predict(tmp_path, lines)
 
 
+def test_a_row_without_an_answer_is_served_as_such(made: Made) -> None:
+    fitted = load_fitted(made.model.path / "transform")
+    columns = fitted.serving_columns(made.test_rows.to_batches()[0])
+    columns["größe"] = np.where(np.arange(40) == 3, np.float32("nan"), columns["größe"])
+    serve = tf.saved_model.load(str(made.exported.path / "1")).signatures["serving_default"]
+    inputs = serving_inputs(fitted)
+    told = serve(**{i.name: tf.constant(columns[i.column], tf.as_dtype(i.dtype)) for i in inputs})
+    without = told["prediction"].numpy() == b""
+    assert np.flatnonzero(without).tolist() == [3]
+    np.testing.assert_array_equal(np.isnan(told["probability"].numpy()), without)
+    assert np.isnan(told["probabilities"].numpy()[3]).all()
+
+
+def test_a_missing_value_that_isnt_imputed_is_told(paths: Paths, regression: Made, tmp_path: Path) -> None:
+    from .raw_examples import make_raw_examples
+
+    rows = regression.test_rows
+    sizes = [None if k == 4 else size for k, size in enumerate(rows["größe"].to_pylist())]
+    holed = rows.set_column(rows.schema.get_field_index("größe"), "größe", pa.array(sizes, pa.float64()))
+    pyarrow.csv.write_csv(holed, tmp_path / "holed.csv")
+    with pytest.raises(DataError, match=r"holed\.csv: .* no answer to row 5: größe missing"):
+        predict(regression.exported.path, tmp_path / "holed.csv", tmp_path / "out.csv")
+    with pytest.raises(DataError, match="missing or infinite in these rows: größe"):
+        evaluate.function(paths.ctx(), regression.model, make_raw_examples(paths.ctx(), {"test": holed}))
+
+
 # static checks
 
 

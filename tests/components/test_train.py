@@ -135,6 +135,14 @@ def test_the_weights_of_the_best_epoch_are_kept_and_patience_stops(
     assert np.mean((guess - y.numpy()) ** 2) == pytest.approx(min(losses), rel=1e-5)
 
 
+def test_a_split_that_is_streamed_trains_as_well(
+    paths: Paths, regression: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.components.epochs.IN_MEMORY_BYTES", 0)
+    first, second = paths.train(regression), paths.train(regression)
+    assert first.digest == second.digest
+
+
 def test_regression_learns(paths: Paths, regression: Prepared) -> None:
     history = paths.train(regression, epochs=8).read_json("model.json")["history"]
     assert history[-1]["loss"] < 0.8 * history[0]["loss"]
