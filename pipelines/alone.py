@@ -20,15 +20,20 @@ from .errors import PipelineError, Problem
 from .executor import Request, in_process, run_pipeline
 from .planning import Planner
 from .records import StepRecord, begin_record, new_run_id
-from .store import Store
+from .store import Store, store_folder
 
 if TYPE_CHECKING:
     from .tracing import PipelineFunction
 
 
 def default_store() -> Store:
-    """The store named by HEADRACE_STORE, or `.headrace` in the current folder."""
-    return Store(Path(os.environ.get("HEADRACE_STORE", ".headrace")).absolute())
+    """The store named by HEADRACE_STORE, or `.headrace` in the current folder.
+
+    Raises:
+        InvalidRequestError: the URI is none of a local folder.
+        StoreError: it can't be used.
+    """
+    return Store(store_folder())
 
 
 def run_alone(

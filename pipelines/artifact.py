@@ -11,12 +11,13 @@ import fnmatch
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from .errors import StoreError
+from .errors import StepError, StoreError
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -198,9 +199,18 @@ class Draft(Generic[A]):
             properties: JSON values that belong to the content.
             summary: JSON values for people.
             volatile: patterns (`*` crosses slashes) of files that differ between equal runs.
+
+        Raises:
+            StepError: something in the folder is not a plain file, or is called `manifest.json`.
         """
-        names = sorted(p.relative_to(self.path).as_posix() for p in self.path.rglob("*") if p.is_file())
-        entries = tuple(self._entry(n, volatile) for n in names if n != MANIFEST)
+        names = sorted(path.relative_to(self.path).as_posix() for path in _plain_files(self.path))
+        if MANIFEST in names:
+            raise StepError(
+                f"{MANIFEST} is the name of headrace's own file",
+                file=str(self.path / MANIFEST),
+                remedy="give the file another name, and call finish() once",
+            )
+        entries = tuple(self._entry(name, volatile) for name in names)
         # Through JSON and back, so that what a component gets next is what a later process will load.
         stated = json.loads(json.dumps(properties or {}, allow_nan=False))
         shown = json.loads(json.dumps(summary or {}))
@@ -214,12 +224,45 @@ class Draft(Generic[A]):
         loose = any(fnmatch.fnmatch(name, pattern) for pattern in volatile)
         return FileEntry(name, path.stat().st_size, file_digest(path), loose)
 
-    @classmethod
-    def resume(cls, kind: type[A], path: Path) -> Self:
-        """A draft over a folder that exists already."""
-        draft = cls.__new__(cls)
-        draft.kind, draft.path = kind, path
-        return draft
+
+def _plain_files(folder: Path) -> list[Path]:
+    """Every file below a folder; raises StepError for a link or a special file."""
+    found = []
+    for path in folder.rglob("*"):
+        status = path.lstat()
+        if stat.S_ISDIR(status.st_mode):
+            continue
+        # A link would leave the content outside the store, where it can change.
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise StepError(
+                "an artifact holds plain files only, and this is a link or a special file",
+                file=str(path),
+                remedy="copy the file's content",
+            )
+        found.append(path)
+    return found
+
+
+def check_finished(artifact: Artifact) -> None:
+    """Checks that nothing happened to an artifact's folder since `finish`.
+
+    Raises:
+        StepError: a file was added, removed or written to.
+    """
+    sealed = (artifact.path / MANIFEST).stat().st_mtime_ns
+    present = {path.relative_to(artifact.path).as_posix(): path for path in _plain_files(artifact.path)}
+    sizes = {entry.path: entry.size for entry in artifact.files}
+    changed = {MANIFEST, *sizes} ^ present.keys()
+    for name, size in sizes.items():
+        status = present[name].stat() if name in present else None
+        if status and (status.st_size != size or status.st_mtime_ns > sealed):
+            changed.add(name)
+    if changed:
+        raise StepError(
+            f"{', '.join(sorted(changed)[:5])} changed after finish()",
+            file=str(artifact.path),
+            remedy="write all files first, then return what `finish()` gives",
+        )
 
 
 def load_artifact(path: Path) -> Artifact:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .artifact import Artifact, Draft
+from .artifact import Artifact, Draft, confined
 
 A = TypeVar("A", bound=Artifact)
 
@@ -62,7 +62,7 @@ class Context:
         """A new artifact of type `kind` to be filled and finished; `name` is the output's name."""
         if name in self.drafts:
             raise ValueError(f"the output {name!r} was begun twice")
-        draft = Draft(kind, self.staging / "outputs" / name)
+        draft = Draft(kind, confined(self.staging / "outputs", name))
         self.drafts[name] = draft
         return draft
 

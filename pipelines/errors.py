@@ -95,9 +95,18 @@ class HeadraceError(Exception):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
     def at(self, **place: Any) -> HeadraceError:
-        """The same error with the place filled in where it was not known yet."""
-        error = type(self)([problem.at(**place) for problem in self.problems])
+        """The same error, notes and cause included, with the place filled in where it was not known yet."""
+        # Not by `type(self)(…)`: a subclass may take other arguments.
+        error = type(self).__new__(type(self))
+        error.__dict__.update(self.__dict__)
+        error.problems = tuple(problem.at(**place) for problem in self.problems)
+        error.args = ("\n".join(str(problem) for problem in error.problems),)
+        error.__cause__, error.__context__ = self.__cause__, self.__context__
+        error.__suppress_context__ = self.__suppress_context__
         return error.with_traceback(self.__traceback__)
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
 
 
 class InvalidRequestError(HeadraceError):
@@ -137,8 +146,10 @@ def error_to_json(error: HeadraceError) -> dict[str, Any]:
 
 def error_from_json(told: dict[str, Any]) -> HeadraceError:
     """The error that `error_to_json` wrote down; a type that isn't known here becomes a StepError."""
-    kind = globals().get(told["error"], StepError)
-    return kind([Problem(**{**p, "available": tuple(p["available"])}) for p in told["problems"]])  # type: ignore[no-any-return]
+    kind = globals().get(told["error"])
+    if not (isinstance(kind, type) and issubclass(kind, HeadraceError)):
+        kind = StepError
+    return kind([Problem(**{**p, "available": tuple(p["available"])}) for p in told["problems"]])
 
 
 def disk_error(error: OSError, where: str) -> StoreError | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import queue
-import shutil
 import sys
 import threading
 import time
@@ -24,7 +23,7 @@ from .context import Context, Listener, RunnerSettings, print_event
 from .errors import HeadraceError, PipelineError, StepError, disk_error, error_to_json
 from .planning import Decision, Planner, Selection
 from .records import StepRecord, begin_record, new_run_id
-from .store import Store
+from .store import Store, remove_tree
 
 
 @dataclass(frozen=True)
@@ -114,6 +113,7 @@ class _Run:
         self.errors: dict[str, HeadraceError] = {}
         self.finished: queue.SimpleQueue[tuple[str, Decision, Any, float]] = queue.SimpleQueue()
         self.active = 0
+        self.threads: list[threading.Thread] = []
         self.pool: Any = None
 
     def execute(self) -> RunResult:
@@ -126,14 +126,25 @@ class _Run:
             self._loop()
             status = "failed" if self.errors else "done"
         finally:
-            if self.pool is not None:
-                self.pool.close()
+            self._end_work()
             seconds = time.time() - started
             self._record_unreached(status)
             self.store.write_run(self.run, {**record, "status": status, "seconds": round(seconds, 3)})
         ordered = {name: self.records[name] for name in self.bound.steps}
         self.listen({"end": self.run, "status": status, "seconds": seconds})
         return RunResult(self.run, status, seconds, ordered, self.artifacts, self.errors)
+
+    def _end_work(self, patience: float = 10.0) -> None:
+        """Ends the workers of an interrupted run, and keeps what was being published just then."""
+        if self.pool is not None:
+            self.pool.close()
+        until = time.monotonic() + patience  # a step in this process can't be ended
+        for thread in self.threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        while not self.finished.empty():
+            name, decision, outcome, seconds = self.finished.get()
+            if not isinstance(outcome, BaseException):
+                self._finish(name, decision, outcome, seconds)
 
     def _loop(self) -> None:
         waiting = list(self.bound.steps)
@@ -176,6 +187,7 @@ class _Run:
         self.listen({"step": step.name, "status": "running", "reason": decision.reason})
         self._prepare()
         thread = threading.Thread(target=self._attempt, args=(step, decision, inputs), daemon=True)
+        self.threads.append(thread)
         thread.start()
 
     def _prepare(self) -> None:
@@ -226,13 +238,14 @@ class _Run:
             self.listen({"step": step.name, **event})
 
         runner = self._runner(step)
-        if importable(step):
-            outputs = self._in_worker(step, inputs, folder, runner, tell)
-        else:
-            outputs = in_process(step, inputs, Context(step.name, folder, runner, tell))
-        published = {name: self.store.publish(artifact) for name, artifact in outputs.items()}
-        shutil.rmtree(folder, ignore_errors=True)
-        return published
+        try:
+            if importable(step):
+                outputs = self._in_worker(step, inputs, folder, runner, tell)
+            else:
+                outputs = in_process(step, inputs, Context(step.name, folder, runner, tell))
+            return {name: self.store.publish(artifact) for name, artifact in outputs.items()}
+        finally:
+            remove_tree(folder)  # before the record is written: the disk may be full of it
 
     def _runner(self, step: BoundStep) -> RunnerSettings:
         stated = {**(self.bound.runner or {}), **(step.runner or {})}
@@ -286,8 +299,6 @@ class _Run:
             wrapped.__cause__ = error
             error = wrapped
         told = error.at(step=name)
-        for note in getattr(error, "__notes__", []):
-            told.add_note(note)
         self.errors[name] = told
         self._note(
             replace(StepRecord.of(name, "failed", decision, {}, seconds), error=error_to_json(told)),

@@ -1,7 +1,8 @@
 """The store's index: SQLite beside the artifacts, a memory that can be thrown away.
 
 It maps fingerprints to executions, and remembers digests of files and of code by size and time of
-change. Manifests and run records are the truth; `Store.rebuild_index` makes the index from them.
+change (`ctime`, which no program can set back). Manifests and run records are the truth;
+`Store.rebuild_index` makes the index from them.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from .errors import StoreError
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS executions (
@@ -24,44 +28,82 @@ CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, changed I
 CREATE TABLE IF NOT EXISTS code (name TEXT PRIMARY KEY, stats TEXT, digest TEXT);
 """
 VERSION = 1
+TABLES = ("executions", "files", "code")
 
 
 class Index:
-    """One connection to `index.sqlite`, shared by the threads of a process."""
+    """One connection to `index.sqlite`, shared by the threads of a process.
+
+    Attributes:
+        fresh: it holds nothing yet; it is to be filled, and then `filled`.
+
+    Raises:
+        StoreError: the file can't be read or written now.
+        sqlite3.DatabaseError: it is no database, or a damaged one.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.fresh = not path.exists()
+        self._path = path
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
-        if self._connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.executescript(SCHEMA)
+        with self._explained():
+            self._connection = sqlite3.connect(
+                path, timeout=60, check_same_thread=False, isolation_level=None
+            )
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            # The version is written last: a process that dies while it fills the index leaves it fresh.
+            self.fresh = version != VERSION
+            if self.fresh:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                forget = "".join(f"DROP TABLE IF EXISTS {table};" for table in TABLES if version)
+                self._connection.executescript(f"BEGIN IMMEDIATE; {forget}{SCHEMA} COMMIT;")
+            # A power cut may lose the last commits, never the file; records are fsynced, and the truth.
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+
+    def filled(self) -> None:
+        """Notes that the index holds all that the records tell."""
+        with self._lock, self._explained():
             self._connection.execute(f"PRAGMA user_version={VERSION}")
-        # A power cut may lose the last commits, never the file; records are fsynced, and the truth.
-        self._connection.execute("PRAGMA synchronous=NORMAL")
+        self.fresh = False
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turns what the system does to a database (full disk, lock, no right to write) into a StoreError."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            full = "full" in str(error)
+            raise StoreError(
+                "the disk is full" if full else f"the store's index can't be used: {error}",
+                file=str(self._path),
+                remedy="free some space (`headrace gc`), or give another folder by --store"
+                if full
+                else "see whether the disk is full; index.sqlite* may be deleted, it is made again",
+            ) from error
 
     def close(self) -> None:
         """Closes the connection."""
         self._connection.close()
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._lock:
+        with self._lock, self._explained():
             return self._connection.execute(sql, values).fetchall()
 
     def _write(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        with self._lock:
+        with self._lock, self._explained():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 self._connection.executemany(sql, rows)
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
-    def add_execution(self, record: Mapping[str, Any]) -> None:
-        """Remembers a step's record; it holds fingerprint, run, pipeline, step and started."""
-        row = [record[k] for k in ("fingerprint", "run", "pipeline", "step", "started")]
-        self._write("INSERT OR REPLACE INTO executions VALUES (?,?,?,?,?,?)", [[*row, json.dumps(record)]])
+    def add_executions(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Remembers steps' records; each holds fingerprint, run, pipeline, step and started."""
+        names = ("fingerprint", "run", "pipeline", "step", "started")
+        rows = [[*(record[name] for name in names), json.dumps(record)] for record in records]
+        self._write("INSERT OR REPLACE INTO executions VALUES (?,?,?,?,?,?)", rows)
 
     def executions(self, fingerprint: str) -> list[dict[str, Any]]:
         """Records of the executions with this fingerprint, the newest first."""
@@ -86,15 +128,17 @@ class Index:
         """Remembered (size, time of change in ns, digest) by path."""
         found: dict[str, tuple[int, int, str]] = {}
         for start in range(0, len(paths), 500):
-            some = paths[start : start + 500]
+            some = {_text(path): path for path in paths[start : start + 500]}
             marks = ",".join("?" * len(some))
-            for path, *rest in self._all(f"SELECT * FROM files WHERE path IN ({marks})", some):  # noqa: S608
-                found[path] = (rest[0], rest[1], rest[2])
+            for key, *rest in self._all(f"SELECT * FROM files WHERE path IN ({marks})", list(some)):  # noqa: S608
+                found[some[key]] = (rest[0], rest[1], rest[2])
         return found
 
     def remember_files(self, rows: Iterable[tuple[str, int, int, str]]) -> None:
         """Remembers (path, size, time of change in ns, digest)."""
-        self._write("INSERT OR REPLACE INTO files VALUES (?,?,?,?)", rows)
+        self._write(
+            "INSERT OR REPLACE INTO files VALUES (?,?,?,?)", [[_text(path), *rest] for path, *rest in rows]
+        )
 
     def code(self, name: str) -> tuple[Any, Any] | None:
         """The remembered (stats, digest) of a function's code as JSON values, or None."""
@@ -106,3 +150,8 @@ class Index:
         self._write(
             "INSERT OR REPLACE INTO code VALUES (?,?,?)", [[name, json.dumps(stats), json.dumps(digest)]]
         )
+
+
+def _text(path: str) -> str:
+    """A path as SQLite takes it: a name that is no UTF-8 has bytes that it refuses."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .code_digest import CodeDigest
+from .component import Component
 from .fingerprint import canonical
 
 Walk = Callable[[types.FunctionType | type, Path], CodeDigest]
@@ -40,14 +41,15 @@ class _Live:
     symbols: dict[str, str] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
     libraries: set[str] = field(default_factory=set)
-    seen: set[int] = field(default_factory=set)
+    seen: dict[int, str] = field(default_factory=dict)
 
     def add(self, name: str, value: Any) -> None:
         """Adds what a name stands for."""
-        value = getattr(value, "function", value) if type(value).__name__ == "Component" else value
+        value = value.function if isinstance(value, Component) else value
         if id(value) in self.seen:
+            self.symbols.setdefault(name, f"the same as {self.seen[id(value)]}")
             return
-        self.seen.add(id(value))
+        self.seen[id(value)] = name
         if isinstance(value, types.FunctionType):
             self.function(name, value)
         elif isinstance(value, type):

@@ -234,13 +234,11 @@ def _plain(value: Any) -> Any:
     return msgspec.to_builtins(value, str_keys=True)
 
 
-def expand(value: str | list[str]) -> list[Path]:
-    """The files that a path, a glob or a list of them names, in a stable order; folders by their files."""
-    return [path for path, _ in _expanded(value)]
-
-
 def _expanded(value: str | list[str]) -> list[tuple[Path, str]]:
-    """Files, each with its name inside the folder that was given, or an empty string."""
+    """The files that a path, a glob or a list of them names, in a stable order; folders by their files.
+
+    Each comes with its name inside the folder that was given, or an empty string.
+    """
     found: list[tuple[Path, str]] = []
     for text in [value] if isinstance(value, str) else value:
         path = Path(text)

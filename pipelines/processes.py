@@ -25,22 +25,41 @@ class WorkerProcess:
         self.kind = kind
         self._log = log
         temporary.mkdir(parents=True, exist_ok=True)
+        # What a killed worker leaves goes with the staging folder, unless its path is so long that a socket
+        # in a temporary folder (as multiprocessing makes them) would pass the system's 108 bytes.
+        own = {"TMPDIR": str(temporary)} if len(os.fsencode(temporary)) < 60 else {}
         environment = {
             **os.environ,
-            "TMPDIR": str(temporary),
+            **own,
             "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
             "KERAS_BACKEND": "tensorflow",
             "PYTHONUNBUFFERED": "1",
         }
         with log.open("ab") as stream:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "headrace.pipelines.worker"],
+                # -P: a file called `random.py` in the working folder is not the standard library's module.
+                [sys.executable, "-P", "-m", "headrace.pipelines.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stream,
                 env=environment,
                 start_new_session=True,  # a Ctrl-C reaches the parent alone, which then ends the workers
             )
+        self._reaper = threading.Thread(target=self._reap, daemon=True)
+        self._reaper.start()
+
+    def _reap(self) -> None:
+        """Ends what a dead worker leaves: its children hold the pipe open, and would be waited for."""
+        if hasattr(os, "waitid"):  # its number is not given to another process until `wait`
+            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        else:
+            self._process.wait()
+        self._kill_group()
+        self._process.wait()
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def warm(self) -> None:
         """Lets an idle worker import what it will need."""
@@ -76,7 +95,8 @@ class WorkerProcess:
         return error
 
     def _death(self) -> StepError:
-        code = self._process.wait()
+        self._reaper.join()
+        code = self._process.returncode
         how = f"was killed by signal {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         remedy = "see `headrace runs logs`"
         if code == -signal.SIGKILL:
@@ -85,9 +105,9 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Ends the process and all below it at once."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        if self._process.returncode is None:
+            self._kill_group()
+        self._reaper.join()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(OSError):

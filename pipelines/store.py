@@ -18,6 +18,7 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,8 +27,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .artifact import MANIFEST, Artifact, content_digest, file_digest, load_artifact
-from .errors import StoreError, disk_error
+from .artifact import MANIFEST, Artifact, check_finished, content_digest, file_digest, load_artifact
+from .errors import InvalidRequestError, StoreError, disk_error
 from .index import Index
 from .locks import Lock, locked
 
@@ -35,13 +36,15 @@ LAYOUT = 1
 _SETTLED = 2_000_000_000
 """Nanoseconds that a file has to be unchanged before its digest is remembered: a write within the
 clock's grain of the last one would leave size and time as they were."""
+_MANY = 256
+"""Files of an artifact from which on the whole system is synced at once."""
 
 
 class Store:
     """A local store; made if it isn't there."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder = folder.absolute()
         try:
             self._open()
         except OSError as error:
@@ -73,24 +76,30 @@ class Store:
             )
         if not os.access(self.folder, os.W_OK):
             raise PermissionError(13, "Permission denied", str(self.folder))
-        try:
-            self.index = Index(self.folder / "index.sqlite")
-        except sqlite3.DatabaseError:
-            self._discard_index()
-            self.index = Index(self.folder / "index.sqlite")
-        if self.index.fresh:
-            self.rebuild_index()
+        # One after another: SQLite doesn't wait for the other process while it turns a new file to WAL.
+        with locked(self.folder / "locks" / "index", remove=True):
+            self.index = self._open_index()
+            if self.index.fresh:
+                self.rebuild_index()
 
-    def _discard_index(self) -> None:
-        for path in self.folder.glob("index.sqlite*"):
-            path.unlink()
+    def _open_index(self) -> Index:
+        path = self.folder / "index.sqlite"
+        try:
+            return Index(path)
+        except sqlite3.DatabaseError:  # no database; one that is only locked or unwritable is a StoreError
+            for file in self.folder.glob("index.sqlite*"):
+                file.unlink(missing_ok=True)
+            return Index(path)
 
     def rebuild_index(self) -> None:
-        """Fills the index from the run records."""
+        """Fills the index from the run records; one that can't be read counts as not there."""
+        self.index.add_executions(r for r in self._step_records() if r.get("status") == "ran")
+        self.index.filled()
+
+    def _step_records(self) -> Iterator[dict[str, Any]]:
         for path in sorted(self.folder.glob("runs/*/steps/*.json")):
-            record = json.loads(path.read_text("utf-8"))
-            if record.get("status") == "ran":
-                self.index.add_execution(record)
+            with contextlib.suppress(OSError, ValueError):
+                yield json.loads(path.read_text("utf-8"))
 
     # Artifacts
 
@@ -99,29 +108,42 @@ class Store:
         return self.folder / "artifacts" / type_name / digest
 
     def publish(self, artifact: Artifact) -> Artifact:
-        """Moves a finished artifact out of staging; if an equal one is there already, that one is kept."""
+        """Moves a finished artifact out of staging; if an equal one is there already, that one is kept.
+
+        Raises:
+            StepError: its files are not those that it was finished with.
+        """
         place = self.place(artifact.type, artifact.digest)
-        if place.exists() and self.problem(load_artifact(place)):
+        if place.exists() and self._trouble(place):
             self.quarantine(place)
         if not place.exists():
+            check_finished(artifact)
             for entry in artifact.files:
-                path = artifact.path / entry.path
-                path.chmod(0o444)
-                _fsync(path)
-            _fsync(artifact.path / MANIFEST)
+                (artifact.path / entry.path).chmod(0o444)
+            _fsync_tree(artifact)
             place.parent.mkdir(exist_ok=True)
-            with contextlib.suppress(OSError):  # another run has just published the same content
+            try:
                 artifact.path.rename(place)
+            except OSError:
+                if not place.exists():  # else another run has just published the same content
+                    raise
             _fsync(place.parent)
         published = replace(load_artifact(place), summary=artifact.summary)
         self._remember(published)
         return published
 
+    def _trouble(self, place: Path) -> str:
+        """What is wrong with the artifact in a place, or an empty string."""
+        try:
+            return self.problem(load_artifact(place))
+        except StoreError as error:
+            return error.problems[0].what
+
     def _remember(self, artifact: Artifact) -> None:
         rows = []
         for entry in artifact.files:
             stat = (artifact.path / entry.path).stat()
-            rows.append((str(artifact.path / entry.path), stat.st_size, stat.st_mtime_ns, entry.sha256))
+            rows.append((str(artifact.path / entry.path), stat.st_size, stat.st_ctime_ns, entry.sha256))
         self.index.remember_files(rows)
 
     def artifact(self, type_name: str, digest: str) -> Artifact:
@@ -163,10 +185,10 @@ class Store:
         learnt = []
         for name, stat in stats.items():
             size, changed, digest = known.get(name, (-1, -1, ""))
-            if (size, changed) != (stat.st_size, stat.st_mtime_ns):
+            if (size, changed) != (stat.st_size, stat.st_ctime_ns):
                 digest = file_digest(Path(name))
-                if time.time_ns() - stat.st_mtime_ns > _SETTLED:
-                    learnt.append((name, stat.st_size, stat.st_mtime_ns, digest))
+                if time.time_ns() - stat.st_ctime_ns > _SETTLED:
+                    learnt.append((name, stat.st_size, stat.st_ctime_ns, digest))
             digests[name] = digest
         if learnt:
             self.index.remember_files(learnt)
@@ -183,17 +205,12 @@ class Store:
             outputs = {}
             for name, output in record["outputs"].items():
                 place = self.place(output["type"], output["digest"])
-                try:
-                    artifact = load_artifact(place)
-                    trouble = self.problem(artifact)
-                except StoreError as error:
-                    artifact, trouble = None, error.problems[0].what
-                if artifact is None or trouble:
+                trouble = self._trouble(place)
+                if trouble:
                     why = why or f"the cached output {name} is damaged: {trouble}"
-                    if place.exists():
-                        self.quarantine(place)
+                    self.quarantine(place)
                     break
-                outputs[name] = replace(artifact, summary=output.get("summary", {}))
+                outputs[name] = replace(load_artifact(place), summary=output.get("summary", {}))
             else:
                 return outputs, record
         return why
@@ -230,7 +247,7 @@ class Store:
         name = str(record["step"]).replace("/", "_")
         write_json(self.run_folder(record["run"]) / "steps" / f"{name}.json", record)
         if record["status"] == "ran":
-            self.index.add_execution(record)
+            self.index.add_executions([record])
 
     @contextmanager
     def running(self, run: str) -> Iterator[Path]:
@@ -307,6 +324,21 @@ class Store:
             lock.release()
 
 
+def store_folder(uri: str = "") -> Path:
+    """The folder of the store that was asked for, by HEADRACE_STORE if not by `uri`, or `.headrace`.
+
+    Raises:
+        InvalidRequestError: the URI is none of a local folder.
+    """
+    text = uri or os.environ.get("HEADRACE_STORE", "") or ".headrace"
+    scheme, mark, rest = text.partition("://")
+    if mark and scheme != "file":
+        raise InvalidRequestError(
+            f"a store at {scheme}:// is not supported", argument="--store", remedy="give a local folder"
+        )
+    return Path(rest if mark else text).expanduser().absolute()
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON file that is there whole or not at all."""
     partly = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
@@ -325,6 +357,17 @@ def write_json(path: Path, value: Any) -> None:
 def remove_tree(folder: Path) -> None:
     """Removes a folder if it is there."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fsync_tree(artifact: Artifact) -> None:
+    """Brings an artifact's files and folders to the disk."""
+    files = [artifact.path / entry.path for entry in artifact.files]
+    if len(files) > _MANY and sys.platform == "linux":
+        os.sync()  # waits for everything at once, where a call for each file would take minutes
+        return
+    folders = {parent for file in files for parent in file.parents if parent.is_relative_to(artifact.path)}
+    for path in [*files, artifact.path / MANIFEST, *sorted(folders), artifact.path]:
+        _fsync(path)
 
 
 def _fsync(path: Path) -> None:

@@ -16,7 +16,7 @@ import threading
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .artifact import Artifact, load_artifact
 from .component import Component
@@ -28,9 +28,18 @@ def call(component: Component[..., Any], ctx: Context, arguments: Mapping[str, A
     """Calls a component's function and gives its outputs by name.
 
     Raises:
-        StepError: it gave something else than its signature says.
+        StepError: it gave something else than its signature says, or ended the process.
     """
-    returned = component.function(ctx, **arguments)
+    try:
+        returned = component.function(ctx, **arguments)
+    except SystemExit as error:
+        raise StepError(f"{component.name} called sys.exit({error.code!r})", step=ctx.step) from error
+    if component.output_tuple is not None and not isinstance(returned, component.output_tuple):
+        given = type(returned).__name__
+        raise StepError(
+            f"{component.name} gave {given}, not {component.output_tuple.__name__}", step=ctx.step
+        )
+    own = {value.path for value in arguments.values() if isinstance(value, Artifact)}
     outputs = {"output": returned} if component.output_tuple is None else dict(returned._asdict())
     for name, kind in component.outputs.items():
         if not isinstance(outputs.get(name), kind):
@@ -39,6 +48,14 @@ def call(component: Component[..., Any], ctx: Context, arguments: Mapping[str, A
                 f"{component.name} promised {kind.__name__} as {name} and gave {given}",
                 step=ctx.step,
                 remedy="return what `ctx.output(Type).finish()` gives",
+            )
+        path = outputs[name].path
+        if path not in own and not path.is_relative_to(ctx.staging):  # publishing would move it away
+            raise StepError(
+                f"{component.name} gave as {name} an artifact that it neither made nor got",
+                step=ctx.step,
+                file=str(path),
+                remedy="copy its files to `ctx.output(Type)`",
             )
     return outputs
 
@@ -73,15 +90,20 @@ def failure(error: BaseException) -> dict[str, Any]:
     else:
         last = traceback.extract_tb(error.__traceback__)[-1:]
         wrapped = StepError(
-            f"{type(error).__name__}: {error}",
+            f"{type(error).__name__}: {_cut(str(error))}",
             file=last[0].filename if last else "",
             line=last[0].lineno or 0 if last else 0,
         )
     return {"failed": error_to_json(wrapped), "traceback": "".join(traceback.format_exception(error))}
 
 
-def _read_jobs(jobs: queue.Queue[Any]) -> None:
-    for line in sys.stdin.buffer:
+def _cut(text: str, most: int = 10_000) -> str:
+    """A message of a length that a run record can hold; the log has all of it."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
+
+
+def _read_jobs(stream: BinaryIO, jobs: queue.Queue[Any]) -> None:
+    for line in stream:
         jobs.put(json.loads(line))
     # The parent closed the pipe or died; SIGKILL of the group also reaches the workers that Beam started.
     os.killpg(0, signal.SIGKILL)
@@ -93,15 +115,19 @@ def main() -> None:
         os.setpgid(0, 0)
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    # A step that reads standard input, itself or in a process of its own, finds it empty, and takes no jobs.
+    stream = os.fdopen(os.dup(0), "rb")
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a device
+        os.dup2(nothing.fileno(), 0)
     lock = threading.Lock()
 
     def tell(event: Mapping[str, Any]) -> None:
         with lock:
-            events.write(json.dumps(event) + "\n")
+            events.write(json.dumps(event, default=_json_value) + "\n")
             events.flush()
 
     jobs: queue.Queue[Any] = queue.Queue()
-    threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
+    threading.Thread(target=_read_jobs, args=(stream, jobs), daemon=True).start()
     while True:
         job = jobs.get()
         if "warm" in job:
@@ -114,6 +140,11 @@ def main() -> None:
             sys.stderr.write(told.get("traceback", ""))
             sys.stderr.flush()
             tell(told)
+
+
+def _json_value(value: Any) -> Any:
+    """NumPy's scalars as Python's, so that `ctx.progress(loss=loss)` takes what a model gives."""
+    return value.item() if hasattr(value, "item") else str(value)
 
 
 def _warm(kind: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import InvalidRequestError
+from ..store import store_folder
 
 if TYPE_CHECKING:
     from ..bound import BoundPipeline
@@ -108,21 +108,6 @@ def selection(start: str, end: str, only: str, force: Sequence[str]) -> Selectio
     if only and (start or end):
         raise InvalidRequestError("--only can't be given together with --from or --to", argument="--only")
     return Selection(start, end, only, frozenset(force))
-
-
-def store_folder(uri: str) -> Path:
-    """The folder of the store that was asked for.
-
-    Raises:
-        InvalidRequestError: the URI is none of a local folder.
-    """
-    text = uri or os.environ.get("HEADRACE_STORE", "") or ".headrace"
-    scheme, mark, rest = text.partition("://")
-    if mark and scheme != "file":
-        raise InvalidRequestError(
-            f"a store at {scheme}:// is not supported", argument="--store", remedy="give a local folder"
-        )
-    return Path(rest if mark else text).expanduser().absolute()
 
 
 def has_store(folder: Path) -> bool:

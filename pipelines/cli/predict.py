@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 from ..errors import InvalidRequestError
-from .common import has_store, store_folder, store_option, store_to_read
+from ..store import store_folder
+from .common import has_store, store_option, store_to_read
 from .naming import artifact_named, outputs_of
 
 

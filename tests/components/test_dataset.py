@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from headrace.components.dataset import dataset
+from headrace.components.dataset import dataset, shard_errors
 from headrace.components.transform import transform
 from headrace.pipelines.artifact import Examples, load_artifact
-from headrace.pipelines.errors import DataError
+from headrace.pipelines.errors import DataError, StoreError
 
 from .raw_examples import make_raw_examples
 
@@ -102,17 +103,55 @@ def test_wrong_arguments(examples: Examples, arguments: Any, said: str) -> None:
         dataset(examples, **arguments)
 
 
-def test_a_shard_that_lost_rows_is_an_error(examples: Examples, tmp_path: Path) -> None:
+@pytest.fixture
+def copy(examples: Examples, tmp_path: Path) -> Examples:
+    """The examples again, to be damaged."""
+    shutil.copytree(examples.path, tmp_path / "copy")
+    copied = load_artifact(tmp_path / "copy")
+    assert isinstance(copied, Examples)
+    return copied
+
+
+def test_a_shard_that_lost_rows_is_an_error(copy: Examples) -> None:
     import tensorflow as tf
 
-    shutil.copytree(examples.path, tmp_path / "copy")
-    damaged = load_artifact(tmp_path / "copy")
-    assert isinstance(damaged, Examples)
-    shard = damaged.parts("train")[0]
-    length = damaged.parts("test")[0].stat().st_size // damaged.splits["test"]["parts"][0]["rows"]
+    shard = copy.parts("train")[0]
+    length = copy.parts("test")[0].stat().st_size // copy.splits["test"]["parts"][0]["rows"]
     shard.write_bytes(shard.read_bytes()[:-length])
+    with pytest.raises(StoreError, match="the shard is damaged: it has") as caught:
+        dataset(copy)
+    assert caught.value.problems[0].file == str(shard)
+    unknown = replace(copy, files=())  # an artifact that nothing is known of: TensorFlow counts
     with pytest.raises(tf.errors.FailedPreconditionError, match="expected to contain 1000 elements"):
-        list(dataset(damaged))
+        list(dataset(unknown))
+
+
+def test_a_shard_that_is_gone(copy: Examples) -> None:
+    copy.parts("train")[1].unlink()
+    with pytest.raises(StoreError, match="gone") as caught:
+        dataset(copy)
+    assert caught.value.problems[0].file == str(copy.parts("train")[1])
+
+
+def test_a_flipped_bit_is_found_and_its_file_named(copy: Examples) -> None:
+    import tensorflow as tf
+
+    shard = copy.parts("train")[2]
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(tf.errors.DataLossError):
+        list(dataset(copy))
+    with pytest.raises(StoreError, match="not what was written") as caught, shard_errors(copy, "train"):
+        list(dataset(copy))
+    assert [problem.file for problem in caught.value.problems] == [str(shard)]
+
+
+def test_errors_of_sound_shards_pass(examples: Examples) -> None:
+    import tensorflow as tf
+
+    with pytest.raises(tf.errors.InvalidArgumentError), shard_errors(examples, "train"):
+        tf.constant([1.0]) @ tf.constant([1.0])
 
 
 def test_raw_examples_are_refused(tmp_path: Path) -> None:

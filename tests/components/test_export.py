@@ -22,7 +22,7 @@ from headrace.components.fitted import FittedTransform, load_fitted
 from headrace.components.networks import forward, load_network
 from headrace.components.parity import ParityGate
 from headrace.components.predict import CsvOptions, predict
-from headrace.components.saved_model import serving_inputs
+from headrace.components.saved_model import graph_digest, serving_inputs
 from headrace.pipelines.artifact import Evaluation, ExportedModel, Model
 from headrace.pipelines.component import Known
 from headrace.pipelines.errors import DataError, GateError, InvalidRequestError
@@ -237,9 +237,25 @@ def _tf_example(fitted: FittedTransform, row: dict[str, Any]) -> bytes:
 
 def test_equal_exports_have_equal_digests(paths: Paths, made: Made) -> None:
     again = export.function(paths.ctx(), made.model, made.path.raw)
+    assert again.properties == made.exported.properties
     assert again.digest == made.exported.digest
     stable = {f.path for f in again.files if not f.volatile}
     assert stable >= {"export.json", "1/assets/columns.json"}
+
+
+def test_the_digest_tells_another_graph(tmp_path: Path) -> None:
+    class Half(tf.Module):
+        def __init__(self, share: float) -> None:
+            super().__init__()
+            spec = [tf.TensorSpec([None], tf.float32, name="x")]
+            self.call = tf.function(lambda x: {"y": x * share}, input_signature=spec)
+
+    digests = []
+    for number, share in enumerate([0.5, 0.5, 0.25]):
+        module = Half(share)
+        tf.saved_model.save(module, str(tmp_path / str(number)), signatures=module.call)
+        digests.append(graph_digest(tmp_path / str(number)))
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_the_worst_difference_is_in_the_artifact(made: Made) -> None:

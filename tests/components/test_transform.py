@@ -153,7 +153,11 @@ def test_one_hots_are_dense_up_to_64_slots(ctx: Any, raw: Examples) -> None:
             {},
             ["features.size", "'size' is missing in 2 of 3 rows of train", "impute"],
         ),
-        ({"size": [1.0, 2.0, float("inf")]}, {}, ["'size' is infinite in 1 rows of the train split", "clip"]),
+        (
+            {"size": [1.0, 2.0, float("inf")]},
+            {},
+            ["'size' is infinite, or beyond float32 (3.4e38), in 1 rows of the train split", "clip"],
+        ),
         (
             {"size": [1.0, -3.0, 2.0]},
             {"features": {"size": "log1p"}},
@@ -168,6 +172,10 @@ def test_one_hots_are_dense_up_to_64_slots(ctx: Any, raw: Examples) -> None:
             ["label.price", "the label is missing in 1 of 3 rows of train", "row 2"],
         ),
         ({"price": ["a", "a", "a"]}, {"label": "price"}, ["only one class in the train split, 'a'"]),
+        ({"price": [2.5, 2.5, 2.5]}, {"label": "price"}, ["only one value in the train split, 2.5"]),
+        ({"price": [1e12, 1e12 + 1, 1e12 + 2]}, {"label": {"price": "z_score"}}, ["1e+12", "seventh digit"]),
+        ({"price": [1.0, 2.0, 1e300]}, {"label": "price"}, ["label.price", "beyond float32"]),
+        ({"size": [1.0, 2.0, 1e300]}, {"features": {"size": "identity"}}, ["beyond float32", "row 3"]),
         ({"size": [None, None, None]}, {}, ["'size' has no value in the train split"]),
         ({}, {"features": {"sise": "z_score"}}, ["no column 'sise'", "did you mean 'size'"]),
         ({}, {"features": {"city": "z_score"}}, ["z_score takes numbers, but the column is a string"]),
@@ -299,10 +307,12 @@ def profile(**changed: Any) -> Profile:
         (Feature("x", "float"), profile(missing_elsewhere=1), [{"impute": "median"}, "z_score"]),
         (Feature("x", "float"), profile(p95=50, high=99), ["log1p", "z_score"]),
         (Feature("x", "float"), profile(p95=50, high=99, low=-0.1), "z_score"),
+        (Feature("x", "int"), profile(p95=1, median=0, p5=0, high=1, distinct=2), "z_score"),
         (Feature("x", "float"), profile(count=0, distinct=0), "no value"),
         (Feature("x", "float"), profile(distinct=1), "the same value in every row"),
         (Feature("x", "int"), profile(distinct=100, low=1, high=100), "numbers the rows"),
         (Feature("x", "int"), profile(distinct=100, low=1, high=9999), "z_score"),
+        (Feature("x", "int"), profile(distinct=100, low=1, high=400, elsewhere=300), "numbers the rows"),
         (Feature("x", "int", values=("1", "2")), NUMBER, "one_hot"),
         (Feature("x", "string", values=("a", "b")), profile(distinct=2), "one_hot"),
         (Feature("x", "string"), profile(distinct=99), "free text or an identifier: 99 distinct values"),
@@ -335,6 +345,35 @@ def test_auto_says_what_it_chose_and_it_can_be_edited(new_ctx: Callable[..., Any
     assert again.examples.digest == made.examples.digest
     plan = json.loads(made.transform.file("transform.json").read_text("utf-8"))
     assert [stage["name"] for stage in plan["label"]["chain"]] == ["z_score"]
+
+
+def test_auto_does_not_pass_over_numbers_beyond_float32(new_ctx: Callable[..., Any]) -> None:
+    data = pa.table({"x": [i * 1e300 for i in range(100)], "y": [float(i) for i in range(100)]})
+    raw = make_raw_examples(new_ctx(), {"train": data})
+    schema = infer_schema.function(new_ctx(), statistics.function(new_ctx(), raw))
+    with pytest.raises(DataError, match="'x' is infinite, or beyond float32"):
+        transform.function(new_ctx(), raw, label="y", schema=schema)
+
+
+@pytest.mark.parametrize(("values", "warned"), [([0.0, 1.0, 2.0], True), ([0.5, 1.0, 2.0], False)])
+def test_a_value_that_looks_like_a_class_is_told(ctx: Any, values: list[float], warned: bool) -> None:
+    data = pa.table({"size": [1.0, 2.0, 3.0], "price": values})
+    made = run(ctx, make_raw_examples(ctx, {"train": data}), features={"size": "z_score"}, label="price")
+    assert made.transform.summary["label"]["kind"] == "value"
+    told = [event["warn"] for event in ctx.events if "warn" in event]
+    assert ["only the 3 values 0, 1, 2" in text and "types: {price: int}" in text for text in told] == [
+        True
+    ] * warned
+
+
+def test_shards_merged_in_pieces_are_the_same(
+    new_ctx: Callable[..., Any], raw: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headrace.components import shards
+
+    whole = run(new_ctx(), raw, shards=2)
+    monkeypatch.setattr(shards, "MERGE_BYTES", 1000)
+    assert run(new_ctx(), raw, shards=2).examples.digest == whole.examples.digest
 
 
 def test_auto_needs_a_schema(ctx: Any, raw: Examples) -> None:

@@ -64,7 +64,11 @@ def fit(
     features: dict[str, Any], data: dict[str, tuple[str, Sequence[Any]]], label: LabelSpec | None = None
 ) -> FittedTransform:
     """Fits on columns in memory, cut into two batches; `data` is (type, values) by name."""
-    table = {**data, "label": ("float", [0.0] * len(next(iter(data.values()))[1]))} if label is None else data
+    table = data
+    if label is None:  # a label of several values, for which there is one more row without anything else
+        table = {name: (kind, [*values, None]) for name, (kind, values) in data.items()}
+        rows = len(next(iter(table.values()))[1])
+        table["label"] = ("float", [row + 0.5 for row in range(rows)])
     types = {name: kind for name, (kind, _) in table.items()}
     specs, problems = parse_features(features)
     target = label or LabelSpec("label")
@@ -300,7 +304,7 @@ def test_a_label_comes_back_in_its_units(chain: Any) -> None:
         ("bool", [True, False, True], ("false", "true")),
         ("int", [10, 9, 10], ("9", "10")),
         ("int", list(range(21)), None),
-        ("float", [1.0, 2.0, 2.0], None),
+        ("float", [1.0, 2.5, 2.5], None),
     ],
     ids=str,
 )

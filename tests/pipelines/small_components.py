@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -87,3 +91,46 @@ def slow(ctx: Context, files: Files | None = None, *, seconds: float = 30.0) -> 
         ctx.progress(done=done, total=int(seconds * 10))
         time.sleep(0.1)
     return _write(ctx, str(os.getpid()))
+
+
+class OddError(DataError):
+    """An error of a third party, with arguments of its own."""
+
+    def __init__(self, first: str, second: int) -> None:
+        super().__init__(f"{first} and {second}")
+
+
+@component
+def misbehaving(ctx: Context, *, how: str) -> Files:
+    """Does what a component should not do, or may do and others forget."""
+    draft = ctx.output(Files)
+    text = draft.path / "text.txt"
+    text.write_text("")
+    if how == "exit":
+        sys.exit(0)
+    elif how == "type":
+        return 3  # type: ignore[return-value]
+    elif how == "odd error":
+        raise OddError("one", 2)
+    elif how == "stdin":
+        text.write_bytes(subprocess.run(["cat"], stdout=subprocess.PIPE, check=True, timeout=20).stdout)
+    elif how == "orphan":
+        multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,), daemon=True).start()
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif how == "link":
+        (draft.path / "link").symlink_to("/etc/hostname")
+    elif how == "manifest":
+        (draft.path / "manifest.json").write_text("{}")
+    elif how == "names":
+        for name in ("a\nb", "ü €", 'x"y', os.fsdecode(b"\xff")):
+            (draft.path / name).write_text("")
+    made = draft.finish()
+    if how == "late":
+        (draft.path / "more.txt").write_text("")
+    return made
+
+
+@component
+def listed(ctx: Context, path: Source) -> Files:
+    """Names the files of a folder."""
+    return _write(ctx, ",".join(sorted(p.name for p in Path(str(path)).iterdir())))

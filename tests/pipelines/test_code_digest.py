@@ -6,7 +6,9 @@ import ast
 from pathlib import Path
 
 import pytest
-from headrace.pipelines.code_digest import code_digest, encode, project_of
+from headrace.pipelines.code_digest import code_digest
+from headrace.pipelines.code_files import project_of
+from headrace.pipelines.code_syntax import encode
 
 PROJECT = {
     "main.py": """
@@ -59,7 +61,7 @@ def test_the_walk_reaches_what_is_used_and_nothing_else(project):
         "pack.other:used", "pack.third:f", "shapes:side",
     }  # fmt: skip
     assert {Path(name).name for name in digest.files} == {
-        "main.py", "helpers.py", "shapes.py", "inner.py", "level.py", "other.py", "third.py",
+        "main.py", "helpers.py", "shapes.py", "__init__.py", "inner.py", "level.py", "other.py", "third.py",
     }  # fmt: skip
 
 
@@ -148,3 +150,460 @@ def test_an_installed_package_is_its_own_project(tmp_path):
     (site / "two.py").write_text("def g():\n    return 1\n")
     assert project_of("one.m", site / "one" / "m.py").find("two") is None
     assert code_digest("one.m", site / "one" / "m.py", "f").libraries == ("two",)
+
+
+# Each: a name, the entry's module, the files, and a change in one of them that the digest has to show.
+# fmt: off
+# ruff: noqa: E501 - a table
+CHANGES = [
+    (
+        "base class",
+        "m",
+        {"m.py": "class A:\n  def g(s): return 1\nclass B(A): pass\ndef f(): return B().g()\n"},
+        "m.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "decorator",
+        "m",
+        {"m.py": "def d(fn): return fn\n@d\ndef f(): return 1\n"},
+        "m.py",
+        "return fn",
+        "return None",
+    ),
+    (
+        "table",
+        "m",
+        {"m.py": "def a(): return 1\nT={'a':a}\ndef f(): return T['a']()\n"},
+        "m.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "table mutated",
+        "m",
+        {"m.py": "def a(): return 1\nT={}\nT['a']=a\ndef f(): return T['a']()\n"},
+        "m.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "table mutated call",
+        "m",
+        {"m.py": "def a(): return 1\nT={}\nT.update(a=a)\ndef f(): return T['a']()\n"},
+        "m.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "register decorator",
+        "m",
+        {
+            "m.py": "T={}\ndef reg(fn):\n  T[fn.__name__]=fn\n  return fn\n@reg\ndef a(): return 1\ndef f(): return T['a']()\n"
+        },
+        "m.py",
+        "return 1",
+        "return 2",
+    ),
+    ("attr set", "m", {"m.py": "class A: pass\nA.x=1\ndef f(): return A.x\n"}, "m.py", "A.x=1", "A.x=2"),
+    ("augassign", "m", {"m.py": "X=1\nX+=1\ndef f(): return X\n"}, "m.py", "+=1", "+=2"),
+    (
+        "for loop module",
+        "m",
+        {"m.py": "X=[]\nfor i in range(3): X.append(i)\ndef f(): return X\n"},
+        "m.py",
+        "range(3)",
+        "range(4)",
+    ),
+    (
+        "if module",
+        "m",
+        {
+            "m.py": "import sys\nif sys.version_info>(3,):\n  def g(): return 1\nelse:\n  def g(): return 2\ndef f(): return g()\n"
+        },
+        "m.py",
+        "return 1",
+        "return 3",
+    ),
+    (
+        "try import",
+        "m",
+        {
+            "m.py": "try:\n  import h\nexcept ImportError:\n  h=None\ndef f(): return h.g()\n",
+            "h.py": "def g(): return 1\n",
+        },
+        "h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "try import from",
+        "m",
+        {
+            "m.py": "try:\n  from h import g\nexcept ImportError:\n  g=None\ndef f(): return g()\n",
+            "h.py": "def g(): return 1\n",
+        },
+        "h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "if import as",
+        "m",
+        {"m.py": "if True:\n  import h as k\ndef f(): return k.g()\n", "h.py": "def g(): return 1\n"},
+        "h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "lazy import in f",
+        "m",
+        {"m.py": "def f():\n  from h import g\n  return g()\n", "h.py": "def g(): return 1\n"},
+        "h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "lazy import mod in f",
+        "m",
+        {"m.py": "def f():\n  import h\n  return h.g()\n", "h.py": "def g(): return 1\n"},
+        "h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "lazy import a.b",
+        "m",
+        {
+            "m.py": "def f():\n  import a.h\n  return a.h.g()\n",
+            "a/__init__.py": "",
+            "a/h.py": "def g(): return 1\n",
+        },
+        "a/h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "top import a.b",
+        "m",
+        {
+            "m.py": "import a.h\ndef f():\n  return a.h.g()\n",
+            "a/__init__.py": "",
+            "a/h.py": "def g(): return 1\n",
+        },
+        "a/h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "top import a.b.c",
+        "m",
+        {
+            "m.py": "import a.b.h\ndef f():\n  return a.b.h.g()\n",
+            "a/__init__.py": "",
+            "a/b/__init__.py": "",
+            "a/b/h.py": "def g(): return 1\n",
+        },
+        "a/b/h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "two imports of a",
+        "m",
+        {
+            "m.py": "import a.h\nimport a.k\ndef f():\n  return a.h.g()+a.k.g()\n",
+            "a/__init__.py": "",
+            "a/h.py": "def g(): return 1\n",
+            "a/k.py": "def g(): return 1\n",
+        },
+        "a/k.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "import a.b as c",
+        "m",
+        {
+            "m.py": "import a.h as c\ndef f():\n  return c.g()\n",
+            "a/__init__.py": "",
+            "a/h.py": "def g(): return 1\n",
+        },
+        "a/h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "namespace package",
+        "m",
+        {"m.py": "from a import h\ndef f():\n  return h.g()\n", "a/h.py": "def g(): return 1\n"},
+        "a/h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "namespace import a.h",
+        "m",
+        {"m.py": "import a.h\ndef f():\n  return a.h.g()\n", "a/h.py": "def g(): return 1\n"},
+        "a/h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "from pkg reexport",
+        "m",
+        {
+            "m.py": "from a import g\ndef f(): return g()\n",
+            "a/__init__.py": "from .h import g\n",
+            "a/h.py": "def g(): return 1\n",
+        },
+        "a/h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "import pkg attr reexport",
+        "m",
+        {
+            "m.py": "import a\ndef f(): return a.g()\n",
+            "a/__init__.py": "from .h import g\n",
+            "a/h.py": "def g(): return 1\n",
+        },
+        "a/h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "star reexport",
+        "m",
+        {
+            "m.py": "from a import g\ndef f(): return g()\n",
+            "a/__init__.py": "from .h import *\n",
+            "a/h.py": "def g(): return 1\n",
+        },
+        "a/h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "star in main",
+        "m",
+        {"m.py": "from a import *\ndef f(): return g()\n", "a.py": "def g(): return 1\n"},
+        "a.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "import pkg attr star",
+        "m",
+        {
+            "m.py": "import a\ndef f(): return a.g()\n",
+            "a/__init__.py": "from .h import *\n",
+            "a/h.py": "def g(): return 1\n",
+        },
+        "a/h.py",
+        "return 1",
+        "return 2",
+    ),
+    ("default arg", "m", {"m.py": "D=1\ndef f(x=D): return x\n"}, "m.py", "D=1", "D=2"),
+    (
+        "global mutated elsewhere",
+        "m",
+        {"m.py": "X=1\ndef s():\n  global X\n  X=5\ns()\ndef f(): return X\n"},
+        "m.py",
+        "X=5",
+        "X=6",
+    ),
+    (
+        "from . import",
+        "p.m",
+        {
+            "p/__init__.py": "",
+            "p/m.py": "from . import h\ndef f(): return h.g()\n",
+            "p/h.py": "def g(): return 1\n",
+        },
+        "p/h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "from .. import",
+        "p.q.m",
+        {
+            "p/__init__.py": "",
+            "p/q/__init__.py": "",
+            "p/q/m.py": "from .. import h\ndef f(): return h.g()\n",
+            "p/h.py": "def g(): return 1\n",
+        },
+        "p/h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "from ..h import",
+        "p.q.m",
+        {
+            "p/__init__.py": "",
+            "p/q/__init__.py": "",
+            "p/q/m.py": "from ..h import g\ndef f(): return g()\n",
+            "p/h.py": "def g(): return 1\n",
+        },
+        "p/h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "in __init__",
+        "p",
+        {"p/__init__.py": "from .h import g\ndef f(): return g()\n", "p/h.py": "def g(): return 1\n"},
+        "p/h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "module passed as value",
+        "m",
+        {"m.py": "import h\ndef f(): return getattr(h,'g')()\n", "h.py": "def g(): return 1\n"},
+        "h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "module alias assigned",
+        "m",
+        {"m.py": "import h\nk=h\ndef f(): return k.g()\n", "h.py": "def g(): return 1\n"},
+        "h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "globals()",
+        "m",
+        {"m.py": "def g(): return 1\ndef f(): return globals()['g']()\n"},
+        "m.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "package init effect",
+        "m",
+        {
+            "m.py": "from a.h import g\ndef f(): return g()\n",
+            "a/__init__.py": "from . import patch\npatch.go()\n",
+            "a/h.py": "def g(): return 1\n",
+            "a/patch.py": "def go():\n  x=1\n",
+        },
+        "a/patch.py",
+        "x=1",
+        "x=2",
+    ),
+    ("annotation arg", "m", {"m.py": "def f(a: int): return 1\n"}, "m.py", "a: int", "a: str"),
+    ("walrus", "m", {"m.py": "if (X:=1): pass\ndef f(): return X\n"}, "m.py", "X:=1", "X:=2"),
+    (
+        "except name",
+        "m",
+        {"m.py": "try:\n  Y=1\nexcept E:\n  Y=2\ndef f(): return Y\n"},
+        "m.py",
+        "Y=2",
+        "Y=3",
+    ),
+    (
+        "subclass registry",
+        "m",
+        {"m.py": "class A: pass\nclass B(A):\n  q=1\ndef f(): return A.__subclasses__()\n"},
+        "m.py",
+        "q=1",
+        "q=2",
+    ),
+    (
+        "importlib as",
+        "m",
+        {
+            "m.py": "import importlib as il\ndef f(): return il.import_module('h').g()\n",
+            "h.py": "def g(): return 1\n",
+        },
+        "h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "import_module renamed",
+        "m",
+        {
+            "m.py": "from importlib import import_module as im\ndef f(): return im('h').g()\n",
+            "h.py": "def g(): return 1\n",
+        },
+        "h.py",
+        "return 1",
+        "return 2",
+    ),
+    (
+        "fn alias shadows global",
+        "m",
+        {"m.py": "def k(): return 1\ndef f():\n  def inner():\n    import k\n  return k()\n"},
+        "m.py",
+        "return 1",
+        "return 2",
+    ),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(
+    ("module", "files", "file", "old", "new"), [c[1:] for c in CHANGES], ids=[c[0] for c in CHANGES]
+)
+def test_a_change_in_anything_that_decides_is_seen(tmp_path, module, files, file, old, new):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    entry = tmp_path / (module.replace(".", "/") + ".py")
+    entry = entry if entry.exists() else tmp_path / module / "__init__.py"
+    before = code_digest(module, entry, "f")
+    assert old in files[file]
+    (tmp_path / file).write_text(files[file].replace(old, new))
+    assert code_digest(module, entry, "f").symbols != before.symbols
+
+
+def test_the_digest_does_not_depend_on_where_the_project_lies(tmp_path):
+    made = []
+    for place in ("here", "else where"):
+        folder = tmp_path / place
+        folder.mkdir()
+        (folder / "m.py").write_text("import h\n\ndef f():\n    return h.g()\n")
+        (folder / "h.py").write_text("def g():\n    return 1\n")
+        made.append(code_digest("m", folder / "m.py", "f").symbols)
+    assert made[0] == made[1]
+
+
+def test_a_script_part_and_unrelated_registrations_do_not_count(tmp_path):
+    text = "def f():\n    return 1\n\nif __name__ == '__main__':\n    print(f(), 1)\n"
+    (tmp_path / "m.py").write_text(text)
+    assert set(code_digest("m", tmp_path / "m.py", "f").symbols) == {"m:f"}
+
+
+def test_a_checkout_on_pythons_path_counts_by_its_text(tmp_path, monkeypatch):
+    (tmp_path / "lib" / "headracetestlib").mkdir(parents=True)
+    (tmp_path / "lib" / "headracetestlib" / "__init__.py").write_text("def g():\n    return 1\n")
+    (tmp_path / "m.py").write_text("from headracetestlib import g\n\ndef f():\n    return g()\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "lib"))
+    assert "headracetestlib:g" in code_digest("m", tmp_path / "m.py", "f").symbols
+
+
+def test_files_that_are_no_python_beside_a_dynamic_import_do_not_matter(tmp_path):
+    (tmp_path / "m.py").write_text(
+        "from importlib import import_module\n\ndef f(n):\n    return import_module(n)\n"
+    )
+    (tmp_path / "template.py").write_text("def {{ name }}():")
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "x.py").write_text("")
+    names = set(code_digest("m", tmp_path / "m.py", "f").symbols)
+    assert "template:*" in names
+    assert not [name for name in names if "venv" in name]
+
+
+def test_a_users_component_that_uses_built_in_code_counts_it(tmp_path):
+    (tmp_path / "m.py").write_text(
+        "def f():\n    from headrace.schemas.yaml12 import load\n    return load('1')\n"
+    )
+    assert "headrace.schemas.yaml12:load" in code_digest("m", tmp_path / "m.py", "f").symbols

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import threading
@@ -238,3 +239,62 @@ def test_a_runs_record_is_whole(bound, store):
     shown = json.loads(json.dumps(result.to_json()))
     assert shown["steps"]["c"]["outputs"]["left"]["type"] == "Files"
     assert Path(shown["steps"]["c"]["outputs"]["left"]["path"], "text.txt").read_text() == "1"
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("exit", r"called sys\.exit\(0\)"),
+        ("type", "promised Files as output and gave int"),
+        ("odd error", "one and 2"),
+        ("orphan", "killed by signal SIGKILL"),
+        ("link", "a link or a special file"),
+        ("manifest", "headrace's own file"),
+        ("late", r"more\.txt changed after finish"),
+    ],
+)
+def test_what_a_component_should_not_do_fails_its_step_and_leaves_nothing(bound, store, how, told):
+    result = run_pipeline(bound(a=("misbehaving", {"how": how})), store, listen=quiet)
+    assert re.search(told, str(result.errors["a"]))
+    assert not list((store.folder / "staging").iterdir())
+    assert not list(store.artifacts())
+
+
+def test_a_step_that_reads_standard_input_takes_no_jobs(bound, store):
+    steps = {"a": ("misbehaving", {"how": "stdin"}), "b": ("parity", {"files": "c"}), "c": ("number", {})}
+    result = run_pipeline(bound(**{k: steps[k] for k in "acb"}), store, listen=quiet)
+    assert statuses(result) == dict.fromkeys("acb", "ran")
+    assert text(result, "a") == ""
+
+
+def test_odd_file_names_are_published_and_found_again(bound, store):
+    pipeline = bound(a=("misbehaving", {"how": "names"}))
+    assert statuses(run_pipeline(pipeline, store, listen=quiet)) == {"a": "ran"}
+    assert statuses(run_pipeline(pipeline, store, listen=quiet)) == {"a": "cached"}
+
+
+def test_a_file_of_the_working_folder_does_not_shadow_the_standard_library(
+    bound, store, tmp_path, monkeypatch
+):
+    (tmp_path / "queue.py").write_text("raise RuntimeError('shadowed')")
+    monkeypatch.chdir(tmp_path)
+    assert statuses(run_pipeline(bound(a=("number", {})), store, listen=quiet)) == {"a": "ran"}
+
+
+def test_names_inside_a_folder_count(bound, store, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.txt").write_text("1")
+    pipeline = bound(a=("listed", {"path": str(folder)}))
+    assert statuses(run_pipeline(pipeline, store, listen=quiet)) == {"a": "ran"}
+    (folder / "a.txt").rename(folder / "b.txt")
+    again = run_pipeline(pipeline, store, listen=quiet)
+    assert statuses(again) == {"a": "ran"}
+    assert text(again, "a") == "b.txt"
+
+
+def test_code_that_is_no_python_any_more_fails_its_step_with_the_line(bound, store, tmp_path):
+    (tmp_path / "model.py").write_text("def build():\n    return (\n")
+    steps = {"a": ("called", {"function": f"{tmp_path}/model.py:build"})}
+    result = run_pipeline(bound(**steps), store, listen=quiet)
+    assert "model.py:2" in str(result.errors["a"])

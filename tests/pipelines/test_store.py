@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ import pytest
 from headrace.pipelines.artifact import Files, load_artifact
 from headrace.pipelines.context import Context
 from headrace.pipelines.errors import StoreError
+from headrace.pipelines.index import Index
 from headrace.pipelines.locks import Lock
 from headrace.pipelines.store import Store
 
@@ -182,3 +185,54 @@ def test_an_unknown_type_of_artifact_still_loads(store, tmp_path):
     artifact = store.publish(replace(made, path=made.path))
     assert load_artifact(artifact.path).type == "Files"
     assert kind.__name__ == "Foreign"
+
+
+def test_publishing_replaces_an_artifact_without_its_manifest(store, tmp_path):
+    first = store.publish(draft(tmp_path / "1"))
+    (first.path / "manifest.json").unlink()
+    again = store.publish(draft(tmp_path / "2"))
+    assert again.path == first.path
+    assert not store.problem(again)
+
+
+def test_an_index_that_was_not_filled_is_filled_by_the_next_one(tmp_path):
+    path = tmp_path / "index.sqlite"
+    half = Index(path)
+    assert half.fresh
+    half.close()
+    second = Index(path)
+    assert second.fresh
+    second.filled()
+    second.close()
+    assert not Index(path).fresh
+
+
+def test_an_index_of_another_version_is_made_anew(tmp_path):
+    path = tmp_path / "index.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript("CREATE TABLE files (path TEXT); PRAGMA user_version=99;")
+    index = Index(path)
+    assert index.fresh
+    index.remember_files([("a", 1, 2, "d")])
+    assert index.files(["a"]) == {"a": (1, 2, "d")}
+
+
+OPENS = "import sys, pathlib; from headrace.pipelines.store import Store; Store(pathlib.Path(sys.argv[1]))"
+
+
+def test_many_processes_may_make_a_store_at_once(tmp_path):
+    command = [sys.executable, "-c", OPENS, str(tmp_path / "s")]
+    processes = [subprocess.Popen(command) for _ in range(8)]
+    assert [process.wait() for process in processes] == [0] * 8
+
+
+def test_a_file_that_was_exchanged_with_its_old_time_is_read_again(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("headrace.pipelines.store._SETTLED", 0)
+    path = tmp_path / "f"
+    path.write_text("a")
+    before = store.digests([path])
+    stat = path.stat()
+    time.sleep(0.02)
+    path.write_text("b")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert store.digests([path]) != before

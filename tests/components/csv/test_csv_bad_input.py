@@ -62,6 +62,14 @@ NUMBERS = b"".join(b"%d,%d\n" % (n, n) for n in range(500))
         pytest.param(b"a\n0x10\n", {"types": {"a": "int"}}, 2, ["'0x10'"], id="given int, hexadecimal"),
         pytest.param(b"a\n99999999999999999999\n", {"types": {"a": "int"}}, 2, ["whole"],
                      id="beyond 64 bits"),
+        pytest.param(b"a\n1\n-9223372036854775808\n", {"types": {"a": "int"}}, 3, ["whole"],
+                     id="the int that stands for a missing one"),
+        pytest.param(b"a\0,b\n1,2\n", {}, 1, ["NUL", "utf-16-le"], id="NUL in the header"),
+        pytest.param("a,b\n1,2\n".encode("utf-16-le"), {}, 1, ["NUL", "utf-16-le"], id="UTF-16, no mark"),
+        pytest.param(b"sep=;\na;b\n1;2\n", {}, 1, ["note on the delimiter", 'say delimiter: ";"'], id="sep="),
+        pytest.param(b"sep=;\na;b\n1;2\n", {"delimiter": ";"}, 1, ["delete it"], id="sep=, told"),
+        pytest.param(b"a,b,\n1,2,\n", {}, 1, ["column 3 has no name", "header: true", "`unused`"],
+                     id="rows that end with a delimiter"),
         pytest.param(b"a,b\n1,maybe\n", {"types": {"b": "bool"}}, 2, ["true or false"], id="given bool"),
         pytest.param(b"a,b\n1,2.5\n2,-inf\n", {}, 3, ["'b'", "'-inf'", "infinite"], id="infinity"),
         pytest.param(b"a\n1e999\n", {}, 2, ["infinite"], id="overflow"),
@@ -156,6 +164,20 @@ def test_the_check_knows_columns_and_splits(tmp_path: Path) -> None:
     assert check(path, **options) == ([], {"output": Known(("größe", "b"), ("x", "y"))})
     assert check(None, columns=["p", "q"])[1]["output"].columns == ("p", "q")
     assert check(None)[1]["output"].columns is None
+
+
+def test_stated_types_are_known_to_other_checks(tmp_path: Path) -> None:
+    from headrace.components.transform import check_transform
+
+    (tmp_path / "t.csv").write_bytes(GOOD)
+    _, known = check(tmp_path / "t.csv", types={"b": "string"})
+    told = {"label": "a", "features": {"b": "log1p"}}
+    problems, _ = check_transform(told, {"examples": known["output"]})
+    assert len(problems) == 1 and "log1p takes numbers, but the column is a string" in str(problems[0])
+    edited = Known(("a", "b"), None, {"types": {"a": "string", "b": "int"}})
+    told = {"label": "b", "features": {"a": "log1p"}}
+    problems, _ = check_transform(told, {"examples": known["output"], "schema": edited})
+    assert len(problems) == 1 and "column 'a'" in str(problems[0])
 
 
 def test_the_check_finds_what_is_wrong_with_files(tmp_path: Path) -> None:

@@ -347,3 +347,55 @@ def test_row_hash_is_stable_and_by_value() -> None:
 
 
 GOLDEN = ["0x27ab0d73a098ac6a", "0x2e02fee03bfa22e7"]
+
+
+@pytest.mark.parametrize("block_bytes", [20, 1 << 20])
+def test_the_least_int_makes_a_float_column(ingest: Callable[..., Examples], block_bytes: int) -> None:
+    made = ingest(f"a,b\n1,1\n{-(2**63)},{2**63 - 1}\n", block_bytes=block_bytes)
+    assert made.properties["columns"] == {"a": "float", "b": "int"}
+
+
+def test_whole_numbers_with_a_point_are_ints_if_stated(ingest: Callable[..., Examples]) -> None:
+    text = 'y\n1.0\n-2\n+3.\n4.00\n""\n 5.0 \n'
+    assert ingest(text).properties["columns"] == {"y": "float"}
+    made = ingest(text, types={"y": "int"})
+    assert pq.read_table(made.parts("all")[0], partitioning=None)["y"].to_pylist() == [1, -2, 3, 4, None, 5]
+
+
+@pytest.mark.parametrize(
+    ("cells", "warned"),
+    [
+        (["1,5", "-2,25", ""], True),
+        (["$ 1", "$ -2.50"], True),
+        (["7 %", "12%"], True),
+        (["1 234,50", "12"], True),
+        (["1.234.567,8", "(5)"], True),
+        (["2024-01-31", "2023-02-01"], False),
+        (["007", "012"], False),
+        (["a", "1,5"], False),
+        (["1,2,3", "4,5,6"], False),
+    ],
+)
+def test_text_that_looks_like_numbers_is_told(
+    new_ctx: Callable[..., Any], tmp_path: Path, cells: list[str], warned: bool
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a;b\n" + "".join(f"{cell};1\n" for cell in cells))
+    ctx = new_ctx()
+    csv_examples.function(ctx, str(path), delimiter=";", splits={"all": 1})
+    assert ["column 'a' is text" in event["warn"] for event in ctx.events if "warn" in event] == [
+        True
+    ] * warned
+
+
+def test_first_rows_of_any_length(new_ctx: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    names = [f"{'w' * 200}{i}" for i in range(6000)]  # more than is read of a header at first
+    path.write_text(",".join(names) + "\n" + ",".join("1" for _ in names) + "\n")
+    made = csv_examples.function(new_ctx(), str(path), splits={"all": 1})
+    assert list(made.properties["columns"]) == names
+    path.write_text(f"{'z' * 200_000},1\na,2\n")
+    made = csv_examples.function(new_ctx(), str(path), columns=["s", "y"], splits={"all": 1})
+    assert made.rows("all") == 2
+    path.write_text('"' + "l\n" * 1500 + '",y\n1,2\n')
+    assert csv_examples.function(new_ctx(), str(path), splits={"all": 1}).rows("all") == 1

@@ -1,0 +1,34 @@
+"""Runners and their options."""
+
+from __future__ import annotations
+
+import pytest
+from headrace.pipelines.beam import beam_pipeline, check_runner, direct_options
+from headrace.pipelines.context import RunnerSettings
+from headrace.pipelines.errors import InvalidRequestError
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("dirct", {}, "did you mean 'direct'"),
+        ("direct", {"direct_num_workers": "two"}, "whole number"),
+        ("direct", {"direct_running_mode": "multi_thread"}, "did you mean 'multi_threading'"),
+    ],
+)
+def test_what_does_not_exist_is_refused(name, options, told):
+    with pytest.raises(InvalidRequestError, match=told):
+        check_runner(RunnerSettings(name, options))
+
+
+def test_a_number_of_workers_implies_threads():
+    assert direct_options({}) == {}
+    assert direct_options({"direct_num_workers": "1"}) == {"direct_num_workers": "1"}
+    assert direct_options({"direct_num_workers": "3"})["direct_running_mode"] == "multi_threading"
+    stated = {"direct_num_workers": "3", "direct_running_mode": "multi_processing"}
+    assert direct_options(stated) == stated
+
+
+def test_the_runner_is_the_one_in_this_process():
+    with beam_pipeline(RunnerSettings()) as pipeline:
+        assert type(pipeline.runner).__name__ == "FnApiRunner"
