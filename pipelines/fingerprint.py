@@ -127,6 +127,8 @@ def _change(name: str, before: Any, now: Any, show: Any) -> str:
 
 
 def _show(value: Any) -> str:
+    if isinstance(value, Mapping) and {"name", "code"} == set(value):  # a function stands by its name
+        value = value["name"]
     text = repr(value) if isinstance(value, str | float | int | None) else str(value)
     return text if len(text) <= 60 else text[:57] + "…"
 

@@ -21,11 +21,26 @@ from .naming import artifact_named, outputs_of
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--output", default=None, metavar="FILE", help="Write *.csv or *.parquet; else CSV is printed.")
 @click.option("--delimiter", default=None, metavar="C", help="What separates the cells of FILE; a comma.")
+@click.option("--quote", default='"', show_default=True, metavar="C", help="What quotes cells.")
 @click.option("--encoding", default="utf-8", show_default=True, help="The encoding of FILE.")
+@click.option(
+    "--missing",
+    multiple=True,
+    metavar="TEXT",
+    help="What stands for a missing value, once or more often; as in the examples if not given.",
+)
 @click.option("--run", "run", default="", metavar="RUN", help="The run whose step EXPORT names.")
 @store_option
 def predict(
-    export: str, file: Path, output: str | None, delimiter: str | None, encoding: str, run: str, uri: str
+    export: str,
+    file: Path,
+    output: str | None,
+    delimiter: str | None,
+    quote: str,
+    encoding: str,
+    missing: tuple[str, ...],
+    run: str,
+    uri: str,
 ) -> int:
     """Give a prediction for each row of the CSV file FILE.
 
@@ -41,7 +56,7 @@ def predict(
     _import_tensorflow()
     # By string: the engine must not depend on the components.
     predictions = import_module("headrace.components.predict")
-    options = predictions.CsvOptions(delimiter=delimiter, encoding=encoding)
+    options = predictions.CsvOptions(delimiter, quote, encoding, missing or None)
     rows = predictions.predict(folder, file, output, options=options)
     click.echo(f"{rows} predictions" + (f" in {output}" if output else ""), err=True)
     return 0

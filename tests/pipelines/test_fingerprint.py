@@ -97,6 +97,7 @@ def test_differences_name_the_smallest_part():
         "s.model: code changed: m:f"
     ]
     assert changed(parameters={**PARTS.parameters, "extra": "a"}) == ["s.extra is new: 'a'"]
+    assert changed(parameters={**PARTS.parameters, "model": "mlp"}) == ["s.model 'm.py:f' → 'mlp'"]
     assert changed(inputs={"examples": "ff"}) == ["input examples ee → ff"]
     assert changed(code={"m:f": "bb", "m:g": "cc"}) == ["code changed: m:f, m:g"]
     assert changed(libraries={"numpy": "2.2"}) == ["library numpy 2.1 → 2.2"]
