@@ -128,8 +128,8 @@ class Found:
         assert self.moments is not None
         if self.moments.infinite:
             raise DataError(
-                f"the column {self.column!r} is infinite in {self.moments.infinite} rows of the train split,"
-                " so that it has no mean and no range",
+                f"the column {self.column!r} is infinite, or beyond float32 (3.4e38), in"
+                f" {self.moments.infinite} rows of the train split, so that it has no mean and no range",
                 remedy="put clip before, as in [{clip: [0, 100]}, z_score], or correct the data",
             )
         return self.moments

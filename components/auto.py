@@ -3,16 +3,16 @@
 - string or bool with a domain in the schema: one_hot; without one it is free text or an identifier: dropped.
 - int with a domain in the schema: one_hot.
 - other numbers: z_score; log1p before it if nothing is below 0 and the upper tail is long (the 95th
-  percentile is at least 2.5 medians, and more than twice as far from the median as the 5th); the median
-  imputed first if a value is missing anywhere.
+  percentile is at least 2.5 medians, and more than twice as far from the median as the 5th) of more than
+  two values; the median imputed first if a value is missing anywhere.
 - a column with one value, or none, is dropped; so is an int column that numbers the rows: all values
-  different, and hardly any number left out between the first and the last.
+  different, and hardly any number left out between the first and the last of all splits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..pipelines.artifact import Examples, Schema
@@ -40,9 +40,10 @@ class Profile:
     Attributes:
         count, missing: values, and rows without one, in the train split.
         missing_elsewhere: rows without a value in the other splits.
-        distinct: the number of distinct values.
-        low: the least number of all splits; 0 for strings.
-        p5, median, p95, high: of the numbers of the train split; 0 for strings.
+        distinct: the number of distinct values in the train split, infinity included.
+        low, high: the least and the greatest number of all splits; 0 for strings.
+        p5, median, p95: of the numbers of the train split; 0 for strings.
+        elsewhere: rows in the other splits; 0 for strings.
     """
 
     count: int
@@ -54,6 +55,7 @@ class Profile:
     median: float = 0.0
     p95: float = 0.0
     high: float = 0.0
+    elsewhere: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def choose(feature: Feature, profile: Profile) -> Choice:
     if not profile.count:
         return Choice(dropped="it has no value in the train split")
     if profile.distinct == 1 and not profile.missing:
-        return Choice(dropped="it has the same value in every row")
+        as_read = ", as float32 holds it" if feature.type == "float" else ""
+        return Choice(dropped=f"it has the same value in every row{as_read}")
     if feature.type in ("string", "bool"):
         if feature.values is None and feature.type == "string":
             text = (
@@ -141,12 +144,19 @@ def as_yaml(label: LabelSpec, choices: Mapping[str, Choice]) -> str:
 
 def _long_tail(profile: Profile) -> bool:
     upper, lower = profile.p95 - profile.median, profile.median - profile.p5
-    return profile.low >= 0 and upper > TAIL * lower and profile.p95 >= SPREAD * profile.median
+    return (
+        profile.distinct > 2
+        and profile.low >= 0
+        and upper > TAIL * lower
+        and profile.p95 >= SPREAD * profile.median
+    )
 
 
 def _numbers_rows(profile: Profile) -> bool:
     different = profile.distinct == profile.count >= RUNNING_NUMBER_ROWS
-    return different and profile.high - profile.low < 2 * (profile.count + profile.missing)
+    return different and profile.high - profile.low < 2 * (
+        profile.count + profile.missing + profile.elsewhere
+    )
 
 
 def _profiles(
@@ -176,6 +186,11 @@ def _number_profile(moment: Found, value: Found, beside: ColumnMoments | None) -
     assert value.values is not None
     told = moment.moments
     p5, p50, p95 = value.values.quantiles([0.05, 0.5, 0.95])
-    missing = beside.missing if beside is not None else 0
-    low = min(told.min, beside.min) if beside is not None and beside.count else told.min
-    return Profile(told.count, told.missing, missing, value.values.distinct, low, p5, p50, p95, told.max)
+    distinct = value.values.distinct + bool(told.infinite)
+    own = Profile(told.count, told.missing, 0, distinct, told.min, p5, p50, p95, told.max)
+    if beside is None:
+        return own
+    low, high = min(told.min, beside.min), max(told.max, beside.max)
+    if not beside.count:
+        low, high = told.min, told.max
+    return replace(own, missing_elsewhere=beside.missing, low=low, high=high, elsewhere=beside.rows)

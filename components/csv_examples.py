@@ -66,7 +66,8 @@ def csv_examples(
         types: columns whose type is stated; the others' are inferred from all rows: int, float, bool (true
             and false) or string. A whole number beyond 64 bits makes a column float; a leading zero (007)
             makes it string; one without any value is float. A column of 100 values or more of which 99 % are
-            numbers is one of numbers, and a word in it is an error.
+            numbers is one of numbers, and a word in it is an error. Where int is stated, 1.0 is 1. The least
+            int64 is no int, as it stands for a missing one at serving.
         max_rejects: how many bad rows to put into `rejects.jsonl` before it is an error: a wrong number of
             fields, a value that doesn't fit its type, infinity, bytes that aren't text, NUL.
         block_bytes: the size of a unit of work, in bytes of plain text. It decides the parts.
@@ -110,7 +111,8 @@ def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
             problems += [problem.at(argument="path") for problem in error.problems]
     if columns is not None:
         problems += options.column_problems(columns)
-    return problems, {"output": Known(columns, tuple(options.splits))}
+    facts = {"types": dict(options.types)} if options.types else {}
+    return problems, {"output": Known(columns, tuple(options.splits), facts)}
 
 
 def _read_heads(path: str | list[str], options: Options) -> tuple[tuple[str, ...] | None, list[Problem]]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..pipelines.artifact import Examples
-from ..pipelines.errors import DataError
+from ..pipelines.artifact import Examples, file_digest
+from ..pipelines.errors import DataError, Problem, StoreError
 from .layout import Layout, as_matrix, check_matrix
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ EXPANDED_BYTES = 32 * 2**20
 """Bytes that features may have where one-hots are expanded, which bounds the rows of that."""
 READ_BYTES = 4 * 2**20
 """Bytes that are read from a shard at once."""
+DAMAGED_REMEDY = "delete the artifact's folder, and run the pipeline again"
 
 
 def dataset(
@@ -61,6 +64,8 @@ def dataset(
     Raises:
         DataError: the split doesn't exist, the examples are not transformed, or `matrix` was asked for
             where a feature is ids.
+        StoreError: a shard is gone, or has another size than when it was written. Damage that leaves the size
+            is found when the record is read, as a `tf.errors.DataLossError`; `shard_errors` names the file.
     """
     import tensorflow as tf
 
@@ -71,18 +76,8 @@ def dataset(
     if matrix:
         check_matrix(layout.features)
     key = hashlib.sha256(f"{seed}\0{epoch}".encode()).digest()
-    files = [str(path) for path in examples.parts(split)]
-    if shuffle:
-        random.Random(key).shuffle(files)  # noqa: S311 - an order, not a secret
-    rows = tf.data.TFRecordDataset(files, layout.compression.upper(), buffer_size=READ_BYTES)
-    # A shard that lost rows is an error when the epoch ends.
-    rows = rows.apply(tf.data.experimental.assert_cardinality(examples.rows(split)))
-    rows = rows.batch(PARSE_ROWS).map(_parser(tf, layout), num_parallel_calls=2, deterministic=True)
-    if shuffle:
-        window = max(min(WINDOW_ROWS, WINDOW_BYTES // _bytes(layout, stored=True)), 1)
-        rows = (
-            rows.rebatch(window).enumerate().map(_permuter(tf, key), num_parallel_calls=2, deterministic=True)
-        )
+    check_shards(examples, split)
+    rows = _rows(tf, examples, split, layout, key if shuffle else b"")
 
     def cut(fields: Any) -> tuple[Any, Any]:
         features, label = _cut(layout, fields)
@@ -96,6 +91,70 @@ def dataset(
     count = examples.rows(split) // batch_size if drop_remainder else -(-examples.rows(split) // batch_size)
     batches = batches.apply(tf.data.experimental.assert_cardinality(count))
     return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _rows(tf: Any, examples: Examples, split: str, layout: Layout, key: bytes) -> Any:
+    """The fields of a split's records, by key, [some, width]; in an order drawn by `key` if there is one."""
+    files = [str(path) for path in examples.parts(split)]
+    if key:
+        random.Random(key).shuffle(files)  # noqa: S311 - an order, not a secret
+    rows = tf.data.TFRecordDataset(files, layout.compression.upper(), buffer_size=READ_BYTES)
+    # A shard that lost rows is an error when the epoch ends.
+    rows = rows.apply(tf.data.experimental.assert_cardinality(examples.rows(split)))
+    rows = rows.batch(PARSE_ROWS).map(_parser(tf, layout), num_parallel_calls=2, deterministic=True)
+    if not key:
+        return rows
+    window = max(min(WINDOW_ROWS, WINDOW_BYTES // _bytes(layout, stored=True)), 1)
+    permute = _permuter(tf, key)
+    return rows.rebatch(window).enumerate().map(permute, num_parallel_calls=2, deterministic=True)
+
+
+def check_shards(examples: Examples, split: str, *, content: bool = False) -> None:
+    """Looks whether the shards of a split are as they were written.
+
+    Args:
+        examples: what `transform` wrote.
+        split: which split.
+        content: whether their bytes are read and hashed, or only their sizes looked at.
+
+    Raises:
+        StoreError: some are not; names each.
+    """
+    told = {entry.path: entry for entry in examples.files}
+    problems = []
+    for part in examples.splits[split]["parts"]:
+        path, entry = examples.file(part["path"]), told.get(part["path"])
+        size = path.stat().st_size if path.is_file() else -1
+        what = ""
+        if size < 0:
+            what = "the shard is gone"
+        elif entry is not None and size != entry.size:
+            what = f"the shard is damaged: it has {size:,} bytes, and had {entry.size:,}"
+        elif entry is not None and content and file_digest(path) != entry.sha256:
+            what = "the shard is damaged: its content is not what was written"
+        if what:
+            problems.append(Problem(what, file=str(path), remedy=DAMAGED_REMEDY))
+    if problems:
+        raise StoreError(problems)
+
+
+@contextmanager
+def shard_errors(examples: Examples, split: str) -> Iterator[None]:
+    """Names the damaged shard where TensorFlow, reading `dataset()` inside the block, can't.
+
+    Raises:
+        StoreError: TensorFlow failed, and a shard of the split is damaged.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        try:
+            check_shards(examples, split, content=True)
+        except StoreError as damage:
+            raise damage from error
+        raise
 
 
 def _layout(examples: Examples, split: str, batch_size: int) -> Layout:

@@ -17,7 +17,9 @@ from .serving import serving_batch
 from .tf_example import RecordTemplate
 from .transforms.namespace import MISSING_INT, NumpyNamespace
 
-MISSING, INFINITE, NO_VALUE = "is missing", "is infinite", "has a value that can't be transformed"
+MISSING = "is missing"
+INFINITE = "is infinite, or beyond float32 (3.4e38),"
+NO_VALUE = "has a value that can't be transformed"
 _REMEDIES = {
     MISSING: "put {impute: median} first, as in [{impute: median}, log1p, z_score], or leave these rows out",
     INFINITE: "put {clip: [low, high]} first, or correct the data",
@@ -33,7 +35,7 @@ class Fault(NamedTuple):
         what: the fact.
         rows: in how many rows.
         first: the first of them, from 0.
-        value: the raw value there.
+        value: the value there; empty if it is missing.
         remedy: what to do.
     """
 
@@ -140,5 +142,7 @@ def _faults(where: str, wrong: Mapping[str, np.ndarray[Any, Any]], raw: Any, rem
     for what, rows in wrong.items():
         if rows.any():
             first = int(np.flatnonzero(rows)[0])
-            found.append(Fault(where, what, int(rows.sum()), first, str(raw[first]), remedy))
+            value = str(raw[first])
+            shown = "" if value in ("nan", str(MISSING_INT)) else value
+            found.append(Fault(where, what, int(rows.sum()), first, shown, remedy))
     return found

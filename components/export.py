@@ -57,7 +57,7 @@ def export(
         DataError: the split has no rows.
     """
     from .networks import forward, load_network
-    from .saved_model import serving_inputs, write_saved_model
+    from .saved_model import graph_digest, serving_inputs, write_saved_model
     from .tasks import Task
 
     _require_blessing(ctx, model, evaluation, force)
@@ -82,11 +82,12 @@ def export(
         properties={
             "weights": model.properties["weights"],
             "transform": _transform_digest(model),
+            "graph": graph_digest(draft.path / VERSION),
             "task": task.name,
         },
         summary={"parity": gate.parity.to_json(), "inputs": len(inputs)},
-        # Names of functions and order of nodes in the graph differ between equal exports, and fingerprint.pb
-        # is random; weights and transform, stated above, are what the SavedModel is made of.
+        # Names of functions differ between equal exports, and fingerprint.pb is random; what the SavedModel
+        # is made of is stated above: weights, constants and operations.
         volatile=[f"{VERSION}/*.pb", f"{VERSION}/variables/*"],
     )
 

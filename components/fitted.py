@@ -31,7 +31,7 @@ PLAN, ARRAYS = "transform.json", "constants.npz"
 RAW_KINDS: dict[str, Kind] = {"float": "float", "int": "int", "bool": "int", "string": "string"}
 """Column type → kind at the start of a chain."""
 MISSING_LABEL = "the label is missing"
-INFINITE_LABEL = "the label is infinite, or has no transformed value"
+INFINITE_LABEL = "the label is infinite, beyond float32 (3.4e38), or has no transformed value"
 UNKNOWN_LABEL = "the label is of a class that the train split doesn't have"
 LABEL_REMEDY = "leave these rows out of the data, or correct them"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..pipelines.artifact import Examples
 from ..pipelines.context import Context
@@ -83,9 +83,11 @@ class Fitter:
         if new:
             found = self._look(f"analyze-{self._passes}", list(new.values()))
             self._passes += 1
-            self._known.update(zip(new, found, strict=True))
-            for answer in found:
+            for request, answer in zip(new.values(), found, strict=True):
                 self._warn_inexact(answer)
+                # Who asks for one of several things later needs no further pass.
+                for analyzers in (request.analyzers, *((one,) for one in request.analyzers)):
+                    self._known.setdefault(replace(request, analyzers=analyzers).key, answer)
         return [self._known[request.key] for request in requests]
 
     def _warn_inexact(self, found: Found) -> None:
@@ -109,7 +111,7 @@ class Fitter:
             DataError: a column has no values, or is infinite where moments are needed; one class only.
         """
         chains = {s.name: [_Chain(c, self.types[c], list(s.chain)) for c in s.columns] for s in specs}
-        target = _LabelChain(label, self.types[label.column], scale_label)
+        target = _LabelChain(label, self.types[label.column], scale_label, self._warn)
         every: list[_Chain | _LabelChain] = [target, *(c for branches in chains.values() for c in branches)]
         waiting: list[tuple[_Chain | _LabelChain, Request | None]] = [(c, c.advance()) for c in every]
         while asked := [(chain, request) for chain, request in waiting if request is not None]:
@@ -127,8 +129,9 @@ class Fitter:
 class _LabelChain:
     """The label's chain; decides first whether it is a value or a class."""
 
-    def __init__(self, spec: LabelSpec, kind: str, scale: bool) -> None:
+    def __init__(self, spec: LabelSpec, kind: str, scale: bool, warn: Callable[[str], None]) -> None:
         self._spec = spec
+        self._warn = warn
         self._type = kind
         self._scale = scale
         self._classes: tuple[str, ...] = ()
@@ -136,6 +139,7 @@ class _LabelChain:
         as_class = spec.chain[0].label == "class" if spec.chain else kind in ("string", "bool")
         self._as_class = as_class
         self._asks_for_distinct = not self._given and kind == "int"
+        self._asks_for_spread = not as_class
         self._chain = _Chain(spec.column, kind, [] if as_class else list(spec.chain or self._default))
 
     @property
@@ -153,7 +157,7 @@ class _LabelChain:
             assert found.values is not None
             self._asks_for_distinct = False
             if not found.values.exact or found.values.distinct > MAX_INT_CLASSES:
-                return self._chain.advance()
+                return self.advance()
             numbers = sorted(int(value) for value in found.values.compute()[0])
             self._close([str(number) for number in numbers])
             return None
@@ -163,7 +167,36 @@ class _LabelChain:
             given = self._spec.chain[0].fit(found, "string")["keys"] if self._given else None
             self._close(given or sorted(found.vocabulary(None, 1)))
             return None
+        if self._asks_for_spread:
+            if found is None:
+                looks = self._type == "float" and not self._given
+                return Request(bare, ("moments", "values") if looks else ("moments",), ("float",))
+            self._asks_for_spread = False
+            self._check_spread(found)
+            return self._chain.advance()
         return self._chain.advance(found)
+
+    def _check_spread(self, found: Found) -> None:
+        """Refuses a value that is the same in all rows; says so of one that looks like a class."""
+        assert found.moments is not None
+        if not found.moments.infinite and found.moments.min == found.moments.max:
+            only = f"{found.moments.min:.8g}"
+            raise DataError(
+                f"the label {self._spec.column!r} has only one value in the train split, {only}",
+                argument="label",
+                remedy="there is nothing to learn: take another label or more data; where its values differ "
+                "past the seventh digit only, which float32 doesn't hold, take an offset off beforehand",
+            )
+        values = found.values
+        if values is not None and values.exact and values.distinct <= MAX_INT_CLASSES:
+            numbers = values.compute()[0]
+            if (numbers == numbers.round()).all():
+                self._warn(
+                    f"the label {self._spec.column!r} is taken for a value, and has only the"
+                    f" {values.distinct} values {', '.join(f'{n:g}' for n in numbers[:5])}"
+                    f"{' …' if values.distinct > 5 else ''}. If these are classes, state its type where it is"
+                    f" read: types: {{{self._spec.column}: int}}"
+                )
 
     def _close(self, classes: list[str]) -> None:
         if len(classes) < 2:

@@ -33,8 +33,7 @@ def row_hash(rows: pa.Table | pa.RecordBatch, columns: Sequence[str] | None = No
     names = list(columns) if columns is not None else list(rows.schema.names)
     hashed = np.full(rows.num_rows, np.uint64(_scalar_mix(seed & _MASK)))
     for place, name in enumerate(names, 1):
-        column = rows.column(rows.schema.names.index(name))
-        own = column_hash(column) + np.uint64(place * _GOLDEN & _MASK)
+        own = column_hash(rows.column(name)) + np.uint64(place * _GOLDEN & _MASK)
         hashed = mix(hashed ^ mix(own))
     return hashed
 

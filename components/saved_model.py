@@ -21,6 +21,7 @@ names to columns.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -156,3 +157,27 @@ def write_saved_model(
         str(folder),
         signatures={"serving_default": serving.serve_columns, "serve_examples": serving.serve_examples},
     )
+
+
+def graph_digest(folder: Path) -> str:
+    """SHA-256 in hex over what a SavedModel computes, however TensorFlow named and ordered it this time.
+
+    Functions get numbers behind their names from a counter of the process, so equal graphs differ in bytes.
+    Taken are the operations with their constants and types, as a sorted list, and the signatures.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    graph = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes()).meta_graphs[0]
+    nodes = [node for function in graph.graph_def.library.function for node in function.node_def]
+    operations = sorted(hashlib.sha256(_operation(node)).hexdigest() for node in nodes)
+    signatures = sorted(
+        (name, sorted((key, info.dtype) for key, info in [*told.inputs.items(), *told.outputs.items()]))
+        for name, told in graph.signature_def.items()
+    )
+    return hashlib.sha256(json.dumps([operations, signatures]).encode()).hexdigest()
+
+
+def _operation(node: Any) -> bytes:
+    kept = {key: value for key, value in node.attr.items() if value.WhichOneof("value") in ("tensor", "type")}
+    attributes = (key.encode() + kept[key].SerializeToString(deterministic=True) for key in sorted(kept))
+    return b"\0".join([node.op.encode(), *attributes])

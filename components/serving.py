@@ -30,12 +30,12 @@ def serving_batch(batch: pa.RecordBatch, types: Mapping[str, str]) -> dict[str, 
     Raises:
         DataError: a column is missing, or a value can't be cast to its type.
     """
-    names = batch.schema.names
-    absent = [name for name in types if name not in names]
+    places = {name: place for place, name in enumerate(batch.schema.names)}
+    absent = [name for name in types if name not in places]
     if absent:
         listed = ", ".join(map(repr, absent))
-        raise DataError(f"there is no column {listed}", given=absent[0], available=tuple(names))
-    return {name: _cast(name, batch.column(names.index(name)), kind) for name, kind in types.items()}
+        raise DataError(f"there is no column {listed}", given=absent[0], available=tuple(places))
+    return {name: _cast(name, batch.column(places[name]), kind) for name, kind in types.items()}
 
 
 def as_numpy(column: Any) -> np.ndarray[Any, Any]:

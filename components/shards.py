@@ -33,6 +33,8 @@ from .work import MapUnits, Result, run_units
 
 SHARD_BYTES = 64 * 2**20
 """About how many bytes a shard gets if their number is not given."""
+MERGE_BYTES = 16 * 2**20
+"""Bytes of records that are merged at once, whatever a shard's size."""
 FEW_SHARDS, FEW_ROWS = 4, 10_000
 """A split of at least FEW_ROWS rows gets at least FEW_SHARDS, so that they can be read side by side."""
 
@@ -144,24 +146,44 @@ class MergeShard:
         """Writes the file; there whole or not at all."""
         spilled = json.loads(Path(self.index).read_text("utf-8"))[shard.split]
         slices = [self._slice(Spilled(*one), shard.number) for one in spilled]
-        records = np.concatenate([rows for rows, _ in slices])
-        order = np.argsort(np.concatenate([hashes for _, hashes in slices]), kind="stable")
+        hashes = np.sort(np.concatenate([own for _, own in slices]))
+        # Slices are sorted, so a range of hashes is a run of each, and one range at a time is in memory.
+        step = max(MERGE_BYTES // self.record, 1)
+        bounds = [*hashes[step::step], None]
+        places = [0] * len(slices)
         partly = Path(f"{shard.path}.{uuid.uuid4().hex}.partly")
         with record_file(partly, self.compression) as stream:
-            for start in range(0, len(order), 8192):
-                stream.write(records[order[start : start + 8192]].tobytes())
+            for bound in bounds:
+                runs = []
+                for i, (first, own) in enumerate(slices):
+                    end = len(own) if bound is None else int(np.searchsorted(own, bound))
+                    runs.append((spilled[i][0], first, own, places[i], end))
+                    places[i] = end
+                stream.write(self._merged(runs))
         partly.replace(shard.path)
-        return Result(json.dumps(len(order)).encode(), len(order))
+        return Result(json.dumps(len(hashes)).encode(), len(hashes))
 
-    def _slice(self, spilled: Spilled, number: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    def _slice(self, spilled: Spilled, number: int) -> tuple[int, np.ndarray[Any, Any]]:
+        """The first of a unit's rows that is the shard's, and the hashes of these rows, ascending."""
         with Path(spilled.path).open("rb") as stream:
             stream.seek(spilled.rows * (self.record + 8) + number * 8)
             start, end = (int(row) for row in np.fromfile(stream, "<i8", 2))
-            stream.seek(start * self.record)
-            rows = np.fromfile(stream, np.uint8, (end - start) * self.record).reshape(-1, self.record)
             stream.seek(spilled.rows * self.record + start * 8)
-            hashes = np.fromfile(stream, "<u8", end - start)
-        return rows, hashes
+            return start, np.fromfile(stream, "<u8", end - start)
+
+    def _merged(self, runs: Sequence[tuple[str, int, np.ndarray[Any, Any], int, int]]) -> bytes:
+        """The records of runs by their hashes; a run is (path, first row, hashes, start, end)."""
+        records, hashes = [], []
+        for path, first, own, start, end in runs:
+            if start < end:
+                with Path(path).open("rb") as stream:
+                    stream.seek((first + start) * self.record)
+                    records.append(np.fromfile(stream, np.uint8, (end - start) * self.record))
+                hashes.append(own[start:end])
+        if not records:
+            return b""
+        order = np.argsort(np.concatenate(hashes), kind="stable")
+        return np.concatenate(records).reshape(-1, self.record)[order].tobytes()
 
 
 class WriteExamples(beam.PTransform):  # type: ignore[misc]
@@ -259,7 +281,8 @@ def _raise_faults(parts: Sequence[Part], told: Sequence[Mapping[str, Any]]) -> N
     for key, counts in by_fact.items():
         part, fault = first[key]
         shown = ", ".join(f"{count} of {rows[split]} rows of {split}" for split, count in counts.items())
-        place = f"{part.split}, part {part.number}, row {fault.first + 1}, with {fault.value!r}"
+        place = f"{part.split}, part {part.number}, row {fault.first + 1}"
+        place += f", with {fault.value!r}" if fault.value else ""
         text = f"{fault.what} in {shown}; the first is {place}"
         problems.append(Problem(text, argument=fault.where, remedy=fault.remedy))
     if problems:

@@ -50,8 +50,9 @@ def transform(
 
     A label with a numeric transform is a value (regression), with `vocabulary` a class. Without a
     transform, strings, bools and ints of at most 20 distinct values are classes in ascending order, the
-    rest are values. A value given without a transform is left as it is, but gets z_score where the
-    features are chosen by `auto`.
+    rest are values. Whole numbers written 1.0 are a float column; to have them as classes state
+    `types: {column: int}` where they are read. A value given without a transform is left as it is, but gets
+    z_score where the features are chosen by `auto`.
 
     Args:
         ctx: the step's context.
@@ -70,7 +71,7 @@ def transform(
 
     Raises:
         DataError: a value is missing or infinite where a model would get it; the label is missing, has one
-            class only, or one that the train split doesn't have; a split has no rows.
+            class or value only, or one that the train split doesn't have; a split has no rows.
     """
     from .transform_run import run_transform
 
@@ -97,7 +98,7 @@ def check_transform(
     names = table.columns
     if names is None and known.get("schema") is not None:
         names = known["schema"].columns
-    types = _types(table) or _types(known.get("schema"))
+    types = {**_types(known.get("schema")), **_types(table)}
     label, problems = parse_label(arguments["label"]) if "label" in arguments else (None, [])
     specs: list[FeatureSpec] = []
     if isinstance(arguments.get("features"), Mapping):
@@ -127,6 +128,7 @@ def check_transform(
     return problems, {"examples": output, "transform": Known()}
 
 
-def _types(known: Known | None) -> Mapping[str, str] | None:
+def _types(known: Known | None) -> Mapping[str, str]:
+    """The column types that are known before a run, of all columns or of some."""
     types = known.facts.get("types") if known is not None else None
-    return types if isinstance(types, Mapping) else None
+    return types if isinstance(types, Mapping) else {}

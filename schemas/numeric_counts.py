@@ -126,7 +126,7 @@ class NumericCounts:
         if self.hashes is None or len(self.hashes) < SKETCH:
             return len(self.values) if self.hashes is None else len(self.hashes)
         # k minimum values: the k-th least of n uniform numbers in [0, 1) is near k / n.
-        return round((SKETCH - 1) * (2.0**64 / float(self.hashes[-1])))
+        return min(round((SKETCH - 1) * (2.0**64 / float(self.hashes[-1]))), self.count)
 
     @property
     def relative_error(self) -> float:

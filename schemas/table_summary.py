@@ -176,4 +176,4 @@ class TableSummary:
 def _kinds(columns: Mapping[str, FeatureType]) -> tuple[list[str], list[str]]:
     """The names of the numeric columns, and of the others."""
     numeric = [name for name, kind in columns.items() if kind in NUMERIC]
-    return numeric, [name for name in columns if name not in set(numeric)]
+    return numeric, [name for name, kind in columns.items() if kind not in NUMERIC]

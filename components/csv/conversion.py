@@ -13,10 +13,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-INTEGER = r"^[-+]?[0-9]+$"
+INTEGER = r"^[-+]?[0-9]+(\.0*)?$"
+"""Other software writes 1.0 where a column of whole numbers has missing values."""
 NUMBER = r"(?i)^[-+]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?|inf(inity)?|nan)$"
+_GROUPED = r"[0-9]{1,3}([ ',.\x{00A0}\x{202F}][0-9]{3})+"
+DRESSED = rf"^[-+(]?\s*[$€£¥]?\s*[-+]?([0-9]+|{_GROUPED})([.,][0-9]+)?\s*[%$€£¥]?\)?$"
+"""Numbers as people write them: 1,5 or 1 234,50 or $ 12 or 7 %. They are read as strings."""
 TRUE = ("true", "True", "TRUE")
 FALSE = ("false", "False", "FALSE")
+RESERVED = -(1 << 63)
+"""The least int64 stands for a missing whole number at serving, so that no cell may be it."""
 _TRIED = 64
 _LENIENT_TRUE = ("true", "t", "yes", "y", "1")
 _LENIENT_FALSE = ("false", "f", "no", "n", "0")
@@ -62,7 +68,7 @@ def as_int(text: pa.Array) -> pa.Array | None:
     if b"." in _content(text):
         return None
     values = _cast(text, pa.int64())
-    if values is None:
+    if values is None or pc.min(values).as_py() == RESERVED:
         return None
     # Arrow also takes 0x10 for a number.
     return None if has_codes(text) and pc.any(pc.match_substring_regex(text, "(?i)x")).as_py() else values
@@ -172,13 +178,14 @@ def _convert_fitting(text: pa.Array, kind: str) -> pa.Array:
         values = as_float(kept)
         assert values is not None, "Arrow reads every text that NUMBER matches"
         return values
-    kept = pc.replace_substring_regex(kept, r"^\+", "")
+    kept = pc.replace_substring_regex(kept, r"^\+|\.0*$", "")
     try:
-        return pc.cast(kept, pa.int64())
+        values = pc.cast(kept, pa.int64())
     except pa.ArrowInvalid:  # an integer beyond 64 bits
         return pa.array([_int64(cell) for cell in kept.to_pylist()], pa.int64())
+    return pc.if_else(pc.equal(values, RESERVED), None, values)
 
 
 def _int64(cell: str | None) -> int | None:
     value = int(cell) if cell is not None and len(cell) < 40 else None
-    return value if value is not None and -(1 << 63) <= value < 1 << 63 else None
+    return value if value is not None and RESERVED < value < 1 << 63 else None

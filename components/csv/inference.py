@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .conversion import NUMBER, as_bool, as_float, as_int, has_codes, matches, trimmed
+from .conversion import DRESSED, NUMBER, as_bool, as_float, as_int, has_codes, matches, trimmed
 
 STRAY_LEAST = 100
 STRAY_SHARE = 0.99
@@ -159,6 +159,15 @@ def _mixture(text: pa.Array) -> tuple[Profile, int, None]:
         present -= count - seen.values  # `nan` is missing
     first = _first(pc.and_(text.is_valid(), pc.invert(pa.array(mask))))
     return Profile(present, seen.values, 0, seen.number_kind, seen.codes, seen.infinite), first, None
+
+
+def dressed_number(text: pa.Array) -> str:
+    """A cell of a string column that is all numbers in a dress, such as `1,5` or `$ 12`; "" if it isn't."""
+    present = pc.drop_null(text)
+    if not len(present) or not matches(present, DRESSED).all():
+        return ""
+    first = ~matches(present, NUMBER)
+    return str(present[int(np.argmax(first))]) if first.any() else ""
 
 
 def _first(mask: pa.Array) -> int:

@@ -102,7 +102,7 @@ class Options:
                 return []
             what = f"the first row has {len(names)} fields, and {len(self.columns)} column names are given"
             return [Problem(what, argument="columns", file=file, line=1)]
-        other = other_delimiter(names) if self.delimiter is None else ""
+        other = other_delimiter(names) if self.delimiter is None and not names[0].startswith("sep=") else ""
         if other:
             shown = {"\t": "\\t"}.get(other, other)
             what = f"the header has one column, and holds {shown!r}"

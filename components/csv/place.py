@@ -14,6 +14,7 @@ from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, StepError
 from ..work import run_units
+from .inference import dressed_number
 from .ingest import Read, cut_files, prepare_files, read_all
 from .options import Options
 from .rejects import write_rejects
@@ -23,6 +24,7 @@ from .work import MISSING_CLASS, PlaceSpilled, Placing, Table
 EXACT_ROWS = 4_000_000
 """Up to so many rows the shares of classes are exact; beyond, each row is placed by its hash alone."""
 MOST_CLASSES = 1000
+_LOOKED_AT = 1000
 
 
 def place_classes(ctx: Context, reads: Sequence[Read], placing: Placing, shares: Mapping[str, float]) -> None:
@@ -118,6 +120,23 @@ def publish_rejects(ctx: Context, reads: Sequence[Read], folder: Path) -> int:
     return len(rejects)
 
 
+def warn_of_dressed_numbers(ctx: Context, folder: Path, splits: Mapping[str, Any], types: Any) -> None:
+    """Says which string columns look like numbers in their first rows; they are none to a model."""
+    texts = [name for name, kind in types.items() if kind == "string"]
+    part = next(part["path"] for split in splits.values() for part in split["parts"])
+    if not texts:
+        return
+    with pq.ParquetFile(folder / part) as file:
+        rows = next(file.iter_batches(_LOOKED_AT, columns=texts, use_threads=False))
+    for name in texts:
+        cell = dressed_number(rows.column(name))
+        if cell:
+            ctx.warn(
+                f"column {name!r} is text, and looks like numbers ({cell!r}). Only plain ones such as"
+                " 1234.5 are read as numbers: no decimal comma, no thousands separator, no unit"
+            )
+
+
 def ingest(ctx: Context, paths: Sequence[Path], options: Options) -> Examples:
     """Does what `csv_examples` says, for files that are there.
 
@@ -153,6 +172,7 @@ def ingest(ctx: Context, paths: Sequence[Path], options: Options) -> Examples:
         "splits": publish_parts(reads, placing.splits, draft.path),
         "rejects": publish_rejects(ctx, reads, draft.path),
     }
+    warn_of_dressed_numbers(ctx, draft.path, properties["splits"], types)
     if options.stratify:
         properties["stratified"] = "exact" if exact else "hashed"
     return draft.finish(

@@ -10,9 +10,12 @@ import csv
 import glob
 import gzip
 import io
+import re
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, cast
 
@@ -21,6 +24,7 @@ from ...pipelines.errors import DataError, InvalidRequestError, Problem
 GZIP = b"\x1f\x8b"
 BOM = codecs.BOM_UTF8
 _HEADER_BYTES = 1 << 20
+_MOST_HEADER_BYTES = 64 << 20
 _FOREIGN = {
     b"PK\x03\x04": "a zip archive or a spreadsheet",
     b"BZh": "bzip2-compressed",
@@ -208,15 +212,22 @@ def read_head(
         DataError: the file is empty, can't be unpacked or decoded, or its first row is broken.
     """
     name = shown or str(path)
-    try:
-        with open_plain(path, name) as stream:
-            raw = stream.read(_HEADER_BYTES)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise gzip_error(Path(name), error) from error
-    text = _decoded(raw, canonical_encoding(encoding), name)
-    sign = choose_delimiter(delimiter, text.lstrip("\r\n").partition("\n")[0])
-    names, lines = _first_row(text, sign, quote, name)
-    start = "".join(io.StringIO(text, newline="").readlines()[:lines]) if lines < 1000 else text
+    size = _HEADER_BYTES
+    while True:
+        raw = _beginning(path, size, name)
+        text = _decoded(raw, canonical_encoding(encoding), name)
+        sign = choose_delimiter(delimiter, text.lstrip("\r\n").partition("\n")[0])
+        names, start, broken = _first_row(text, sign, quote)
+        if len(start) < len(text) or len(raw) < size or size >= _MOST_HEADER_BYTES:
+            break
+        size *= 8  # the row takes in all that was read, so it may go on behind it
+    if broken:
+        raise DataError(
+            f"the first row can't be read ({broken})",
+            file=name,
+            line=1,
+            remedy="close its quotes, or say quote: '' if the file knows no quoting",
+        )
     if any("\ud800" <= letter <= "\udfff" for letter in start):
         raise encoding_error(name, 1, stated or encoding)
     return Head(tuple(names), sign, start, raw.startswith(BOM))
@@ -236,21 +247,27 @@ def _decoded(raw: bytes, encoding: str, name: str) -> str:
     return text.removeprefix("\ufeff")
 
 
-def _first_row(text: str, delimiter: str, quote: str, name: str) -> tuple[list[str], int]:
+def _beginning(path: Path, size: int, name: str) -> bytes:
+    try:
+        with open_plain(path, name) as stream:
+            return stream.read(size)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise gzip_error(Path(name), error) from error
+
+
+def _first_row(text: str, delimiter: str, quote: str) -> tuple[list[str], str, str]:
+    """The cells of the first row that isn't blank, the text up to its end, and why it can't be read."""
+    csv.field_size_limit(_MOST_HEADER_BYTES)
     stream = io.StringIO(text, newline="")
     if quote:
         reader = csv.reader(stream, delimiter=delimiter, quotechar=quote, strict=True)
     else:
         reader = csv.reader(stream, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     try:
-        return next(row for row in reader if row), reader.line_num
+        names = next(row for row in reader if row)
     except csv.Error as error:
-        raise DataError(
-            f"the first row can't be read ({error})",
-            file=name,
-            line=1,
-            remedy="close its quotes, or say quote: '' if the file knows no quoting",
-        ) from error
+        return [], text, str(error)
+    return names, "".join(islice(io.StringIO(text, newline=""), reader.line_num)), ""
 
 
 def encoding_error(name: str, line: int, encoding: str) -> DataError:
@@ -274,13 +291,29 @@ def choose_delimiter(given: str | None, header: str) -> str:
 
 
 def name_problems(names: Sequence[str], file: str) -> list[Problem]:
-    """What is wrong with column names: empty or duplicate ones."""
+    """What is wrong with column names: empty or duplicate ones, or bytes that no name has."""
+    if any("\0" in name for name in names):
+        what = "the first row holds a NUL byte"
+        remedy = "if every second byte is NUL the file is UTF-16: encoding: utf-16-le"
+        return [Problem(what, file=file, line=1, remedy=remedy)]
+    if names and re.fullmatch(r"sep=.?", names[0]) and not any(names[1:]):
+        what = "the first line is a spreadsheet's note on the delimiter, not a header"
+        sign = names[0][4:]
+        remedy = "delete it" + (f', and say delimiter: "{sign}"' if sign else "")
+        return [Problem(what, file=file, line=1, remedy=remedy)]
+    ends = bool(names) and not names[-1].strip()
+    hint = "; if every row ends with a delimiter, name that column `unused`" if ends else ""
     problems = [
-        Problem(f"column {place} has no name", file=file, line=1, remedy="name it, or give `columns`")
+        Problem(
+            f"column {place} has no name",
+            file=file,
+            line=1,
+            remedy=f"name it, or give `columns` with header: true{hint}",
+        )
         for place, name in enumerate(names, 1)
         if not name.strip()
     ]
-    twice = sorted({name for name in names if name.strip() and names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1 and name.strip())
     for name in twice:
         places = ", ".join(str(place) for place, other in enumerate(names, 1) if other == name)
         problems.append(
