@@ -11,11 +11,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .compute_statistics import ComputeStatistics
+    from .csv.read_csv import ReadCsv
     from .csv_examples import csv_examples
+    from .dataset import dataset
     from .evaluate import evaluate
     from .export import export
     from .infer_schema import infer_schema
+    from .preprocessing.analysis import Analyze
     from .statistics import statistics
+    from .tfrecords.encoding import ApplyTransform
+    from .tfrecords.shards import WriteExamples
     from .train import train
     from .transform import transform
     from .wine_csv import wine_csv
@@ -34,10 +40,22 @@ COMPONENTS = (
 
 _PLACES = {
     **{name: (name, name) for name in COMPONENTS},
+    "Analyze": ("preprocessing.analysis", "Analyze"),
+    "ApplyTransform": ("tfrecords.encoding", "ApplyTransform"),
+    "ComputeStatistics": ("compute_statistics", "ComputeStatistics"),
+    "ReadCsv": ("csv.read_csv", "ReadCsv"),
+    "WriteExamples": ("tfrecords.shards", "WriteExamples"),
+    "dataset": ("dataset", "dataset"),
 }
 # Spelt out, since type checkers don't compute it.
 __all__ = [
+    "Analyze",
+    "ApplyTransform",
+    "ComputeStatistics",
+    "ReadCsv",
+    "WriteExamples",
     "csv_examples",
+    "dataset",
     "evaluate",
     "export",
     "infer_schema",

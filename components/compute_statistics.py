@@ -19,7 +19,7 @@ from ..pipelines.errors import DataError
 from ..schemas.schema import FeatureType
 from ..schemas.statistics import DatasetStatistics, SplitStatistics
 from ..schemas.table_summary import TableSummary
-from .work import MapUnits, Partial, Result, run_units
+from .data_plane.work import MapUnits, Partial, Result, run_units
 
 
 class ComputeStatistics(beam.PTransform):  # type: ignore[misc]

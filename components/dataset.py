@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..pipelines.artifact import Examples, file_digest
 from ..pipelines.errors import DataError, Problem, StoreError
-from .layout import Layout, as_matrix, check_matrix
+from .tfrecords.layout import Layout, as_matrix, check_matrix
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -12,7 +12,7 @@ from ..pipelines.artifact import Evaluation, Examples, Model
 from ..pipelines.component import Known, component
 from ..pipelines.context import Context
 from ..pipelines.errors import Problem
-from .gates import Threshold, bless, threshold_problems
+from .evaluation.gates import Threshold, bless, threshold_problems
 from .split_checks import RAW_REMEDY, SLICES_NEED_RAW, are_transformed, split_problems
 
 
@@ -30,8 +30,8 @@ def evaluate(
     """Computes metrics in the label's own units, over a split and over slices of it, and gives a blessing.
 
     Classification: accuracy, auc, precision, recall, f1, log_loss; regression: rmse, mae, r2 (defined in
-    `headrace.components.metrics`). The naive baseline predicts from the labels of the training split: their
-    shares as probabilities, so the majority class, or their mean.
+    `headrace.components.evaluation.metrics`). The naive baseline predicts from the labels of the training
+    split: their shares as probabilities, so the majority class, or their mean.
 
     Args:
         model: the trained model.
@@ -41,14 +41,14 @@ def evaluate(
         slices: columns of the raw examples; the metrics are given for each of their values too.
         thresholds: limits on metrics, for example `{accuracy: 0.9}`, `{rmse: {max: 56000}}`, or
             `{baseline: 0.05}` for at least so much better than the naive prediction; see
-            `headrace.components.gates`. Without any, the model is blessed.
+            `headrace.components.evaluation.gates`. Without any, the model is blessed.
         batch_size: rows at once.
 
     Raises:
         InvalidRequestError: no such split, slice column or metric; slices of transformed examples.
         DataError: the split has no rows, or a label is missing or of a class unseen in training.
     """
-    from .evaluation import Request, measure
+    from .evaluation.outcome import Request, measure
 
     request = Request(split, tuple(slices or ()), batch_size)
     measured = measure(ctx, model, examples, request)

@@ -16,9 +16,9 @@ from .csv.options import MISSING
 from .split_checks import EXPORT_NEEDS_RAW, RAW_REMEDY, are_transformed, split_problems
 
 if TYPE_CHECKING:
-    from .parity import Parity
-    from .saved_model import Input
-    from .tasks import Task
+    from .exporting.parity import Parity
+    from .exporting.saved_model import Input
+    from .training.tasks import Task
 
 VERSION = "1"
 """The version folder, as TensorFlow Serving wants one."""
@@ -39,8 +39,9 @@ def export(
     """Writes a SavedModel that takes raw rows, and publishes it only if it does what training did.
 
     `1/` holds the SavedModel with the signatures `serving_default` (a tensor `[n]` for each raw column) and
-    `serve_examples` (serialized tf.Examples), see `headrace.components.saved_model`; `export.json` the
-    inputs' names and columns, the outputs, what the parity gate found. `tf.saved_model.load` alone loads it.
+    `serve_examples` (serialized tf.Examples), see `headrace.components.exporting.saved_model`;
+    `export.json` the inputs' names and columns, the outputs, what the parity gate found.
+    `tf.saved_model.load` alone loads it.
 
     Args:
         model: the trained model, which carries its Transform.
@@ -48,7 +49,7 @@ def export(
         evaluation: of this very model; one that is not blessed stops the export.
         split: the held-out rows for the parity gate.
         parity_rows: how many of them at most.
-        tolerance_ulps: how far float features may be apart, see `headrace.components.parity`.
+        tolerance_ulps: how far float features may be apart, see `headrace.components.exporting.parity`.
         force: export although the evaluation is not blessed.
 
     Raises:
@@ -56,14 +57,14 @@ def export(
         InvalidRequestError: transformed examples, an unknown split, an evaluation of another model.
         DataError: the split has no rows.
     """
-    from .networks import forward, load_network
-    from .saved_model import graph_digest, serving_inputs, write_saved_model
-    from .tasks import Task
+    from .exporting.saved_model import graph_digest, serving_inputs, write_saved_model
+    from .training.networks import forward, load_network
+    from .training.tasks import Task
 
     _require_blessing(ctx, model, evaluation, force)
     _require_raw(examples)
-    from .fitted import load_fitted
-    from .predictions import require_split
+    from .evaluation.predictions import require_split
+    from .preprocessing.fitted import load_fitted
 
     require_split(examples, split)
     about = model.read_json("model.json")
@@ -72,7 +73,7 @@ def export(
     inputs = serving_inputs(fitted)
     draft = ctx.output(ExportedModel)
     write_saved_model(draft.path / VERSION, fitted, network, task, inputs, ctx.scratch("export"))
-    from .parity import ParityGate
+    from .exporting.parity import ParityGate
 
     gate = ParityGate(draft.path / VERSION, fitted, forward(network, about["inputs"]), inputs, tolerance_ulps)
     _pass_rows(ctx, gate, examples, split, parity_rows)
@@ -119,7 +120,7 @@ def _require_raw(examples: Examples) -> None:
 
 
 def _pass_rows(ctx: Context, gate: Any, examples: Examples, split: str, rows: int) -> None:
-    from .predictions import raw_batches
+    from .evaluation.predictions import raw_batches
 
     for raw in raw_batches(examples, split, 1024):
         gate.check(raw.slice(0, rows - gate.parity.rows))

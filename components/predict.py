@@ -147,7 +147,7 @@ class Exported:
         """Raw rows → predictions, row by row."""
         import pyarrow as pa
 
-        from .serving import as_numpy, serving_batch
+        from .preprocessing.casting import as_numpy, serving_batch
 
         columns = {name: as_numpy(column) for name, column in serving_batch(rows, self.types).items()}
         answers = {k: v.numpy() for k, v in self.signature(**_tensors(self.inputs, columns)).items()}

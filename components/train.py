@@ -13,13 +13,13 @@ from ..pipelines.artifact import MANIFEST, Examples, Model, Transform
 from ..pipelines.component import CodePath, Known, component
 from ..pipelines.context import Context
 from ..pipelines.errors import DataError, InvalidRequestError, Problem, closest
-from .keras_names import LOSSES, METRICS, OPTIMIZERS
 from .models import BUILT_IN
 from .models.user import find_problem
+from .training.keras_names import LOSSES, METRICS, OPTIMIZERS
 
 if TYPE_CHECKING:
-    from .fitted import FittedTransform
-    from .tasks import Task
+    from .preprocessing.fitted import FittedTransform
+    from .training.tasks import Task
 
 
 @component(process="tensorflow")
@@ -72,9 +72,10 @@ def train(
         DataError: too few examples.
         StepError: the loss is NaN or infinite.
     """
-    from .fitted import load_fitted
-    from .predictions import require_same_features
-    from .training import Settings, default_batch_size, train_network
+    from .dataset import shard_errors
+    from .evaluation.predictions import require_same_features
+    from .preprocessing.fitted import load_fitted
+    from .training.loop import Settings, default_batch_size, train_network
 
     fitted = load_fitted(transform.path)
     learned = _task(fitted, task)
@@ -86,14 +87,15 @@ def train(
         loss, metrics or [], patience, seed,
     )  # fmt: skip
     width = sum(feature.width for feature in fitted.features)
-    trained = train_network(examples, train_split, validation, width, learned, settings, ctx.progress)
+    with shard_errors(examples, train_split):
+        trained = train_network(examples, train_split, validation, width, learned, settings, ctx.progress)
     facts = {"history": trained.history, "best_epoch": trained.best_epoch, "settings": _told(settings)}
     labels = _label_facts(examples, train_split, fitted, learned)
     return _publish(ctx, transform, trained, learned, width, model, {**facts, "train_label": labels})
 
 
 def _task(fitted: FittedTransform, wanted: str) -> Task:
-    from .tasks import task_of
+    from .training.tasks import task_of
 
     if fitted.label is None:
         raise InvalidRequestError(
@@ -137,11 +139,12 @@ def _label_facts(examples: Examples, split: str, fitted: FittedTransform, task: 
     """Of the train labels, from which the naive baseline predicts: the counts by class, or the mean."""
     import numpy as np
 
-    from .dataset import dataset
+    from .dataset import dataset, shard_errors
 
     assert fitted.label is not None
     batches = dataset(examples, split, batch_size=4096, matrix=True)
-    labels = np.concatenate([np.asarray(y).reshape(-1) for _, y in batches])
+    with shard_errors(examples, split):
+        labels = np.concatenate([np.asarray(y).reshape(-1) for _, y in batches])
     if task.classes:
         counts = np.bincount(labels.astype(np.int64), minlength=len(task.classes))
         return {"counts": dict(zip(task.classes, counts.tolist(), strict=True))}
@@ -167,7 +170,7 @@ def _publish(
     code: str,
     facts: Mapping[str, Any],
 ) -> Model:
-    from .networks import save_network, weights_digest
+    from .training.networks import save_network, weights_digest
 
     draft = ctx.output(Model)
     save_network(trained.network, draft.path, code)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from ..pipelines import Context, Examples, Known, Problem, Schema, Transform, component
-from .features_grammar import FeatureSpec, check_specs, parse_features, parse_label
+from .preprocessing.features_grammar import FeatureSpec, check_specs, parse_features, parse_label
 
 ALREADY_TRANSFORMED = "these examples are transformed already"
 RAW_REMEDY = "wire the step that ingests: examples: ${steps.examples}"
@@ -73,7 +73,7 @@ def transform(
         DataError: a value is missing or infinite where a model would get it; the label is missing, has one
             class or value only, or one that the train split doesn't have; a split has no rows.
     """
-    from .transform_run import run_transform
+    from .preprocessing.run import run_transform
 
     made, fitted = run_transform(
         ctx,

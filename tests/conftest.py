@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from headrace.pipelines.context import Context, RunnerSettings
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-from headrace.components.work import LARGEST_ELEMENT
+
+from headrace.components.data_plane.work import LARGEST_ELEMENT
 
 EXECUTIONS = {
     "one worker": {},

@@ -11,8 +11,9 @@ import random
 from pathlib import Path
 
 import pytest
+
 from headrace.components import csv_examples, infer_schema, statistics, transform
-from headrace.components.work import LARGEST_ELEMENT, Result, run_units
+from headrace.components.data_plane.work import LARGEST_ELEMENT, Result, run_units
 from headrace.pipelines.errors import DataError
 
 EXECUTIONS = {

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from headrace.pipelines.binding import bind
 from headrace.pipelines.document import parse_pipeline, write_pipeline
 from headrace.pipelines.tracing import PipelineFunction

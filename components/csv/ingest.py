@@ -10,7 +10,7 @@ from typing import Any
 
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, Problem
-from ..work import Result, run_units
+from ..data_plane.work import Result, run_units
 from .boundaries import BlockScan, Cut
 from .cutting import Block, blocks_of, fold_file, offset_of_row
 from .inference import Profile

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, StepError
-from ..work import run_units
+from ..data_plane.work import run_units
 from .inference import dressed_number
 from .ingest import Read, cut_files, prepare_files, read_all
-from .options import Options
+from .options import MISSING, Options
 from .rejects import write_rejects
 from .splits import stratified, thresholds
 from .work import MISSING_CLASS, PlaceSpilled, Placing, Table
@@ -173,6 +173,8 @@ def ingest(ctx: Context, paths: Sequence[Path], options: Options) -> Examples:
         "rejects": publish_rejects(ctx, reads, draft.path),
     }
     warn_of_dressed_numbers(ctx, draft.path, properties["splits"], types)
+    if tuple(options.missing_values) != MISSING:
+        properties["missing_values"] = list(options.missing_values)  # `predict` reads rows by the same marks
     if options.stratify:
         properties["stratified"] = "exact" if exact else "hashed"
     return draft.finish(

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..row_hash import row_hash
-from ..work import Result
+from ..data_plane.row_hash import row_hash
+from ..data_plane.work import Result
 from .conversion import ARROW, convert
 from .inference import Profile, Stray, profile
 from .reading import Cells, Unit, read_cells

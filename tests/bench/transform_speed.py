@@ -16,11 +16,12 @@ import numpy as np
 import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "components"))
+from raw_examples import make_raw_examples
+
 from headrace.components.dataset import dataset
 from headrace.components.transform import transform
 from headrace.pipelines.artifact import Examples
 from headrace.pipelines.context import Context, RunnerSettings
-from raw_examples import make_raw_examples
 
 THREADS = {"direct_num_workers": "2", "direct_running_mode": "multi_threading"}
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
 from headrace.components import train, transform
 from headrace.pipelines.artifact import Examples, Model, Transform
 from headrace.pipelines.context import Context

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from headrace.pipelines import Context, Examples
 from headrace.pipelines.artifact import Draft
 

@@ -7,6 +7,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pytest
 from apache_beam.testing.util import assert_that
+
 from headrace.components.compute_statistics import ComputeStatistics
 from headrace.pipelines.beam import beam_pipeline
 from headrace.pipelines.context import RunnerSettings

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+
 from headrace.components.dataset import dataset, shard_errors
 from headrace.components.transform import transform
 from headrace.pipelines.artifact import Examples, load_artifact

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from headrace.components import epochs
-from headrace.components.epochs import Epochs
+
+from headrace.components.training import epochs
+from headrace.components.training.epochs import Epochs
 
 from .model_path import Paths, Prepared, odd_splits
 

@@ -17,12 +17,13 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
+
 from headrace.components import evaluate, export
-from headrace.components.fitted import FittedTransform, load_fitted
-from headrace.components.networks import forward, load_network
-from headrace.components.parity import ParityGate
+from headrace.components.exporting.parity import ParityGate
+from headrace.components.exporting.saved_model import graph_digest, serving_inputs
 from headrace.components.predict import CsvOptions, predict
-from headrace.components.saved_model import graph_digest, serving_inputs
+from headrace.components.preprocessing.fitted import FittedTransform, load_fitted
+from headrace.components.training.networks import forward, load_network
 from headrace.pipelines.artifact import Evaluation, ExportedModel, Model
 from headrace.pipelines.component import Known
 from headrace.pipelines.errors import DataError, GateError, InvalidRequestError
@@ -199,7 +200,7 @@ def test_predictions_have_the_metrics_of_evaluate(made: Made, tmp_path: Path) ->
     predicted = _predicted(made.exported, rows, tmp_path)
     shares = np.stack([np.array(predicted[f"probability:{c}"]) for c in ("hoch", "mittel", "tief")], axis=1)
     labels = np.searchsorted(["hoch", "mittel", "tief"], np.array(rows["Klasse"]).astype(str))
-    from headrace.components.metrics import classification_metrics
+    from headrace.components.evaluation.metrics import classification_metrics
 
     told = classification_metrics(labels, shares)
     assert told == pytest.approx(made.evaluation.summary["metrics"], abs=1e-5)

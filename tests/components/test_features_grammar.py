@@ -5,7 +5,13 @@ import sys
 from typing import Any
 
 import pytest
-from headrace.components.features_grammar import LabelSpec, check_specs, parse_features, parse_label
+
+from headrace.components.preprocessing.features_grammar import (
+    LabelSpec,
+    check_specs,
+    parse_features,
+    parse_label,
+)
 from headrace.components.transform import check_transform
 from headrace.components.transforms import Bucketize, Clip, Impute, Log1p, MinMax, OneHot, Vocabulary, ZScore
 from headrace.pipelines.component import Known

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from headrace.components.gates import bless, threshold_problems
+
+from headrace.components.evaluation.gates import bless, threshold_problems
 
 METRICS = {"rmse": 61_000.4, "mae": 40_000.0, "r2": 0.71}
 NAIVE = {"rmse": 115_000.0, "mae": 91_000.0, "r2": 0.0}

@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+
 from headrace.components.infer_schema import infer_schema
 from headrace.components.statistics import statistics
 from headrace.pipelines.artifact import Schema, Statistics

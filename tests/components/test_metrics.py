@@ -2,8 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from headrace.components.metrics import by_value, classification_metrics, regression_metrics, roc_auc
 from sklearn import metrics as sk
+
+from headrace.components.evaluation.metrics import (
+    by_value,
+    classification_metrics,
+    regression_metrics,
+    roc_auc,
+)
 
 
 @pytest.fixture

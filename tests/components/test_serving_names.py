@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import re
 
-from headrace.components.serving_names import serving_names
 from hypothesis import given
 from hypothesis import strategies as st
+
+from headrace.components.exporting.serving_names import serving_names
 
 
 def test_names_are_as_near_to_the_columns_as_can_be() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+
 from headrace.components.statistics import statistics
 from headrace.pipelines.component import Known
 from headrace.pipelines.errors import DataError

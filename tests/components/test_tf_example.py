@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from headrace.components.layout import Field
-from headrace.components.tf_example import RecordTemplate, varint_width
-from headrace.components.tfrecord import FOOTER, HEADER, frame, record_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from headrace.components.tfrecords.layout import Field
+from headrace.components.tfrecords.tf_example import RecordTemplate, varint_width
+from headrace.components.tfrecords.tfrecord import FOOTER, HEADER, frame, record_file
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 FLOAT32 = st.floats(width=32, allow_nan=False)

@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import pyarrow as pa
 import pytest
+
 from headrace.components import train
-from headrace.components.networks import load_network, weights_digest
-from headrace.components.training import default_batch_size
+from headrace.components.training.loop import default_batch_size
+from headrace.components.training.networks import load_network, weights_digest
 from headrace.pipelines.component import Known
 from headrace.pipelines.errors import DataError, InvalidRequestError, StepError
 
@@ -138,7 +139,7 @@ def test_the_weights_of_the_best_epoch_are_kept_and_patience_stops(
 def test_a_split_that_is_streamed_trains_as_well(
     paths: Paths, regression: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.components.epochs.IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr("headrace.components.training.epochs.IN_MEMORY_BYTES", 0)
     first, second = paths.train(regression), paths.train(regression)
     assert first.digest == second.digest
 
@@ -278,7 +279,7 @@ def test_the_static_check() -> None:
 
 
 def test_the_names_are_those_of_the_installed_keras() -> None:
-    from headrace.components.keras_names import LOSSES, METRICS, OPTIMIZERS
+    from headrace.components.training.keras_names import LOSSES, METRICS, OPTIMIZERS
 
     assert all(keras.optimizers.get(name) for name in OPTIMIZERS)
     assert all(keras.losses.get(name) for name in LOSSES)

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
-from headrace.components.auto import Choice, Profile, choose
+
 from headrace.components.dataset import dataset
-from headrace.components.features_grammar import parse_features
-from headrace.components.fitted import load_fitted
 from headrace.components.infer_schema import infer_schema
+from headrace.components.preprocessing.auto import Choice, Profile, choose
+from headrace.components.preprocessing.features_grammar import parse_features
+from headrace.components.preprocessing.fitted import load_fitted
 from headrace.components.statistics import statistics
 from headrace.components.transform import transform
 from headrace.pipelines.artifact import Examples
@@ -257,11 +258,12 @@ def test_odd_column_names_go_through(ctx: Any) -> None:
 
 def test_the_ptransforms_work_in_any_beam_pipeline(ctx: Any, raw: Examples, tmp_path: Path) -> None:
     import apache_beam as beam
-    from headrace.components.analysis import Analyze, Request, parts_of
-    from headrace.components.encoding import ApplyTransform
-    from headrace.components.fitted import Branch
-    from headrace.components.layout import Layout
-    from headrace.components.shards import EncodePart, ShardPlan, WriteExamples
+
+    from headrace.components.preprocessing.analysis import Analyze, Request, parts_of
+    from headrace.components.preprocessing.fitted import Branch
+    from headrace.components.tfrecords.encoding import ApplyTransform
+    from headrace.components.tfrecords.layout import Layout
+    from headrace.components.tfrecords.shards import EncodePart, ShardPlan, WriteExamples
 
     made = run(ctx, raw)
     fitted = load_fitted(made.transform.path)
@@ -369,7 +371,7 @@ def test_a_value_that_looks_like_a_class_is_told(ctx: Any, values: list[float], 
 def test_shards_merged_in_pieces_are_the_same(
     new_ctx: Callable[..., Any], raw: Examples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from headrace.components import shards
+    from headrace.components.tfrecords import shards
 
     whole = run(new_ctx(), raw, shards=2)
     monkeypatch.setattr(shards, "MERGE_BYTES", 1000)

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from headrace.components.analysis import analyze_batches
-from headrace.components.features_grammar import LabelSpec, check_specs, parse_features
-from headrace.components.fitted import FittedTransform, load_fitted
-from headrace.components.fitting import Fitter
-from headrace.components.transforms import TRANSFORMS
-from headrace.pipelines.errors import DataError, StoreError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from headrace.components.preprocessing.analysis import analyze_batches
+from headrace.components.preprocessing.features_grammar import LabelSpec, check_specs, parse_features
+from headrace.components.preprocessing.fitted import FittedTransform, load_fitted
+from headrace.components.preprocessing.fitting import Fitter
+from headrace.components.transforms import TRANSFORMS
+from headrace.pipelines.errors import DataError, StoreError
 
 ARROW = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "string": pa.string()}
 ULP = 4
@@ -283,7 +284,8 @@ def test_a_matrix_has_no_ids() -> None:
 @pytest.mark.parametrize("chain", ["z_score", "min_max", {"rescale": 0.01}, ["log1p", "z_score"], "identity"])
 def test_a_label_comes_back_in_its_units(chain: Any) -> None:
     import tensorflow as tf
-    from headrace.components.features_grammar import parse_label
+
+    from headrace.components.preprocessing.features_grammar import parse_label
 
     spec, problems = parse_label({"y": chain})
     assert spec is not None and not problems

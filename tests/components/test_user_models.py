@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from headrace.components.models.user import find_problem, load_function
 from headrace.pipelines.errors import InvalidRequestError
 
@@ -21,7 +22,7 @@ def test_a_function_of_a_file_finds_the_helpers_beside_it(file: Path) -> None:
 
 
 def test_a_function_of_a_module() -> None:
-    assert find_problem("headrace.components.gates:bless") is None
+    assert find_problem("headrace.components.evaluation.gates:bless") is None
     assert load_function("json:dumps")(1) == "1"
 
 

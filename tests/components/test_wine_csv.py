@@ -4,10 +4,11 @@ import csv
 import sys
 
 import pytest
+from sklearn.datasets import load_wine
+
 from headrace.components import wine_csv
 from headrace.pipelines.context import Context
 from headrace.pipelines.errors import StepError
-from sklearn.datasets import load_wine
 
 
 def test_the_file_holds_scikit_learns_table(ctx: Context) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from headrace.pipelines.bound import BoundPipeline, BoundStep
 from headrace.pipelines.pipeline import StepOutput
 from headrace.pipelines.resolve import find_component

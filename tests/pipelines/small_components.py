@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from headrace.pipelines import CodePath, Context, DataError, Files, Source, component
 from msgspec import Meta
+
+from headrace.pipelines import CodePath, Context, DataError, Files, Source, component
 
 
 def helper(number: int) -> int:

@@ -6,6 +6,7 @@ from functools import wraps
 from pathlib import Path
 
 import pytest
+
 from headrace.pipelines import Context, Files, InvalidRequestError, component
 from headrace.pipelines.alone import default_store
 from headrace.pipelines.live_code import live_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from headrace.pipelines.beam import beam_pipeline, check_runner, direct_options
 from headrace.pipelines.context import RunnerSettings
 from headrace.pipelines.errors import InvalidRequestError

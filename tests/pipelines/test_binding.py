@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from headrace.pipelines.binding import bind
 from headrace.pipelines.bound import BoundPipeline
 from headrace.pipelines.errors import PipelineError, Problem

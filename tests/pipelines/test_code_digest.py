@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
+
 from headrace.pipelines.code_digest import code_digest
 from headrace.pipelines.code_files import project_of
 from headrace.pipelines.code_syntax import encode
@@ -135,10 +136,10 @@ def test_the_encoding_ignores_layout():
 
 
 def test_built_in_components_follow_components_and_schemas_and_not_the_engine():
-    import headrace.components.work as work
+    import headrace.components.data_plane.work as work
 
-    digest = code_digest("headrace.components.work", Path(work.__file__), "run_units")
-    assert "headrace.components.work:MapUnits" in digest.symbols
+    digest = code_digest("headrace.components.data_plane.work", Path(work.__file__), "run_units")
+    assert "headrace.components.data_plane.work:MapUnits" in digest.symbols
     assert not [name for name in digest.symbols if name.startswith("headrace.pipelines")]
 
 

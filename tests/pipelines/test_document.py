@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from headrace.pipelines.document import parse_pipeline, read_pipeline, write_pipeline
 from headrace.pipelines.errors import DocumentError
 from headrace.pipelines.pipeline import ParamValue, Pipeline, Step, StepOutput, Template

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from headrace.pipelines.errors import DataError, PipelineError
 from headrace.pipelines.executor import Request, run_pipeline
 from headrace.pipelines.planning import Planner, Selection

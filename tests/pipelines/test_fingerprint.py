@@ -5,9 +5,10 @@ from __future__ import annotations
 import struct
 
 import pytest
-from headrace.pipelines.fingerprint import Parts, canonical, differences, fingerprint
 from hypothesis import given
 from hypothesis import strategies as st
+
+from headrace.pipelines.fingerprint import Parts, canonical, differences, fingerprint
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),

@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+
 from headrace.pipelines.binding import bind
 from headrace.pipelines.document import parse_pipeline
 from headrace.pipelines.errors import InvalidRequestError

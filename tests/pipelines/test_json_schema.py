@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from headrace.pipelines.docstrings import argument_texts, summary
 from headrace.pipelines.json_schema import document_schema
 from headrace.pipelines.resolve import find_component, ready_pipelines

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from headrace.pipelines.component import Component
 from headrace.pipelines.errors import InvalidRequestError, PipelineError
 from headrace.pipelines.pipeline import Pipeline

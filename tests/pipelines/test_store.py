@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from headrace.pipelines.artifact import Files, load_artifact
 from headrace.pipelines.context import Context
 from headrace.pipelines.errors import StoreError

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
 from headrace.pipelines import Context, Examples, Model, PipelineError, component, pipeline
 from headrace.pipelines.binding import bind
 from headrace.pipelines.bound import BoundPipeline

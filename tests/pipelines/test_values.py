@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import pytest
+from msgspec import Meta
+
 from headrace.pipelines.component import CodePath, FilePath, FilePaths
 from headrace.pipelines.errors import PipelineError
 from headrace.pipelines.values import Text, convert, convert_given, describe, plain, resolve_paths
-from msgspec import Meta
 
 
 @dataclass

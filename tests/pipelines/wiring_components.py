@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
+from msgspec import Meta
+
 from headrace.pipelines import (
     CodePath,
     Context,
@@ -17,7 +19,6 @@ from headrace.pipelines import (
     component,
     pipeline,
 )
-from msgspec import Meta
 
 
 class Split(NamedTuple):

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from headrace.schemas import string_counts
 from headrace.schemas.moments import Moments
 from headrace.schemas.numeric_counts import NumericCounts
 from headrace.schemas.string_counts import StringCounts
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 numbers = st.one_of(
     st.integers(-3, 3).map(float), st.floats(-1e6, 1e6), st.sampled_from([float("inf"), float("-inf"), -0.0])

@@ -3,10 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from headrace.schemas.schema import Feature, Schema
-from headrace.schemas.schema_file import SchemaError, read_schema, read_schema_lines, write_schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from headrace.schemas.schema import Feature, Schema
+from headrace.schemas.schema_file import SchemaError, read_schema, read_schema_lines, write_schema
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 domains: Any = {

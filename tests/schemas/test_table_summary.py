@@ -5,10 +5,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from headrace.schemas.statistics import DatasetStatistics
-from headrace.schemas.table_summary import TableSummary, column_types
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from headrace.schemas.statistics import DatasetStatistics
+from headrace.schemas.table_summary import TableSummary, column_types
 
 COLUMNS: Any = {"i": "int", "f": "float", "s": "string", "b": "bool"}
 ARROW = pa.schema([("i", pa.int64()), ("f", pa.float64()), ("s", pa.string()), ("b", pa.bool_())])

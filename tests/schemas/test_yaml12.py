@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import yaml
-from headrace.schemas import yaml12
-from headrace.schemas.yaml12 import YamlError, dump, load, load_with_lines
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
+from headrace.schemas import yaml12
+from headrace.schemas.yaml12 import YamlError, dump, load, load_with_lines
 
 SCALARS = {
     "1e-3": 0.001, "1E3": 1000.0, ".5": 0.5, "5.": 5.0, "-1.5e+2": -150.0, "12": 12, "+12": 12, "-0": 0,

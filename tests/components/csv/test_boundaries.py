@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from headrace.components.csv.boundaries import fold_blocks, last_opening, row_ends, scan_block
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from headrace.components.csv.boundaries import fold_blocks, last_opening, row_ends, scan_block
 
 COMMA, QUOTE = ord(","), ord('"')
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from headrace.components.csv_examples import csv_examples
 from headrace.pipelines.component import Known
 from headrace.pipelines.errors import DataError, HeadraceError, InvalidRequestError

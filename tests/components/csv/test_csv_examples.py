@@ -14,15 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from headrace.components.csv.cutting import cut_file
 from headrace.components.csv.prepare import table_file
 from headrace.components.csv.reading import read_cells
 from headrace.components.csv.sources import Dialect
 from headrace.components.csv_examples import csv_examples
-from headrace.components.row_hash import row_hash
+from headrace.components.data_plane.row_hash import row_hash
 from headrace.pipelines.artifact import Draft, Examples, Files
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 ONE = {"all": 1}
 
@@ -399,3 +400,10 @@ def test_first_rows_of_any_length(new_ctx: Callable[..., Any], tmp_path: Path) -
     assert made.rows("all") == 2
     path.write_text('"' + "l\n" * 1500 + '",y\n1,2\n')
     assert csv_examples.function(new_ctx(), str(path), splits={"all": 1}).rows("all") == 1
+
+
+def test_marks_of_ones_own_go_with_the_examples(ingest: Callable[..., Examples]) -> None:
+    text = "a,b\n" + "".join(f"{'?' if i % 5 == 0 else i},{i % 3}\n" for i in range(60))
+    examples = ingest(text, missing_values=["?"])
+    assert examples.properties["missing_values"] == ["?"]
+    assert examples.properties["columns"] == {"a": "int", "b": "int"}

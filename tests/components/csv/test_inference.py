@@ -7,12 +7,13 @@ import random
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from headrace.components.csv.conversion import convert
 from headrace.components.csv.inference import Profile, profile
 from headrace.components.csv.options import MISSING
 from headrace.components.csv.splits import by_hash, exact_counts, thresholds
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 CELLS: list[str | None] = [
     *[

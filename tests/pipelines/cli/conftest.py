@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+
 from headrace.pipelines.cli import cli
 
 SMALL = Path(__file__).parents[1] / "small_components.py"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 
 import pytest
+from rich.console import Console as Terminal
+
 from headrace.pipelines.cli.common import duration
 from headrace.pipelines.cli.console import Console, message_lines, status_line
 from headrace.pipelines.cli.live import LiveConsole
 from headrace.pipelines.cli.progress import Progress
-from rich.console import Console as Terminal
 
 
 def test_progress_tells_the_rate_and_the_time_left():

@@ -20,16 +20,16 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import numpy as np
 
-from ..pipelines.artifact import Examples
-from ..pipelines.context import Context
-from ..pipelines.errors import DataError, Problem
-from .analysis import Part, parts_of
+from ...pipelines.artifact import Examples
+from ...pipelines.context import Context
+from ...pipelines.errors import DataError, Problem
+from ..data_plane.row_hash import mix
+from ..data_plane.work import MapUnits, Result, run_units
+from ..preprocessing.analysis import Part, parts_of
+from ..preprocessing.fitted import load_fitted
 from .encoding import Encoder, Fault
-from .fitted import load_fitted
 from .layout import Layout
-from .row_hash import mix
 from .tfrecord import FOOTER, HEADER, frame, record_file
-from .work import MapUnits, Result, run_units
 
 SHARD_BYTES = 64 * 2**20
 """About how many bytes a shard gets if their number is not given."""

@@ -31,10 +31,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from .fitted import FittedTransform
-from .networks import answers, probabilities
+from ..preprocessing.fitted import FittedTransform
+from ..training.networks import answers, probabilities
+from ..training.tasks import Task
 from .serving_names import serving_names
-from .tasks import Task
 
 MISSING: dict[str, Any] = {"float32": float("nan"), "int64": -(2**63), "string": ""}
 """What stands for a missing value, by dtype."""

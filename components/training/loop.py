@@ -17,10 +17,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..pipelines.artifact import Examples
-from ..pipelines.errors import DataError, InvalidRequestError, StepError
+from ...pipelines.artifact import Examples
+from ...pipelines.errors import DataError, InvalidRequestError, StepError
+from ..models import model_function
 from .epochs import Epochs
-from .models import model_function
 from .tasks import LOSSES, Task
 
 Progress = Callable[..., None]

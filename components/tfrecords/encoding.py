@@ -11,11 +11,11 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from .fitted import LABEL_REMEDY, Branch, FittedTransform, label_column
+from ..preprocessing.casting import serving_batch
+from ..preprocessing.fitted import LABEL_REMEDY, Branch, FittedTransform, label_column
+from ..transforms.namespace import MISSING_INT, NumpyNamespace
 from .layout import Layout
-from .serving import serving_batch
 from .tf_example import RecordTemplate
-from .transforms.namespace import MISSING_INT, NumpyNamespace
 
 MISSING = "is missing"
 INFINITE = "is infinite, or beyond float32 (3.4e38),"

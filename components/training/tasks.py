@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..pipelines.errors import InvalidRequestError
+from ...pipelines.errors import InvalidRequestError
 
 TASKS = ("regression", "binary", "multiclass")
 LOSSES = {

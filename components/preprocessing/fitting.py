@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..pipelines.artifact import Examples
-from ..pipelines.context import Context
-from ..pipelines.errors import DataError
+from ...pipelines.artifact import Examples
+from ...pipelines.context import Context
+from ...pipelines.errors import DataError
+from ..transforms import Identity, Transform, ZScore, coerced
 from .analysis import Found, Request, analyze
 from .features_grammar import FeatureSpec, LabelSpec
 from .fitted import RAW_KINDS, Branch, FittedFeature, FittedTransform, Label, Stage, canonical
-from .transforms import Identity, Transform, ZScore, coerced
 
 TRAIN = "train"
 MAX_INT_CLASSES = 20

@@ -25,9 +25,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
-from ..pipelines.errors import GateError
-from .fitted import FittedTransform
-from .layout import OutputFeature
+from ...pipelines.errors import GateError
+from ..preprocessing.fitted import FittedTransform
+from ..tfrecords.layout import OutputFeature
 from .saved_model import Input
 
 NUDGE = 4e-6

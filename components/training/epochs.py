@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ..pipelines.artifact import Examples
-from .dataset import dataset
+from ...pipelines.artifact import Examples
+from ..dataset import dataset, shard_errors
 
 IN_MEMORY_BYTES = 256 << 20
 """Of float32 features; a constant, since it decides the order of the examples, and so the weights."""
@@ -61,7 +61,8 @@ class Epochs:
         return self._kept
 
     def _keep(self) -> tf.data.Dataset:
-        batches = list(dataset(self._examples, self._split, batch_size=65536, matrix=True))
+        with shard_errors(self._examples, self._split):
+            batches = list(dataset(self._examples, self._split, batch_size=65536, matrix=True))
         x, y = (tf.concat(parts, axis=0) for parts in zip(*batches, strict=True))
         self._order = tf.Variable(np.arange(self._rows), dtype=tf.int64, trainable=False)
         size = self._batch_size

@@ -21,8 +21,8 @@ from typing import Any, cast
 
 import msgspec
 
-from ..pipelines.errors import Problem
-from .transforms import TRANSFORMS, Kind, Transform, coerced
+from ...pipelines.errors import Problem
+from ..transforms import TRANSFORMS, Kind, Transform, coerced
 
 RAW: dict[str, Kind] = {"float": "float", "int": "int", "bool": "int", "string": "string"}
 LABEL_TRANSFORMS = tuple(name for name, cls in TRANSFORMS.items() if cls.label)

@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..pipelines.artifact import Examples, Schema
-from ..pipelines.context import Context
-from ..pipelines.errors import DataError
-from ..schemas.moments import ColumnMoments
-from ..schemas.schema import Feature
-from ..schemas.schema_file import read_schema
-from ..schemas.yaml12_dump import dump
+from ...pipelines.artifact import Examples, Schema
+from ...pipelines.context import Context
+from ...pipelines.errors import DataError
+from ...schemas.moments import ColumnMoments
+from ...schemas.schema import Feature
+from ...schemas.schema_file import read_schema
+from ...schemas.yaml12_dump import dump
 from .analysis import Found, Request, analyze
 from .features_grammar import FeatureSpec, LabelSpec, parse_features
 from .fitted import Branch

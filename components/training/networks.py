@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ..pipelines.artifact import Model
-from ..pipelines.errors import DataError, StepError
+from ...pipelines.artifact import Model
+from ...pipelines.errors import DataError, StepError
 from .tasks import Task
 
 Floats = npt.NDArray[np.float32]
@@ -90,7 +90,7 @@ def _load(model: Model) -> keras.Model:
     except (TypeError, ValueError):
         if ":" not in code:
             raise
-    from .models import model_function
+    from ..models import model_function
 
     model_function(code)
     return keras.saving.load_model(path, compile=False, safe_mode=True)

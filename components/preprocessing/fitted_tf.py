@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from ..transforms.namespace_tf import TensorFlowNamespace
 from .fitted import FittedTransform, Program
-from .transforms.namespace_tf import TensorFlowNamespace
 
 
 class PreprocessingModule(tf.Module):  # type: ignore[misc]

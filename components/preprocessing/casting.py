@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..pipelines.errors import DataError
-from .transforms.namespace import MISSING_INT
+from ...pipelines.errors import DataError
+from ..transforms.namespace import MISSING_INT
 
 SERVING_DTYPES = {"float": "float32", "int": "int64", "bool": "int64", "string": "string"}
 """Column type → dtype at serving; missing is NaN, -2**63 and the empty string."""

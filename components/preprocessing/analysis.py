@@ -18,18 +18,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..pipelines.artifact import Examples
-from ..pipelines.context import Context
-from ..pipelines.errors import DataError, StoreError
-from ..schemas.moments import ColumnMoments, Moments
-from ..schemas.numeric_counts import NumericCounts
-from ..schemas.packing import join, split
-from ..schemas.string_counts import StringCounts
+from ...pipelines.artifact import Examples
+from ...pipelines.context import Context
+from ...pipelines.errors import DataError, StoreError
+from ...schemas.moments import ColumnMoments, Moments
+from ...schemas.numeric_counts import NumericCounts
+from ...schemas.packing import join, split
+from ...schemas.string_counts import StringCounts
+from ..data_plane.work import MapUnits, Result, run_units
+from ..transforms import Analyzer, coerce, coerced
+from ..transforms.namespace import NumpyNamespace
+from .casting import serving_batch
 from .fitted import Branch, Label
-from .serving import serving_batch
-from .transforms import Analyzer, coerce, coerced
-from .transforms.namespace import NumpyNamespace
-from .work import MapUnits, Result, run_units
 
 QUANTILE_BUDGET = 500_000
 """Distinct values of a column up to which its quantiles are exact, about 8 MB an accumulator."""

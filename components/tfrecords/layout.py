@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..pipelines.errors import DataError
+from ...pipelines.errors import DataError
 
 if TYPE_CHECKING:
-    from .transforms.namespace import Namespace
+    from ..transforms.namespace import Namespace
 
 FLOATS, INTS = "floats", "ints"
 """The two tf.Example features of the packed layout: every float32 in a row, every int64 in a row."""

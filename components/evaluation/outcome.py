@@ -11,15 +11,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..pipelines.artifact import Examples, Model
-from ..pipelines.context import Context
-from ..pipelines.errors import DataError, InvalidRequestError
-from .fitted import FittedTransform, load_fitted
+from ...pipelines.artifact import Examples, Model
+from ...pipelines.context import Context
+from ...pipelines.errors import DataError, InvalidRequestError
+from ..preprocessing.fitted import FittedTransform, load_fitted
+from ..split_checks import RAW_REMEDY, SLICES_NEED_RAW
+from ..training.networks import forward, load_network, probabilities
+from ..training.tasks import Task
 from .metrics import Metrics, by_value, classification_metrics, confusion_matrix, regression_metrics
-from .networks import forward, load_network, probabilities
 from .predictions import Batch, batches, require_same_features, require_split
-from .split_checks import RAW_REMEDY, SLICES_NEED_RAW
-from .tasks import Task
 
 MOST_VALUES = 200
 """A slice column with more values than that is refused: so many slices tell nothing."""

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import apache_beam as beam
 
-from ..pipelines.beam import beam_pipeline
-from ..pipelines.context import Context
-from ..pipelines.errors import HeadraceError, error_from_json, error_to_json
+from ...pipelines.beam import beam_pipeline
+from ...pipelines.context import Context
+from ...pipelines.errors import HeadraceError, error_from_json, error_to_json
 
 T = TypeVar("T")
 

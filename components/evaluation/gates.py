@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..pipelines.errors import Problem
+from ...pipelines.errors import Problem
 
 HIGHER = ("accuracy", "auc", "precision", "recall", "f1", "r2")
 LOWER = ("log_loss", "rmse", "mae")

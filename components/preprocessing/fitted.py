@@ -20,11 +20,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..pipelines.errors import DataError, StoreError
-from .layout import DENSE_LIMIT, OutputFeature, StoredLabel, as_matrix
-from .serving import SERVING_DTYPES, as_numpy, serving_batch
-from .transforms import TRANSFORMS, Constants, Kind, Transform, coerce, coerced
-from .transforms.namespace import MISSING_INT, Namespace, NumpyNamespace, namespace_of
+from ...pipelines.errors import DataError, StoreError
+from ..tfrecords.layout import DENSE_LIMIT, OutputFeature, StoredLabel, as_matrix
+from ..transforms import TRANSFORMS, Constants, Kind, Transform, coerce, coerced
+from ..transforms.namespace import MISSING_INT, Namespace, NumpyNamespace, namespace_of
+from .casting import SERVING_DTYPES, as_numpy, serving_batch
 
 FORMAT = 1
 PLAN, ARRAYS = "transform.json", "constants.npz"

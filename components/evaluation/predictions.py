@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..pipelines.artifact import Examples
-from ..pipelines.errors import DataError, InvalidRequestError
-from .fitted import FittedTransform
+from ...pipelines.artifact import Examples
+from ...pipelines.errors import DataError, InvalidRequestError
+from ..preprocessing.fitted import FittedTransform
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,11 @@ def raw_batches(examples: Examples, split: str, batch_size: int) -> Iterator[pa.
 def batches(examples: Examples, split: str, fitted: FittedTransform, batch_size: int) -> Iterator[Batch]:
     """The rows of a split as a network wants them; raw ones go through `fitted` in NumPy."""
     if examples.properties["format"] == "tfrecord":
-        from .dataset import dataset
+        from ..dataset import dataset, shard_errors
 
-        for features, labels in dataset(examples, split, batch_size=batch_size, matrix=True):
-            yield Batch(features.numpy(), labels.numpy().reshape(-1), None)
+        with shard_errors(examples, split):
+            for features, labels in dataset(examples, split, batch_size=batch_size, matrix=True):
+                yield Batch(features.numpy(), labels.numpy().reshape(-1), None)
         return
     for raw in raw_batches(examples, split, batch_size):
         matrix = np.asarray(fitted.matrix(np, fitted.apply_numpy(raw)), np.float32)

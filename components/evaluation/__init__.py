@@ -1,0 +1,1 @@
+"""Predictions, metrics, slices and gates."""

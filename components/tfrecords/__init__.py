@@ -1,0 +1,1 @@
+"""tf.Examples encoded by the batch, and their shards."""

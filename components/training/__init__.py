@@ -1,0 +1,1 @@
+"""Keras networks: their tasks, their training, the order of their examples."""
