@@ -1,4 +1,4 @@
-"""What `evaluate` and `export` look at before anything runs: which examples they get, and which split."""
+"""What several components look at before anything runs: which examples they get, and which split."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ..pipelines.component import Known
 from ..pipelines.errors import Problem
 
 SLICES_NEED_RAW = "slices need the raw columns, and these examples are transformed"
+ALREADY_TRANSFORMED = "these examples are transformed already"
 EXPORT_NEEDS_RAW = "export needs the raw examples, and these are transformed"
 RAW_REMEDY = "wire the step that ingests them: examples: ${steps.examples}"
 

@@ -9,9 +9,7 @@ import msgspec
 
 from ..pipelines import Context, Examples, Known, Problem, Schema, Transform, component
 from .preprocessing.features_grammar import FeatureSpec, check_specs, parse_features, parse_label
-
-ALREADY_TRANSFORMED = "these examples are transformed already"
-RAW_REMEDY = "wire the step that ingests: examples: ${steps.examples}"
+from .split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
 
 
 class Transformed(NamedTuple):

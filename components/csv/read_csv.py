@@ -11,7 +11,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from ...pipelines.errors import InvalidRequestError
-from .. import record_batch_coder
+from ..data_plane import record_batch_coder
 from .cutting import cut_file
 from .inference import Profile
 from .options import Options

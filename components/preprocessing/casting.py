@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...pipelines.errors import DataError
-from ..transforms.namespace import MISSING_INT
+from ..transforms.base import MISSING_INT
 
 SERVING_DTYPES = {"float": "float32", "int": "int64", "bool": "int64", "string": "string"}
 """Column type → dtype at serving; missing is NaN, -2**63 and the empty string."""

@@ -23,7 +23,8 @@ import pyarrow.compute as pc
 from ...pipelines.errors import DataError, StoreError
 from ..tfrecords.layout import DENSE_LIMIT, OutputFeature, StoredLabel, as_matrix
 from ..transforms import TRANSFORMS, Constants, Kind, Transform, coerce, coerced
-from ..transforms.namespace import MISSING_INT, Namespace, NumpyNamespace, namespace_of
+from ..transforms.base import MISSING_INT
+from ..transforms.namespace import Namespace, NumpyNamespace, namespace_of
 from .casting import SERVING_DTYPES, as_numpy, serving_batch
 
 FORMAT = 1

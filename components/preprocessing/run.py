@@ -8,10 +8,10 @@ from typing import Any, Literal
 from ...pipelines.artifact import Examples, Schema, Transform
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError
+from ..split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
 from ..tfrecords.encoding import Encoder
 from ..tfrecords.layout import Layout
 from ..tfrecords.shards import write_shards
-from ..transform import ALREADY_TRANSFORMED, RAW_REMEDY
 from .features_grammar import check_specs, parse_features, parse_label
 from .fitted import FittedTransform
 from .fitting import TRAIN, Fitter, train_pass

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from ..preprocessing.casting import serving_batch
 from ..preprocessing.fitted import LABEL_REMEDY, Branch, FittedTransform, label_column
-from ..transforms.namespace import MISSING_INT, NumpyNamespace
+from ..transforms.base import MISSING_INT
+from ..transforms.namespace import NumpyNamespace
 from .layout import Layout
 from .tf_example import RecordTemplate
 

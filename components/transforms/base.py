@@ -26,6 +26,9 @@ An id below 0 stands for a missing number.
 Analyzer = Literal["moments", "values", "strings"]
 """moments: mean, deviation, minimum, maximum; values: the counts of numbers; strings: of strings."""
 
+MISSING_INT = -(2**63)
+"""What stands for a missing whole number."""
+
 Constants = Mapping[str, Any]
 """Numbers as Python floats that float32 holds exactly, arrays of float32, and lists of strings."""
 

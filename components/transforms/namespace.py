@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-MISSING_INT = -(2**63)
-"""What stands for a missing whole number."""
+from .base import MISSING_INT
 
 
 class Namespace(Protocol):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .namespace import MISSING_INT
+from .base import MISSING_INT
 
 
 class _Table:
