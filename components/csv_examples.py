@@ -48,7 +48,6 @@ def csv_examples(
     Blank lines are not rows. A number may have spaces around it. `nan` in a column of numbers is missing.
 
     Args:
-        ctx: given by headrace.
         path: a file, a glob, a list of them, or an artifact of type Files.
         splits: the splits and their shares; only the ratio counts. A row's split is decided by a hash of its
             values, so equal rows share a split.

@@ -37,7 +37,6 @@ def infer_schema(
     presence, values or ranges there is a warning.
 
     Args:
-        ctx: the step's context.
         statistics: of the data.
         split: the split that the schema is inferred from.
         schema_file: an edited schema, used in place of an inferred one.

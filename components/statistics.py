@@ -24,7 +24,6 @@ def statistics(
     distinct strings or 16 MB of them.
 
     Args:
-        ctx: the step's context.
         examples: raw rows, as `csv_examples` gives them.
         top_values: how many of the most frequent values are listed. A string or bool column with at most
             1,000 distinct values lists all of them.

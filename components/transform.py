@@ -53,7 +53,6 @@ def transform(
     z_score where the features are chosen by `auto`.
 
     Args:
-        ctx: the step's context.
         examples: raw examples with a split `train`.
         label: the label's column, or `{column: transform}`.
         features: see above; `auto` chooses by the schema and says what it chose.
