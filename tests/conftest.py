@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,14 @@ import pytest
 from headrace.pipelines.context import Context, RunnerSettings
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_configure() -> None:
+    """Lets Ctrl-C reach the processes that tests start, also where the tests themselves run in the background.
+
+    A shell starts background jobs with SIGINT ignored, and that is handed down.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class RecordingContext(Context):
