@@ -15,7 +15,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_configure() -> None:
-    """Lets Ctrl-C reach the processes that tests start, also where the tests themselves run in the background.
+    """Lets Ctrl-C reach the processes that tests start, also where pytest runs in the background.
 
     A shell starts background jobs with SIGINT ignored, and that is handed down.
     """
