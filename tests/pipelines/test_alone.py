@@ -10,7 +10,7 @@ import pytest
 from headrace.pipelines import Context, Files, InvalidRequestError, component
 from headrace.pipelines.alone import default_store
 from headrace.pipelines.live_code import live_code
-from headrace.pipelines.planning import function_code
+from headrace.pipelines.step_parts import function_code
 from headrace.pipelines.store import Store
 
 
