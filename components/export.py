@@ -64,7 +64,7 @@ def export(
     _require_blessing(ctx, model, evaluation, force)
     _require_raw(examples)
     from .evaluation.predictions import require_split
-    from .preprocessing.fitted import load_fitted
+    from .preprocessing.fitted_file import load_fitted
 
     require_split(examples, split)
     about = model.read_json("model.json")

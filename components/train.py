@@ -74,7 +74,7 @@ def train(
     """
     from .dataset import shard_errors
     from .evaluation.predictions import require_same_features
-    from .preprocessing.fitted import load_fitted
+    from .preprocessing.fitted_file import load_fitted
     from .training.loop import Settings, default_batch_size, train_network
 
     fitted = load_fitted(transform.path)

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from ...pipelines.artifact import Examples, Model
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError
-from ..preprocessing.fitted import FittedTransform, load_fitted
+from ..preprocessing.fitted import FittedTransform
+from ..preprocessing.fitted_file import load_fitted
 from ..split_checks import RAW_REMEDY, SLICES_NEED_RAW
 from ..training.networks import forward, load_network, probabilities
 from ..training.tasks import Task

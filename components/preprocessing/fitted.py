@@ -4,31 +4,27 @@
     fitted.apply_numpy(batch)          # NumPy and Arrow: what Beam's workers do
     fitted.apply_tensorflow(columns)   # TensorFlow: what the exported model does
 
-Stored as `transform.json` (the plan, numbers, vocabularies) and `constants.npz` (arrays).
+`fitted_file.py` writes it to files and reads it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...pipelines.errors import DataError, StoreError
+from ...pipelines.errors import DataError
 from ..tfrecords.layout import DENSE_LIMIT, OutputFeature, StoredLabel, as_matrix
-from ..transforms import TRANSFORMS, Constants, Kind, Transform, coerce, coerced
+from ..transforms import Constants, Kind, Transform, coerce, coerced
 from ..transforms.base import MISSING_INT
 from ..transforms.namespace import Namespace, NumpyNamespace, namespace_of
 from .casting import SERVING_DTYPES, as_numpy, serving_batch
 
-FORMAT = 1
-PLAN, ARRAYS = "transform.json", "constants.npz"
 RAW_KINDS: dict[str, Kind] = {"float": "float", "int": "int", "bool": "int", "string": "string"}
 """Column type → kind at the start of a chain."""
 MISSING_LABEL = "the label is missing"
@@ -277,74 +273,6 @@ class FittedTransform:
         """
         return as_matrix(namespace_of(xp), self.features, outputs)
 
-    def save(self, folder: Path) -> None:
-        """Writes `transform.json` and `constants.npz`."""
-        arrays: dict[str, Any] = {}
-        plan = {
-            "format": FORMAT,
-            "features": [
-                {
-                    "name": f.name,
-                    "branches": [
-                        {
-                            "column": b.column,
-                            "type": b.type,
-                            "chain": _chain_json(b.stages, f"{i}.{j}", arrays),
-                        }
-                        for j, b in enumerate(f.branches)
-                    ],
-                }
-                for i, f in enumerate(self.fitted)
-            ],
-            "label": {
-                "column": self.label.column,
-                "type": self.label.type,
-                "kind": self.label.kind,
-                "classes": list(self.label.classes),
-                "chain": _chain_json(self.label.stages, "label", arrays),
-            },
-        }
-        text = json.dumps(plan, indent=1, ensure_ascii=False, allow_nan=False)
-        (folder / PLAN).write_text(text + "\n", "utf-8")
-        np.savez(folder / ARRAYS, **arrays)
-
-
-def load_fitted(folder: Path) -> FittedTransform:
-    """Reads what `FittedTransform.save` wrote, for example the folder of a Transform artifact.
-
-    Raises:
-        StoreError: it isn't there, can't be read, or was written by a newer version.
-    """
-    try:
-        plan = json.loads((folder / PLAN).read_text("utf-8"))
-        if plan["format"] > FORMAT:
-            raise StoreError(
-                f"the transform has format {plan['format']}, and this headrace reads up to {FORMAT}",
-                file=str(folder / PLAN),
-                remedy="upgrade headrace, or run the transform step again",
-            )
-        with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
-            features = tuple(
-                FittedFeature(
-                    f["name"],
-                    tuple(
-                        Branch(b["column"], b["type"], _chain(b["chain"], f"{i}.{j}", arrays))
-                        for j, b in enumerate(f["branches"])
-                    ),
-                )
-                for i, f in enumerate(plan["features"])
-            )
-            told = plan["label"]
-            stages = _chain(told["chain"], "label", arrays)
-        label = Label(told["column"], told["type"], told["kind"], tuple(told["classes"]), stages)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"the fitted transform can't be read ({error})",
-            file=str(folder / PLAN),
-            remedy="run the transform step again",
-        ) from error
-    return FittedTransform(features, label)
-
 
 def canonical(constants: Mapping[str, Any]) -> dict[str, Any]:
     """Constants as both planes use them: numbers rounded once to float32, lists of numbers as arrays."""
@@ -371,26 +299,3 @@ def label_column(label: Label, column: Any) -> tuple[np.ndarray[Any, Any], dict[
     made = Branch(label.column, label.type, label.stages).run(xp, column, [s.constants for s in label.stages])
     values: np.ndarray[Any, Any] = xp.to_float(made)
     return values, {MISSING_LABEL: missing, INFINITE_LABEL: ~np.isfinite(values) & ~missing}
-
-
-def _chain_json(stages: Sequence[Stage], key: str, arrays: dict[str, Any]) -> list[dict[str, Any]]:
-    chain = []
-    for k, stage in enumerate(stages):
-        plain = {}
-        for name, value in stage.constants.items():
-            if isinstance(value, np.ndarray):
-                arrays[f"{key}.{k}.{name}"] = value
-            else:
-                plain[name] = value
-        chain.append({"name": stage.transform.name, "arguments": asdict(stage.transform), "constants": plain})
-    return chain
-
-
-def _chain(told: Sequence[Mapping[str, Any]], key: str, arrays: Mapping[str, Any]) -> tuple[Stage, ...]:
-    stages = []
-    for k, stage in enumerate(told):
-        prefix = f"{key}.{k}."
-        mine = {name[len(prefix) :]: arrays[name] for name in arrays if name.startswith(prefix)}
-        transform = TRANSFORMS[stage["name"]](**stage["arguments"])
-        stages.append(Stage(transform, {**stage["constants"], **mine}))
-    return tuple(stages)

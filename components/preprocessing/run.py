@@ -14,6 +14,7 @@ from ..tfrecords.layout import Layout
 from ..tfrecords.shards import write_shards
 from .features_grammar import check_specs, parse_features, parse_label
 from .fitted import FittedTransform
+from .fitted_file import save_fitted
 from .fitting import TRAIN, Fitter, train_pass
 
 
@@ -62,7 +63,7 @@ def _write_examples(
 
 def _write_transform(ctx: Context, fitted: FittedTransform, chosen: str) -> Transform:
     draft = ctx.output(Transform, "transform")
-    fitted.save(draft.path)
+    save_fitted(fitted, draft.path)
     if chosen:
         (draft.path / "auto.yaml").write_text(chosen, "utf-8")
     label = fitted.label

@@ -26,7 +26,7 @@ from ...pipelines.errors import DataError, Problem
 from ..data_plane.row_hash import mix
 from ..data_plane.work import MapUnits, Result, run_units
 from ..preprocessing.analysis import Part, parts_of
-from ..preprocessing.fitted import load_fitted
+from ..preprocessing.fitted_file import load_fitted, save_fitted
 from .encoding import Encoder, Fault
 from .layout import Layout
 from .tfrecord import FOOTER, HEADER, frame, record_file
@@ -236,7 +236,7 @@ def write_shards(
         (folder / split).mkdir()
     parts = parts_of(examples, list(plans))
     fitted = ctx.scratch("fitted")
-    encoder.fitted.save(fitted)
+    save_fitted(encoder.fitted, fitted)
     work = EncodePart(str(fitted), encoder.layout, plans, str(ctx.scratch("spill")))
     told_by_part = [json.loads(payload) for payload in run_units(ctx, "encode", parts, work)]
     _raise_faults(parts, told_by_part)

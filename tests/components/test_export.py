@@ -22,7 +22,8 @@ from headrace.components import evaluate, export
 from headrace.components.exporting.parity import ParityGate
 from headrace.components.exporting.saved_model import graph_digest, serving_inputs
 from headrace.components.predict import CsvOptions, predict
-from headrace.components.preprocessing.fitted import FittedTransform, load_fitted
+from headrace.components.preprocessing.fitted import FittedTransform
+from headrace.components.preprocessing.fitted_file import load_fitted
 from headrace.components.training.networks import forward, load_network
 from headrace.pipelines.artifact import Evaluation, ExportedModel, Model
 from headrace.pipelines.component import Known

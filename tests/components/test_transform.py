@@ -17,7 +17,7 @@ from headrace.components.dataset import dataset
 from headrace.components.infer_schema import infer_schema
 from headrace.components.preprocessing.auto import Choice, Profile, choose
 from headrace.components.preprocessing.features_grammar import parse_features
-from headrace.components.preprocessing.fitted import load_fitted
+from headrace.components.preprocessing.fitted_file import load_fitted
 from headrace.components.statistics import statistics
 from headrace.components.transform import transform
 from headrace.pipelines.artifact import Examples

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from headrace.components.preprocessing.analysis import analyze_batches
 from headrace.components.preprocessing.features_grammar import LabelSpec, check_specs, parse_features
-from headrace.components.preprocessing.fitted import FittedTransform, load_fitted
+from headrace.components.preprocessing.fitted import FittedTransform
+from headrace.components.preprocessing.fitted_file import load_fitted, save_fitted
 from headrace.components.preprocessing.fitting import Fitter
 from headrace.components.transforms import TRANSFORMS
 from headrace.pipelines.errors import DataError, StoreError
@@ -137,7 +138,7 @@ def test_both_planes_agree(made: Any, kind: str, data: st.DataObject, tmp_path_f
     values = data.draw(column(kind).filter(lambda c: any(v is not None and v != "" for v in c)))
     fitted = fit({"f": {"from": "c", "apply": made}}, {"c": (kind, values)})
     folder = tmp_path_factory.mktemp("fitted")
-    fitted.save(folder)
+    save_fitted(fitted, folder)
     again = load_fitted(folder)
     for rows in (values, [*values, *unseen(kind)]):
         raw = batch({"c": (kind, rows)})
@@ -343,7 +344,7 @@ def test_columns_without_what_is_needed() -> None:
 
 
 def test_a_damaged_or_newer_transform_is_refused(tmp_path: Path) -> None:
-    fit({"c": "z_score"}, {"c": ("float", [1.0, 2.0])}).save(tmp_path)
+    save_fitted(fit({"c": "z_score"}, {"c": ("float", [1.0, 2.0])}), tmp_path)
     plan = (tmp_path / "transform.json").read_text("utf-8")
     (tmp_path / "transform.json").write_text(plan.replace('"format": 1', '"format": 2'), "utf-8")
     with pytest.raises(StoreError, match="format 2"):
