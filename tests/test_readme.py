@@ -62,6 +62,15 @@ def test_the_component_runs(new_ctx, tmp_path):
     assert made.file("rows.txt").read_text() == "rows\ntrain: 3"
 
 
+def test_the_model_function_gives_probabilities():
+    import numpy as np
+
+    names: dict[str, object] = {"__name__": "readme"}
+    exec(compile(blocks("python")[2], "<readme>", "exec"), names)
+    model = names["build"](inputs=4, outputs=3, task="multiclass", units=5)  # type: ignore[operator]
+    assert np.allclose(np.asarray(model(np.zeros((2, 4), np.float32))).sum(axis=1), 1)
+
+
 def test_the_two_commands_are_the_first_blocks_of_shell():
     first, second = blocks("sh")[:2]
     assert "headrace run wine" in first
