@@ -14,14 +14,13 @@ if TYPE_CHECKING:
     from .compute_statistics import ComputeStatistics
     from .csv.read_csv import ReadCsv
     from .csv_examples import csv_examples
-    from .dataset import dataset
+    from .dataset import dataset, shard_errors
     from .evaluate import evaluate
     from .export import export
     from .infer_schema import infer_schema
-    from .preprocessing.analysis import Analyze
+    from .preprocessing.fitted_file import load_fitted
     from .statistics import statistics
     from .tfrecords.encoding import ApplyTransform
-    from .tfrecords.shards import WriteExamples
     from .train import train
     from .transform import transform
     from .wine_csv import wine_csv
@@ -40,25 +39,25 @@ COMPONENTS = (
 
 _PLACES = {
     **{name: (name, name) for name in COMPONENTS},
-    "Analyze": ("preprocessing.analysis", "Analyze"),
     "ApplyTransform": ("tfrecords.encoding", "ApplyTransform"),
     "ComputeStatistics": ("compute_statistics", "ComputeStatistics"),
     "ReadCsv": ("csv.read_csv", "ReadCsv"),
-    "WriteExamples": ("tfrecords.shards", "WriteExamples"),
     "dataset": ("dataset", "dataset"),
+    "load_fitted": ("preprocessing.fitted_file", "load_fitted"),
+    "shard_errors": ("dataset", "shard_errors"),
 }
 # Spelt out, since type checkers don't compute it.
 __all__ = [
-    "Analyze",
     "ApplyTransform",
     "ComputeStatistics",
     "ReadCsv",
-    "WriteExamples",
     "csv_examples",
     "dataset",
     "evaluate",
     "export",
     "infer_schema",
+    "load_fitted",
+    "shard_errors",
     "statistics",
     "train",
     "transform",

@@ -45,7 +45,9 @@ def csv_examples(
 
     Files are read as they are or through gzip (told by its first bytes); a byte order mark is skipped. They
     are cut at true row ends, also where cells hold newlines, so that one large file is read by all workers.
-    Blank lines are not rows. A number may have spaces around it. `nan` in a column of numbers is missing.
+    Blank lines are not rows, nor are rows in which every cell is empty, as spreadsheets write them below a
+    table; a warning says how many of these there were. A number may have spaces around it. `nan` in a column
+    of numbers is missing.
 
     Args:
         path: a file, a glob, a list of them, or an artifact of type Files.

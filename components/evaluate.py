@@ -12,7 +12,7 @@ from ..pipelines.artifact import Evaluation, Examples, Model
 from ..pipelines.component import Known, component
 from ..pipelines.context import Context
 from ..pipelines.errors import Problem
-from .evaluation.gates import Threshold, bless, threshold_problems
+from .evaluation.gates import Threshold, behind_baseline, bless, threshold_problems
 from .split_checks import RAW_REMEDY, SLICES_NEED_RAW, are_transformed, split_problems
 
 
@@ -31,7 +31,8 @@ def evaluate(
 
     Classification: accuracy, auc, precision, recall, f1, log_loss; regression: rmse, mae, r2 (defined in
     `headrace.components.evaluation.metrics`). The naive baseline predicts from the labels of the training
-    split: their shares as probabilities, so the majority class, or their mean.
+    split: their shares as probabilities, so the majority class, or their mean. A warning
+    says where a model isn't better than that in accuracy, or rmse.
 
     Args:
         model: the trained model.
@@ -70,6 +71,11 @@ def evaluate(
     (draft.path / "evaluation.json").write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", "utf-8")
     if not verdict.blessed:
         ctx.warn(f"the model is not blessed: {'; '.join(verdict.reasons)}")
+    loss = behind_baseline(measured.metrics, measured.baseline["metrics"], measured.task.name)
+    if loss:
+        ctx.warn(
+            f"the model is not better than the naive prediction from {measured.baseline['from']}: {loss}"
+        )
     stated = {"blessed": verdict.blessed, "reasons": verdict.reasons}
     return draft.finish(
         properties={**stated, "weights": model.properties["weights"]},

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 """The version folder, as TensorFlow Serving wants one."""
+CSV_DEFAULTS = {"delimiter": ",", "quote": '"', "encoding": "utf-8"}
+"""How files are written unless the examples' properties say otherwise; `predict` reads rows likewise."""
 
 
 @component(process="tensorflow")
@@ -149,6 +151,7 @@ def _about(
         "inputs": [i.to_json() for i in inputs],
         "missing": {"float32": "NaN", "int64": -(2**63), "string": ""},
         "missing_values": list(examples.properties.get("missing_values", MISSING)),
+        "csv": {name: examples.properties.get(name, default) for name, default in CSV_DEFAULTS.items()},
         "outputs": outputs,
         "parity": {"split": split, **parity.to_json()},
     }

@@ -4,9 +4,10 @@
     predict("…/export", "new.csv", "predictions.parquet")   # or a file, CSV or Parquet by its ending
 
 Reads as `csv_examples` does, with the types that the model was trained with: columns that the model doesn't
-need are passed over, the label among them, and what was missing then is missing now. A row in gives a row
-out, in the same order: `prediction`, and for classes `probability` of that class and one column
-`probability:<class>` each.
+need are passed over, the label among them; delimiter, quote, encoding and what stands for a missing value
+are those of the examples unless stated. A row in gives a row out, in the same order (a blank line is no
+row, and a row of delimiters alone neither): `prediction`, and for classes `probability` of that class and
+one column `probability:<class>` each.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -33,19 +34,24 @@ ENDINGS = (".csv", ".parquet")
 
 @dataclass(frozen=True)
 class CsvOptions:
-    """How the file is written; what is left out is as `csv_examples` has it by default.
+    """How the file is written; None for what the examples were read with.
 
     Attributes:
-        delimiter: one ASCII character, "auto", or None for a comma.
+        delimiter: one ASCII character, or "auto".
         quote: around cells with delimiters, quotes or newlines; "" for none.
         encoding: any text encoding that Python knows.
-        missing_values: what stands for a missing value; None for the marks that the examples were read with.
+        missing_values: what stands for a missing value.
     """
 
     delimiter: str | None = None
-    quote: str = '"'
-    encoding: str = "utf-8"
+    quote: str | None = None
+    encoding: str | None = None
     missing_values: tuple[str, ...] | None = None
+
+    def over(self, other: CsvOptions) -> CsvOptions:
+        """These, and those of `other` where nothing is stated."""
+        stated = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(other, **{name: value for name, value in stated.items() if value is not None})
 
 
 def predict(
@@ -118,14 +124,14 @@ class Exported:
     Attributes:
         inputs: `name`, `column`, `dtype` and `type` of each input.
         classes: the class names; empty for regression.
-        missing_values: the marks that the examples were read with.
+        written: delimiter, quote, encoding and missing_values that the examples were read with.
         signature: the SavedModel's `serving_default`.
         model: the loaded SavedModel, which owns what the signature needs.
     """
 
     inputs: tuple[dict[str, str], ...]
     classes: tuple[str, ...]
-    missing_values: tuple[str, ...]
+    written: CsvOptions
     signature: Any
     model: Any
 
@@ -181,7 +187,7 @@ def load_export(folder: Path) -> Exported:
     return Exported(
         tuple(about["inputs"]),
         tuple(about["task"]["classes"]),
-        tuple(about["missing_values"]),
+        CsvOptions(**about.get("csv", {}), missing_values=tuple(about["missing_values"])),
         model.signatures["serving_default"],
         model,
     )
@@ -201,26 +207,31 @@ def read_rows(
     from .csv.prepare import needs_copy, table_file, write_plain
     from .csv.sources import Dialect, read_head
 
-    options = options or CsvOptions()
-    plain = write_plain(path, options.encoding, scratch) if needs_copy(path, options.encoding) else path
-    sign = read_head(plain, "utf-8", options.delimiter, options.quote, str(path)).delimiter
-    marks = exported.missing_values if options.missing_values is None else options.missing_values
-    dialect = Dialect(sign, options.quote, marks)
-    file, names = table_file(str(path), plain, options.encoding, dialect, True)
-    _require_columns(exported, names, path)
+    asked = (options or CsvOptions()).over(exported.written)
+    encoding, quote = asked.encoding or "utf-8", '"' if asked.quote is None else asked.quote
+    plain = write_plain(path, encoding, scratch) if needs_copy(path, encoding) else path
+    sign = read_head(plain, "utf-8", asked.delimiter, quote, str(path)).delimiter
+    dialect = Dialect(sign, quote, asked.missing_values or ())
+    file, names = table_file(str(path), plain, encoding, dialect, True)
+    _require_columns(exported, names, path, sign)
     units = cut_file(file, dialect, BLOCK_BYTES)
     if not units:
         yield exported.no_rows()
     for unit in units:
-        yield _typed(unit, names, exported, dialect, options.encoding)
+        yield _typed(unit, names, exported, dialect, encoding)
 
 
-def _require_columns(exported: Exported, names: tuple[str, ...], path: Path) -> None:
+def _require_columns(exported: Exported, names: tuple[str, ...], path: Path, sign: str) -> None:
     problems = []
+    remedy = (
+        f"cells are taken to be separated by {sign!r}; if not, state the delimiter" if len(names) == 1 else ""
+    )
     for column in exported.types:
         if column not in names:
             what = f"there is no column {column!r}, which the model needs"
-            problems.append(Problem(what, file=str(path), line=1, given=column, available=names))
+            problems.append(
+                Problem(what, file=str(path), line=1, given=column, available=names, remedy=remedy)
+            )
         elif names.count(column) > 1:
             what = f"the column name {column!r} occurs more than once"
             problems.append(Problem(what, file=str(path), line=1, remedy="rename all but one"))

@@ -14,7 +14,7 @@ from ..pipelines.component import CodePath, Known, component
 from ..pipelines.context import Context
 from ..pipelines.errors import DataError, InvalidRequestError, Problem, closest
 from .models import BUILT_IN
-from .models.user import find_problem
+from .models.user import call_problem, find_problem
 from .training.keras_names import LOSSES, METRICS, OPTIMIZERS
 
 if TYPE_CHECKING:
@@ -239,8 +239,9 @@ def _model_problems(arguments: Mapping[str, Any]) -> list[Problem]:
                 remedy=remedy,
             )
         ]
-    problem = find_problem(model)
-    return [problem.at(argument="model")] if problem else []
+    names = model_args if isinstance(model_args, Mapping) else ()
+    problem = find_problem(model) or call_problem(model, names)
+    return [problem if problem.argument else problem.at(argument="model")] if problem else []
 
 
 def _name_problems(argument: str, given: Any, available: tuple[str, ...]) -> list[Problem]:

@@ -34,7 +34,7 @@ class FileEntry:
     volatile: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Artifact:
     """An immutable folder. Subclasses are its types; a new type is a new subclass, nothing else.
 
@@ -57,6 +57,10 @@ class Artifact:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         Artifact.types[cls.__name__] = cls
+
+    def __repr__(self) -> str:
+        """The type and the beginning of the digest, as the command line shows it."""
+        return f"{self.type}({self.digest[:12]})"
 
     @property
     def type(self) -> str:
@@ -101,6 +105,13 @@ class Examples(Artifact):
     Properties: `format` ("parquet" or "tfrecord") and `splits`, a mapping from the split's name to
     `{"rows": int, "parts": [{"path": str, "rows": int}, …]}`; the rest is stated by the component.
     """
+
+    def __repr__(self) -> str:
+        """The type, the beginning of the digest, and the rows of each split."""
+        rows = ", ".join(
+            f"{name} {split['rows']}" for name, split in self.properties.get("splits", {}).items()
+        )
+        return f"{self.type}({self.digest[:12]}{f': {rows}' if rows else ''})"
 
     @property
     def splits(self) -> Mapping[str, Any]:

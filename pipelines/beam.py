@@ -16,6 +16,23 @@ if TYPE_CHECKING:
     import apache_beam as beam
 
 RUNNERS = ("direct",)
+OPTIONS = (
+    "direct_num_workers",
+    "direct_running_mode",
+    "direct_runner_bundle_repeat",
+    "default_sdk_harness_log_level",
+    "experiments",
+    "max_cache_memory_usage_mb",
+)
+"""Beam's options that take a value and mean something to the runner in this process.
+
+Spelt out, since Beam takes a second to import; the rest are switches, or those of other runners.
+"""
+_NUMBERS = {
+    "direct_num_workers": "a whole number from 0 (one a core)",
+    "direct_runner_bundle_repeat": "a whole number from 0",
+    "max_cache_memory_usage_mb": "a whole number from 0",
+}
 _FN_API = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
 
@@ -28,12 +45,18 @@ def check_runner(settings: RunnerSettings) -> None:
             available=RUNNERS,
             argument="--runner",
         )
-    workers = settings.options.get("direct_num_workers", "1")
-    if not workers.isdigit():
-        raise InvalidRequestError(
-            f"direct_num_workers has to be a whole number from 0 (one a core), not {workers!r}",
-            argument="--runner-option",
-        )
+    for name, value in settings.options.items():
+        if name not in OPTIONS:
+            raise InvalidRequestError(
+                f"the runner {settings.name!r} has no option {name!r}",
+                given=name,
+                available=OPTIONS,
+                argument="--runner-option",
+            )
+        if name in _NUMBERS and not value.isdecimal():
+            raise InvalidRequestError(
+                f"{name} has to be {_NUMBERS[name]}, not {value!r}", argument="--runner-option"
+            )
     mode = settings.options.get("direct_running_mode", "")
     modes = ("in_memory", "multi_threading", "multi_processing")
     if mode and mode not in modes:

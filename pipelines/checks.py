@@ -238,7 +238,8 @@ def _runner_problems(runner: Mapping[str, Any] | None) -> list[Problem]:
     if runner is None:
         return []
     try:
-        options = {name: value for name, value in runner.items() if name != "name"}
+        # As the executor takes them: a pipeline in Python may state a number.
+        options = {name: str(value) for name, value in runner.items() if name != "name"}
         check_runner(RunnerSettings(runner.get("name", "direct"), options))
     except HeadraceError as error:
         return list(error.problems)

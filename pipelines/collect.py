@@ -75,7 +75,7 @@ def find_garbage(store: Store, keep: int = KEEP) -> Garbage:
         if told["fingerprint"]
     }
     kept = newest | _origins(records, wanted)
-    referred = {key for run in newest for key in _referred(records[run])}
+    referred = {key for run in kept for key in _referred(records[run])}
     digests = {digest for _, digest in referred}
     folders = sorted(path for path in (store.folder / "artifacts").glob("*/*") if path.name not in digests)
     size = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())

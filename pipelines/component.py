@@ -58,7 +58,8 @@ class Argument:
         artifacts: the artifact types that it accepts; empty for a parameter.
         annotation: the type of a parameter's value; None if only artifacts are accepted.
         markers: kinds of the markers on the annotation.
-        default: the default, or `inspect.Parameter.empty`.
+        default: the default, converted as a given value would be (`1` of a `float` is `1.0`), or
+            `inspect.Parameter.empty`.
     """
 
     name: str
@@ -232,7 +233,20 @@ def _argument(name: str, annotation: Any, default: Any) -> Argument:
             values.append(member)
     rest = [member for member in values if member is not type(None)]
     value = (Union[tuple(values)] if rest else None) if artifacts else annotation  # noqa: UP007 - built at run time
-    return Argument(name, tuple(artifacts), value, frozenset(markers), default)
+    return Argument(name, tuple(artifacts), value, frozenset(markers), _converted(default, value))
+
+
+def _converted(default: Any, annotation: Any) -> Any:
+    """The default as it would be if a step gave it, so that both have one fingerprint.
+
+    None, and a default that its own annotation refuses, stay as they are.
+    """
+    if default is inspect.Parameter.empty or default is None or annotation is None:
+        return default
+    from .values import convert_given
+
+    converted, problem = convert_given(default, annotation)
+    return default if problem else converted
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:

@@ -129,7 +129,13 @@ def _change(name: str, before: Any, now: Any, show: Any) -> str:
 def _show(value: Any) -> str:
     if isinstance(value, Mapping) and {"name", "code"} == set(value):  # a function stands by its name
         value = value["name"]
-    text = repr(value) if isinstance(value, str | float | int | None) else str(value)
+    if isinstance(value, Mapping) and set(value) == {"content"}:  # files stand by their digests
+        digests = [str(digest)[:8] for digest in value["content"]]
+        more = f" and {len(digests) - 3} more" if len(digests) > 3 else ""
+        return f"content {', '.join(digests[:3])}{more}"
+    if value is None:
+        return "not given"
+    text = repr(value) if isinstance(value, str | float | int) else str(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
 

@@ -1,7 +1,8 @@
 """Plans: for each step whether it runs, is cached or is skipped, and why.
 
 A decision needs the digests of the step's inputs. Where an input's step has yet to run, the decision is
-provisional: if that step gives the same bytes as before, this one turns out to be cached.
+provisional: if that step gives the same bytes as before, this one turns out to be cached. A step that
+the pipeline never ran has no before: it is a first run.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class Planner:
             if not waiting:
                 made[name] = self.decide(step, self.inputs(step, {n: d.outputs for n, d in made.items()}))
             elif name in self.selected:
-                made[name] = Decision(name, "run", f"after {', '.join(waiting)}", provisional=True)
+                made[name] = self._after(name, waiting)
             else:
                 made[name] = Decision(name, "skipped", "not selected", outputs={}, provisional=True)
         return made
@@ -132,6 +133,12 @@ class Planner:
                 step.name, "cached", f"nothing changed since run {record['run']}", mark, parts, outputs
             )
         return Decision(step.name, "run", found or self._why(step, parts), mark, parts)
+
+    def _after(self, name: str, waiting: list[str]) -> Decision:
+        """A step that may run, whose inputs are still to be made by the steps in `waiting`."""
+        if not self.store.index.last_executions(self.bound.name, name, 1):
+            return Decision(name, "run", "first run")
+        return Decision(name, "run", f"after {', '.join(waiting)}", provisional=True)
 
     def _why(self, step: BoundStep, parts: Parts) -> str:
         """What changed since the step's last execution, found in the records."""

@@ -139,6 +139,13 @@ class Store:
         except StoreError as error:
             return error.problems[0].what
 
+    def _loss(self, place: Path) -> str:
+        """Why a cached artifact can't be used, as a predicate, or an empty string."""
+        if not place.exists():
+            return "was removed"
+        trouble = self._trouble(place)
+        return f"is damaged: {trouble}" if trouble else ""
+
     def _remember(self, artifact: Artifact) -> None:
         rows = []
         for entry in artifact.files:
@@ -205,9 +212,9 @@ class Store:
             outputs = {}
             for name, output in record["outputs"].items():
                 place = self.place(output["type"], output["digest"])
-                trouble = self._trouble(place)
-                if trouble:
-                    why = why or f"the cached output {name} is damaged: {trouble}"
+                if trouble := self._loss(place):
+                    what = "its output" if name == "output" else f"its output {name}"
+                    why = why or f"{what} {trouble}"
                     self.quarantine(place)
                     break
                 outputs[name] = replace(load_artifact(place), summary=output.get("summary", {}))

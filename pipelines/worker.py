@@ -12,8 +12,10 @@ import os
 import queue
 import signal
 import sys
+import sysconfig
 import threading
 import traceback
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -94,7 +96,31 @@ def failure(error: BaseException) -> dict[str, Any]:
             file=last[0].filename if last else "",
             line=last[0].lineno or 0 if last else 0,
         )
-    return {"failed": error_to_json(wrapped), "traceback": "".join(traceback.format_exception(error))}
+    shown = traceback.format_exception(type(error), error, _own_frames(error.__traceback__))
+    return {"failed": error_to_json(wrapped), "traceback": "".join(shown)}
+
+
+def _own_frames(trace: types.TracebackType | None) -> types.TracebackType | None:
+    """The traceback from the first frame of the user's own code on.
+
+    Where there is none (an error of a built-in component), it begins below this module.
+    """
+    below = trace
+    while below is not None and below.tb_frame.f_code.co_filename == __file__:
+        below = below.tb_next
+    own = below
+    while own is not None and not _is_own(own.tb_frame):
+        own = own.tb_next
+    return own or below or trace
+
+
+def _is_own(frame: types.FrameType) -> bool:
+    """Whether a frame is the user's: neither headrace's nor that of an installed or built-in module."""
+    file = frame.f_code.co_filename
+    if frame.f_globals.get("__name__", "").partition(".")[0] == "headrace" or file.startswith("<"):
+        return False
+    installed = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return not any(Path(file).is_relative_to(folder) for folder in installed)
 
 
 def _cut(text: str, most: int = 10_000) -> str:

@@ -104,7 +104,7 @@ def hinted(units: Sequence[Unit], table: Table) -> Table:
         return table
     first = units[0]
     short = replace(first, end=min(first.end, first.start + _HINT_BYTES))
-    ends = find_rows(short, short.read(), table.dialect).ends
+    ends = find_rows(short, short.read(), table.dialect, len(table.columns)).ends
     if len(ends) > 1:
         short = replace(short, end=first.start + int(ends[-2]))
     try:
@@ -125,6 +125,7 @@ class Read:
     parts: dict[str, dict[str, Any]]
     spill: str
     classes: list[str]
+    empty: int
 
 
 def read_all(
@@ -176,7 +177,7 @@ def _run(
 def _read(unit: Unit, told: Mapping[str, Any], infinite: frozenset[str]) -> Read:
     return Read(
         unit, told["rows_in"], from_json(told["rejects"]), told["kinds"], infinite, told["parts"],
-        told["spill"], told["classes"],
+        told["spill"], told["classes"], told["empty"],
     )  # fmt: skip
 
 
@@ -191,7 +192,7 @@ def _refuse_strays(profiles: Mapping[str, Profile], units: Sequence[Unit], table
         share = f"{seen.numbers} of {seen.values} values of the column are numbers"
         remedy += f"; or max_rejects: {count} to put such rows into rejects.jsonl"
         unit = units[seen.stray.unit]
-        line = find_rows(unit, unit.read(), table.dialect).line(seen.stray.row)
+        line = find_rows(unit, unit.read(), table.dialect, len(table.columns)).line(seen.stray.row)
         problems.append(Problem(f"{reason}; {share}", file=unit.file.name, line=line, remedy=remedy))
     if problems:
         raise DataError(problems)

@@ -18,6 +18,7 @@ from .inference import dressed_number
 from .ingest import Read, cut_files, prepare_files, read_all
 from .options import MISSING, Options
 from .rejects import write_rejects
+from .sources import Dialect, canonical_encoding
 from .splits import stratified, thresholds
 from .work import MISSING_CLASS, PlaceSpilled, Placing, Table
 
@@ -120,6 +121,14 @@ def publish_rejects(ctx: Context, reads: Sequence[Read], folder: Path) -> int:
     return len(rejects)
 
 
+def warn_of_empty_rows(ctx: Context, reads: Sequence[Read]) -> None:
+    """Says once how many rows of delimiters alone were left out."""
+    empty = sum(read.empty for read in reads)
+    if empty:
+        rows = "1 row" if empty == 1 else f"{empty:,} rows"
+        ctx.warn(f"{rows} of delimiters alone left out, which spreadsheets write below a table")
+
+
 def warn_of_dressed_numbers(ctx: Context, folder: Path, splits: Mapping[str, Any], types: Any) -> None:
     """Says which string columns look like numbers in their first rows; they are none to a model."""
     texts = [name for name, kind in types.items() if kind == "string"]
@@ -135,6 +144,20 @@ def warn_of_dressed_numbers(ctx: Context, folder: Path, splits: Mapping[str, Any
                 f"column {name!r} is text, and looks like numbers ({cell!r}). Only plain ones such as"
                 " 1234.5 are read as numbers: no decimal comma, no thousands separator, no unit"
             )
+
+
+def _written_otherwise(dialect: Dialect, options: Options) -> dict[str, Any]:
+    """How the files are written, as far as that isn't the default: `predict` reads rows the same way."""
+    told: dict[str, Any] = {}
+    if tuple(options.missing_values) != MISSING:
+        told["missing_values"] = list(options.missing_values)
+    if dialect.delimiter != ",":
+        told["delimiter"] = dialect.delimiter
+    if dialect.quote != '"':
+        told["quote"] = dialect.quote
+    if canonical_encoding(options.encoding) != "utf-8":
+        told["encoding"] = options.encoding
+    return told
 
 
 def ingest(ctx: Context, paths: Sequence[Path], options: Options) -> Examples:
@@ -157,6 +180,7 @@ def ingest(ctx: Context, paths: Sequence[Path], options: Options) -> Examples:
         str(ctx.scratch("parts")),
     )
     reads, types = read_all(ctx, units, table, placing)
+    warn_of_empty_rows(ctx, reads)
     if not any(read.rows_in for read in reads):
         raise DataError(
             "there is a header and no row" if options.has_header else "there is no row",
@@ -173,8 +197,7 @@ def ingest(ctx: Context, paths: Sequence[Path], options: Options) -> Examples:
         "rejects": publish_rejects(ctx, reads, draft.path),
     }
     warn_of_dressed_numbers(ctx, draft.path, properties["splits"], types)
-    if tuple(options.missing_values) != MISSING:
-        properties["missing_values"] = list(options.missing_values)  # `predict` reads rows by the same marks
+    properties.update(_written_otherwise(dialect, options))
     if options.stratify:
         properties["stratified"] = "exact" if exact else "hashed"
     return draft.finish(

@@ -28,8 +28,9 @@ class ReadCsv(beam.PTransform):  # type: ignore[misc]
 
     The output is a PCollection of `pyarrow.RecordBatch`, in no order, with columns of int64, float64, string
     and bool, null where a value is missing; a batch holds the rows of about `block_bytes` of text. Files are
-    cut at true row ends, so cells may hold newlines. The pipeline reads the data once if `types` states every
-    column, and twice otherwise, first to infer the types over all rows by the rules of `csv_examples`.
+    cut at true row ends, so cells may hold newlines; blank lines and rows of empty cells alone are no rows.
+    The pipeline reads the data once if `types` states every column, and twice otherwise, first
+    to infer the types over all rows by the rules of `csv_examples`.
 
     Args:
         path: a file, a glob or a list of them, which every worker has to reach.

@@ -47,7 +47,7 @@ class Cells:
 
     Attributes:
         table: a string column for each column of the file; missing values are null.
-        rows_in: rows that the unit holds, blank lines left out, counted apart from Arrow.
+        rows_in: rows that the unit holds, blank lines and empty rows left out, counted apart from Arrow.
         rejects: rows that are not in `table`.
         kept: the number, within the unit, of each row of `table`; None where all were kept.
     """
@@ -73,12 +73,14 @@ class Places:
 
     Attributes:
         starts, ends: byte ranges, int64 [rows], of the rows that aren't blank, line ends included.
+        empty: how many rows of delimiters alone were left out beside the blank lines.
     """
 
     unit: Unit
     content: bytes
     starts: Any
     ends: Any
+    empty: int = 0
     _lines: Any = field(default=None)
 
     def line(self, row: int) -> int:
@@ -95,6 +97,15 @@ class Places:
     def reject(self, row: int, reason: str, remedy: str = "") -> Reject:
         """A Reject for a row."""
         return Reject(self.unit.file.name, self.line(row), reason, remedy, self.text(row))
+
+    def rows(self, numbers: Any) -> bytes:
+        """The bytes of some rows, ascending."""
+        steps = np.zeros(len(self.content) + 1, np.int8)
+        steps[self.starts[numbers]] += 1
+        steps[self.ends[numbers]] -= 1
+        wanted = np.cumsum(steps[:-1], dtype=np.int8).astype(bool)
+        chosen: bytes = np.frombuffer(self.content, np.uint8)[wanted].tobytes()
+        return chosen
 
     def row_at(self, offset: int) -> int:
         """The row that holds a byte."""
@@ -117,13 +128,14 @@ def read_cells(
         DataError: more rows can't be read than `max_rejects`.
     """
     content = unit.read()
-    places = find_rows(unit, content, dialect)
+    places = find_rows(unit, content, dialect, len(columns))
     bad = _unreadable(places, encoding, max_rejects)
     good = content
     kept = np.arange(len(places.starts))
     if bad:
         kept = np.delete(kept, list(bad))
-        good = b"".join(content[places.starts[row] : places.ends[row]] for row in kept)
+    if bad or places.empty:
+        good = places.rows(kept)
     invalid: list[tuple[int, int]] = []
     table = _parse(good, columns, dialect, invalid)
     for number, actual in invalid:
@@ -142,8 +154,8 @@ def read_cells(
     return Cells(table, len(places.starts), rejects, places, kept if rejects else None)
 
 
-def find_rows(unit: Unit, content: bytes, dialect: Dialect) -> Places:
-    """Where the rows of `content` are, blank lines left out."""
+def find_rows(unit: Unit, content: bytes, dialect: Dialect, columns: int) -> Places:
+    """Where the rows of `content` are, blank lines and rows of empty cells alone left out."""
     data = np.frombuffer(content, np.uint8)
     quote = dialect.quote_byte if dialect.quote and dialect.quote.encode() in content else -1
     ends = row_ends(data, dialect.delimiter_byte, quote) + 1
@@ -154,7 +166,31 @@ def find_rows(unit: Unit, content: bytes, dialect: Dialect) -> Places:
     blank = (first == 10) | (first == 13)
     if blank.any():
         starts, ends = starts[~blank], ends[~blank]
-    return Places(unit, content, starts, ends)
+    empty = _empty_rows(data, starts, ends, dialect, columns)
+    if len(empty):
+        starts, ends = np.delete(starts, empty), np.delete(ends, empty)
+    return Places(unit, content, starts, ends, len(empty))
+
+
+def _empty_rows(data: Any, starts: Any, ends: Any, dialect: Dialect, columns: int) -> Any:
+    """The numbers of rows of two cells or more in which all cells are empty or blank, and unquoted.
+
+    Spreadsheets write such rows below a table. One with a wrong number of cells is left to be refused.
+    """
+    sign = dialect.delimiter_byte
+    empty = np.zeros(256, bool)
+    empty[[sign, 9, 10, 13, 32]] = True
+    # The first two bytes and the last one tell of nearly every row that it isn't empty.
+    maybe = np.flatnonzero(empty[data[starts]])
+    maybe = maybe[empty[data[np.minimum(starts[maybe] + 1, len(data) - 1)]] & empty[data[ends[maybe] - 1]]]
+    if columns < 2 or not len(maybe):
+        return np.empty(0, np.int64)
+    bounds = np.stack([starts[maybe], ends[maybe]], axis=1).reshape(-1)
+    signs = np.append(data == sign, False)
+    other = ~np.append(empty[data], True)
+    full = np.logical_or.reduceat(other, bounds)[::2]
+    cells = np.add.reduceat(signs, bounds, dtype=np.int64)[::2] + 1
+    return maybe[~full & (cells == columns)]
 
 
 def _unreadable(places: Places, encoding: str, max_rejects: int) -> dict[int, Reject]:

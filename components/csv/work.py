@@ -58,6 +58,7 @@ class Typed:
         profiles: what was seen of each column whose type isn't settled.
         rows_in: rows that the unit holds, good or bad.
         rejects: the bad ones, in their order.
+        empty: rows of delimiters alone, which don't count among `rows_in`.
     """
 
     rows: pa.Table
@@ -65,6 +66,7 @@ class Typed:
     profiles: dict[str, Profile]
     rows_in: int
     rejects: list[Reject]
+    empty: int = 0
 
 
 def read_unit(unit: Unit, table: Table) -> Typed:
@@ -99,7 +101,7 @@ def read_unit(unit: Unit, table: Table) -> Typed:
         raise rejects[table.max_rejects].error(table.max_rejects)
     if rows.num_rows + len(rejects) != cells.rows_in:
         raise RuntimeError(f"{cells.rows_in} rows in, {rows.num_rows} out and {len(rejects)} rejected")
-    return Typed(rows, kinds, profiles, cells.rows_in, rejects)
+    return Typed(rows, kinds, profiles, cells.rows_in, rejects, cells.places.empty)
 
 
 def _note_bad(
@@ -176,6 +178,7 @@ class IngestUnit:
         told: dict[str, Any] = {
             "rows_in": typed.rows_in,
             "rejects": to_json(typed.rejects),
+            "empty": typed.empty,
             "kinds": typed.kinds,
             "profiles": {name: seen.to_json() for name, seen in typed.profiles.items()},
             "parts": {},

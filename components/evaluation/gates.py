@@ -94,6 +94,17 @@ def bless(
     return Blessing(not failed, tuple(failed or held))
 
 
+def behind_baseline(
+    metrics: Mapping[str, float | None], baseline: Mapping[str, float | None], task: str
+) -> str:
+    """Where a model isn't better than the naive prediction in the task's first metric: both; else ""."""
+    metric = metric_names(task)[0]
+    value, naive = metrics.get(metric), baseline.get(metric)
+    if value is None or naive is None or (value > naive if metric in HIGHER else value < naive):
+        return ""
+    return f"{metric} {_number(value)}, naive {_number(naive)}"
+
+
 def _limits(name: str, bound: Threshold, task: str) -> Sequence[tuple[str, str, float]]:
     if name == "baseline":
         assert not isinstance(bound, Mapping)

@@ -11,11 +11,14 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from ...pipelines.errors import InvalidRequestError, Problem
+
+CALLED_WITH = ("inputs", "outputs", "task")
+"""The keywords of every call of a model function; `model_args` come on top."""
 
 
 def split_path(path: str) -> tuple[str, str]:
@@ -40,6 +43,56 @@ def find_problem(path: str) -> Problem | None:
     if not file.is_file():
         return Problem(f"there is no file {place}", remedy="the path is relative to the pipeline's file")
     return _definition_problem(file, name)
+
+
+def call_problem(path: str, model_args: Iterable[str]) -> Problem | None:
+    """Why a model function can't be called as train calls it, as far as its source says.
+
+    Nothing is said of what isn't a plain function of its file: imported names, classes, decorated functions.
+
+    Args:
+        path: an import path in which `find_problem` finds nothing wrong.
+        model_args: the names of further keyword arguments.
+    """
+    place, name = split_path(path)
+    file = Path(place) if place.endswith(".py") else _module_file(place)
+    if file is None or file.suffix != ".py":
+        return None
+    tree = ast.parse(file.read_bytes(), str(file))
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+    others = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    bound_again = name in _defined_names(ast.Module(others, []))
+    if len(functions) != 1 or functions[0].decorator_list or bound_again:
+        return None
+    return _signature_problem(name, functions[0], tuple(model_args), str(file))
+
+
+def _signature_problem(
+    name: str, function: ast.FunctionDef, model_args: tuple[str, ...], file: str
+) -> Problem | None:
+    told = function.args
+    positional = [*told.posonlyargs, *told.args]
+    needed = [one.arg for one in positional[: len(positional) - len(told.defaults)]]
+    needed += [one.arg for one, value in zip(told.kwonlyargs, told.kw_defaults, strict=True) if value is None]
+    accepted = [one.arg for one in (*told.args, *told.kwonlyargs)]
+    given = (*CALLED_WITH, *model_args)
+    refused = [] if told.kwarg else [key for key in given if key not in accepted]
+    for_nothing = [key for key in needed if key not in given or key not in accepted]
+    if refused:
+        what, first = f"the model function {name} takes no keyword {refused[0]!r}", refused[0]
+    elif for_nothing:
+        what, first = f"the model function {name} needs {for_nothing[0]!r}, which nothing gives", ""
+    else:
+        return None
+    return Problem(
+        what,
+        argument="model_args" if first in model_args else "model",
+        file=file,
+        line=function.lineno,
+        given=first if first in model_args else "",
+        available=tuple(accepted),
+        remedy=f"write def {name}(inputs: int, outputs: int, task: str, **model_args)",
+    )
 
 
 def load_function(path: str) -> Callable[..., Any]:

@@ -26,6 +26,7 @@ from .analysis import Found, Request, analyze
 from .features_grammar import FeatureSpec, LabelSpec, parse_features
 from .fitted import Branch
 from .fitting import TRAIN, Fitter
+from .text_looks import LOOKED_AT, text_warnings
 
 TAIL, SPREAD = 2.0, 2.5
 """For log1p: the 95th percentile lies TAIL times as far from the median as the 5th, at SPREAD medians."""
@@ -178,6 +179,10 @@ def _profiles(
     for name, found in zip(strings, answers[2 * len(numbers) :], strict=True):
         assert found.strings is not None
         profiles[name] = Profile(found.count, found.strings.missing, 0, found.strings.distinct)
+        if fitter.types[name] == "string":
+            looked_at = [value for value, _ in found.strings.top(LOOKED_AT)]
+            for told in text_warnings(name, looked_at):
+                ctx.warn(told)
     return profiles
 
 

@@ -30,7 +30,10 @@ RAW_KINDS: dict[str, Kind] = {"float": "float", "int": "int", "bool": "int", "st
 MISSING_LABEL = "the label is missing"
 INFINITE_LABEL = "the label is infinite, beyond float32 (3.4e38), or has no transformed value"
 UNKNOWN_LABEL = "the label is of a class that the train split doesn't have"
-LABEL_REMEDY = "leave these rows out of the data, or correct them"
+LABEL_REMEDY = (
+    "fill the label in, or delete these rows from the data (a row of delimiters alone is left out by itself);"
+    " where a text was taken for a missing value that is none, give csv_examples other missing_values"
+)
 
 
 @dataclass(frozen=True)

@@ -50,12 +50,13 @@ def save_fitted(fitted: FittedTransform, folder: Path) -> None:
     np.savez(folder / ARRAYS, **arrays)
 
 
-def load_fitted(folder: Path) -> FittedTransform:
-    """Reads what `FittedTransform.save` wrote, for example the folder of a Transform artifact.
+def load_fitted(folder: str | Path) -> FittedTransform:
+    """Reads what `save_fitted` wrote, for example the folder of a Transform artifact.
 
     Raises:
         StoreError: it isn't there, can't be read, or was written by a newer version.
     """
+    folder = Path(folder)
     try:
         plan = json.loads((folder / PLAN).read_text("utf-8"))
         if plan["format"] > FORMAT:

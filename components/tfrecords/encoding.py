@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
+from ...pipelines.artifact import Transform
 from ..preprocessing.casting import serving_batch
 from ..preprocessing.fitted import LABEL_REMEDY, Branch, FittedTransform, label_column
+from ..preprocessing.fitted_file import load_fitted
 from ..transforms.base import MISSING_INT
 from ..transforms.namespace import NumpyNamespace
 from .layout import Layout
@@ -102,13 +105,29 @@ class Encoder:
 class ApplyTransform(beam.PTransform):  # type: ignore[misc]
     """PCollection of `pa.RecordBatch` of raw rows → PCollection of dicts of arrays by feature, [n, width].
 
+    Example:
+        ```python
+        with beam.Pipeline() as pipeline:
+            features = (
+                pipeline
+                | ReadCsv("new.csv", types={"size": "float", "city": "string"})
+                | ApplyTransform("store/artifacts/…")
+            )
+        ```
+
     Args:
-        fitted: the fitted transform.
+        transform: a Transform artifact, its folder, or what `load_fitted` read from it. It is read once,
+            where the pipeline is built; workers need not reach the folder.
+
+    Raises:
+        StoreError: there is no transform in the folder.
     """
 
-    def __init__(self, fitted: FittedTransform) -> None:
+    def __init__(self, transform: Transform | FittedTransform | str | Path) -> None:
         super().__init__()
-        self._fitted = fitted
+        if isinstance(transform, Transform):
+            transform = transform.path
+        self._fitted = transform if isinstance(transform, FittedTransform) else load_fitted(Path(transform))
 
     def expand(self, batches: Any) -> Any:
         """Applies the transform to each batch."""

@@ -283,6 +283,7 @@ def _raise_faults(parts: Sequence[Part], told: Sequence[Mapping[str, Any]]) -> N
         shown = ", ".join(f"{count} of {rows[split]} rows of {split}" for split, count in counts.items())
         place = f"{part.split}, part {part.number}, row {fault.first + 1}"
         place += f", with {fault.value!r}" if fault.value else ""
+        place += f" (a row of the Parquet file {part.split}/{Path(part.path).name}, no line of the CSV file)"
         text = f"{fault.what} in {shown}; the first is {place}"
         problems.append(Problem(text, argument=fault.where, remedy=fault.remedy))
     if problems:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import brief, echo_json, json_option, store_option, store_to_read, table
+from .common import brief, counted, echo_json, json_option, store_option, store_to_read, table
 from .naming import artifact_named, digests, outputs_of
+from .views import view
 
 if TYPE_CHECKING:
     from ..artifact import Artifact
@@ -68,7 +69,11 @@ def _listed(store: Store, key: tuple[str, str], name: tuple[str, str]) -> dict[s
 @store_option
 @json_option
 def show(name: str, run: str, uri: str, as_json: bool) -> int:
-    """Show an artifact: its type, properties, summary and files; statistics as a table, a schema as YAML."""
+    """Show an artifact: its type, properties, summary and files.
+
+    Statistics and evaluations are shown as tables, models in short, and a schema as YAML that can be edited
+    and given as schema_file. --json prints the manifest.
+    """
     artifact = artifact_named(store_to_read(uri), name, run)
     if as_json:
         echo_json({**artifact.manifest(), "path": str(artifact.path)})
@@ -78,8 +83,13 @@ def show(name: str, run: str, uri: str, as_json: bool) -> int:
 
 
 def _shown(artifact: Artifact) -> Iterator[str]:
-    yield f"{artifact.type} {artifact.digest}"
-    yield str(artifact.path)
+    head = "# " if artifact.type == "Schema" else ""  # so that what is shown can be used as a schema file
+    yield f"{head}{artifact.type} {artifact.digest}"
+    yield f"{head}{artifact.path}"
+    if lines := view(artifact):
+        yield ""
+        yield from lines
+        return
     text = artifact.path / _TEXTS.get(artifact.type, "")
     if text.is_file():
         yield f"\n{text.read_text('utf-8').rstrip()}"
@@ -149,7 +159,8 @@ def gc(keep: int, dry_run: bool, uri: str, as_json: bool) -> int:
     if dry_run:
         rows = [("run", run) for run in garbage.runs] + [(kind, d[:12]) for kind, d in garbage.artifacts]
         click.echo(table(rows), nl=bool(rows))
-    told = f"{len(garbage.runs)} runs and {len(garbage.artifacts)} artifacts, {size_text(garbage.size)}"
+    told = f"{counted(len(garbage.runs), 'run')} and {counted(len(garbage.artifacts), 'artifact')}"
+    told += f", {size_text(garbage.size)}"
     click.echo(f"would remove {told}" if dry_run else f"removed {told}")
     return 0
 

@@ -58,7 +58,7 @@ def component_json(name: str, component: Component[..., Any]) -> dict[str, Any]:
         (inputs if argument.artifacts else parameters)[key] = facts
     return {
         "name": name,
-        "component": f"{component.module}:{component.name}",
+        "component": _place(component),
         "summary": _first_line(component),
         "inputs": inputs,
         "parameters": parameters,
@@ -74,8 +74,17 @@ def _plain(value: Any) -> Any:
     return msgspec.to_builtins(value, str_keys=True)
 
 
+def _place(component: Component[..., Any]) -> str:
+    """Where it is defined: `package.module:name`, or `/folder/file.py:name` for a file."""
+    from ..resolve import name_of
+
+    named = name_of(component)
+    place = named.rpartition(":")[0]
+    return named if place.endswith(".py") else f"{component.module}:{component.name}"
+
+
 def _described(name: str, component: Component[..., Any]) -> Iterator[str]:
-    yield f"{name}  ({component.module}:{component.name})\n"
+    yield f"{name}  ({_place(component)})\n"
     yield inspect.getdoc(component.function) or "It has no description."
     inputs = [_row(argument) for argument in component.arguments.values() if argument.artifacts]
     parameters = [_row(argument) for argument in component.arguments.values() if not argument.artifacts]

@@ -189,6 +189,11 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def clock(started: float) -> str:
     """A time in the local zone."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started))

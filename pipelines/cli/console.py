@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .common import duration
+from .common import brief, duration
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _EVERY = 10.0
 """Seconds between two progress lines of a step."""
 _METRICS = 6
+_REASON = 120
+"""Characters of a reason in a line; `headrace explain` tells it whole."""
 
 
 class Console:
@@ -81,10 +83,11 @@ def open_console() -> Console:
 
 
 def status_line(event: Mapping[str, Any], width: int = 0) -> str:
-    """`transform  ran          1.2 s  first run`."""
+    """`transform  running               first run`; the line that it ran doesn't repeat the reason."""
     status = event["status"]
     took = duration(event["seconds"]) if status in ("ran", "failed") else ""
-    return f"{event['step'].ljust(width)}  {status:11}  {took:>7}  {short_reason(event)}".rstrip()
+    reason = "" if status == "ran" else brief(short_reason(event), _REASON)
+    return f"{event['step'].ljust(width)}  {status:11}  {took:>7}  {reason}".rstrip()
 
 
 def short_reason(event: Mapping[str, Any]) -> str:
@@ -125,9 +128,11 @@ def ending(result: RunResult, uri: str = "") -> str:
 
 
 def made_by(result: RunResult) -> list[str]:
-    """The metrics of the evaluations of a run, and where its exported models are."""
+    """The metrics of the evaluations of a run, and where its exported models are; not of skipped steps."""
     found = []
     for step, record in result.steps.items():
+        if record.status == "skipped":  # what it has is of an earlier run
+            continue
         for name, output in record.outputs.items():
             artifact = result.artifacts.get(step, {}).get(name)
             metrics = output["summary"].get("metrics")

@@ -11,6 +11,7 @@ from ..errors import InvalidRequestError
 from .common import (
     brief,
     clock,
+    counted,
     duration,
     echo_json,
     json_option,
@@ -159,7 +160,7 @@ def _parts(parts: Mapping[str, Any]) -> list[str]:
         for symbol in parts["code"]:
             module = symbol.partition(":")[0]
             modules[module] = modules.get(module, 0) + 1
-        rows = [(module, f"{count} symbol{'s' * (count > 1)}") for module, count in sorted(modules.items())]
+        rows = [(module, counted(count, "symbol")) for module, count in sorted(modules.items())]
         lines += ["code", table(rows, "  ")]
     return lines
 
@@ -169,5 +170,5 @@ def _value(value: Any) -> str:
     if isinstance(value, Mapping) and set(value) == {"content"}:
         return "content " + " ".join(digest[:12] for digest in value["content"][:5])
     if isinstance(value, Mapping) and set(value) == {"name", "code"}:
-        return f"{value['name']}, {len(value['code'])} symbols of code"
+        return f"{value['name']}, {counted(len(value['code']), 'symbol')} of code"
     return brief(value)

@@ -9,6 +9,7 @@ import click
 
 from ..errors import InvalidRequestError, PipelineError, error_to_json
 from .common import (
+    counted,
     echo_json,
     json_option,
     load,
@@ -77,7 +78,7 @@ def _plan_table(decisions: Mapping[str, Decision]) -> str:
     runs = sum(decision.action == "run" for decision in decisions.values())
     sure = sum(decision.action == "run" and not decision.provisional for decision in decisions.values())
     maybe = f", {runs - sure} of them only if what they read changes" if runs > sure else ""
-    return f"{table(rows)}\n{runs} of {len(decisions)} steps would run{maybe}"
+    return f"{table(rows)}\n{runs} of {counted(len(decisions), 'step')} would run{maybe}"
 
 
 def _action(decision: Decision) -> str:
@@ -99,8 +100,12 @@ def validate(target: str, params: Sequence[str], sets: Sequence[str], as_json: b
     if as_json:
         echo_json({"valid": True, "pipeline": bound.name, "steps": list(bound.steps)})
     else:
-        click.echo(f"{bound.name}: {len(bound.steps)} steps, nothing wrong with them")
+        click.echo(f"{bound.name}: {_nothing_wrong(len(bound.steps))}")
     return 0
+
+
+def _nothing_wrong(steps: int) -> str:
+    return f"{counted(steps, 'step')}, nothing wrong with {'it' if steps == 1 else 'them'}"
 
 
 @click.command()

@@ -12,7 +12,7 @@ import click
 
 from ..errors import InvalidRequestError
 from ..store import store_folder
-from .common import has_store, store_option, store_to_read
+from .common import counted, has_store, store_option, store_to_read
 from .naming import artifact_named, outputs_of
 
 
@@ -20,9 +20,9 @@ from .naming import artifact_named, outputs_of
 @click.argument("export")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--output", default=None, metavar="FILE", help="Write *.csv or *.parquet; else CSV is printed.")
-@click.option("--delimiter", default=None, metavar="C", help="What separates the cells of FILE; a comma.")
-@click.option("--quote", default='"', show_default=True, metavar="C", help="What quotes cells.")
-@click.option("--encoding", default="utf-8", show_default=True, help="The encoding of FILE.")
+@click.option("--delimiter", default=None, metavar="C", help="What separates cells; as in the examples.")
+@click.option("--quote", default=None, metavar="C", help="What quotes cells; as in the examples.")
+@click.option("--encoding", default=None, help="The encoding of FILE; as in the examples.")
 @click.option(
     "--missing",
     multiple=True,
@@ -36,8 +36,8 @@ def predict(
     file: Path,
     output: str | None,
     delimiter: str | None,
-    quote: str,
-    encoding: str,
+    quote: str | None,
+    encoding: str | None,
     missing: tuple[str, ...],
     run: str,
     uri: str,
@@ -58,7 +58,7 @@ def predict(
     predictions = import_module("headrace.components.predict")
     options = predictions.CsvOptions(delimiter, quote, encoding, missing or None)
     rows = predictions.predict(folder, file, output, options=options)
-    click.echo(f"{rows} predictions" + (f" in {output}" if output else ""), err=True)
+    click.echo(counted(rows, "prediction") + (f" in {output}" if output else ""), err=True)
     return 0
 
 

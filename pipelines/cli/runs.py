@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import InvalidRequestError
 from ..fingerprint import canonical
 from .common import (
     brief,
@@ -19,6 +20,9 @@ from .common import (
     table,
 )
 from .naming import run_id, run_record, with_state
+
+if TYPE_CHECKING:
+    from ..store import Store
 
 _name = click.argument("name", metavar="[RUN]", default="")
 
@@ -118,14 +122,18 @@ def _details(told: Mapping[str, Any]) -> Iterator[str]:
 
 
 @runs.command()
-@click.argument("before", metavar="A")
-@click.argument("after", metavar="B", default="")
+@click.argument("before", metavar="[A]", default="")
+@click.argument("after", metavar="[B]", default="")
 @store_option
 @json_option
 def diff(before: str, after: str, uri: str, as_json: bool) -> int:
-    """Show the parameters, digests and metrics that differ between two runs; B is the newest if left out."""
+    """Show the parameters, digests and metrics that differ between two runs.
+
+    B is the newest run if left out, and A the one before it of the same pipeline.
+    """
     store = store_to_read(uri)
-    one, other = run_record(store, before), run_record(store, after)
+    other = run_record(store, after)
+    one = run_record(store, before) if before else _one_before(store, other)
     told = compare(one, other)
     if as_json:
         echo_json({"before": one["run"], "after": other["run"], **told})
@@ -138,6 +146,20 @@ def diff(before: str, after: str, uri: str, as_json: bool) -> int:
     if not any(told.values()):
         click.echo("nothing differs")
     return 0
+
+
+def _one_before(store: Store, after: Mapping[str, Any]) -> dict[str, Any]:
+    """The newest run of the same pipeline before a run."""
+    for run in store.runs():
+        if run < after["run"]:
+            record = run_record(store, run)
+            if record["pipeline"] == after["pipeline"]:
+                return record
+    raise InvalidRequestError(
+        f"{after['run']} is the only run of {after['pipeline']}: there is none to compare it with",
+        argument="A",
+        remedy="run the pipeline again, or name two runs; see `headrace runs list`",
+    )
 
 
 def _cell(value: Any) -> str:

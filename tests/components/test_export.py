@@ -142,6 +142,22 @@ def test_thresholds_bless_or_refuse(paths: Paths, made: Made) -> None:
         evaluate.function(paths.ctx(), made.model, made.path.examples, thresholds={"rmse": 3.0})
 
 
+def test_a_model_that_loses_to_the_naive_prediction_is_warned_of(
+    paths: Paths, made: Made, regression: Made
+) -> None:
+    def warnings() -> list[str]:
+        return [event["warn"] for event in paths.events if "warn" in event]
+
+    evaluate.function(paths.ctx(), made.model, made.path.examples)
+    assert warnings() == []
+    for one, metric in ((made, "accuracy"), (regression, "rmse")):
+        weak = paths.train(one.path, epochs=1, learning_rate=1e-9)
+        evaluation = evaluate.function(paths.ctx(), weak, one.path.examples)
+        (told,) = warnings()
+        assert told.startswith("the model is not better than the naive prediction") and f": {metric} " in told
+        assert evaluation.summary["blessed"] is True
+
+
 def test_splits_that_cant_be_measured(paths: Paths, made: Made) -> None:
     with pytest.raises(InvalidRequestError, match="no split 'tset'"):
         evaluate.function(paths.ctx(), made.model, made.path.examples, split="tset")
@@ -361,6 +377,26 @@ def test_predict_reads_as_csv_examples_does(made: Made, tmp_path: Path) -> None:
         == 40
     )
     assert pq.read_table(tmp_path / "other.parquet").equals(plain)
+
+
+def test_predict_reads_a_file_as_the_examples_were_read(paths: Paths, made: Made, tmp_path: Path) -> None:
+    plain = _predicted(made.exported, made.test_rows, tmp_path)
+    written = {"delimiter": ";", "quote": "'", "encoding": "cp1252"}
+    raw = dataclasses.replace(made.path.raw, properties={**made.path.raw.properties, **written})
+    exported = export.function(paths.ctx(), made.model, raw)
+    assert exported.read_json("export.json")["csv"] == written
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=";", quotechar="'")
+    writer.writerow(made.test_rows.column_names)
+    for row in made.test_rows.to_pylist():
+        writer.writerow(["NA" if value is None else value for value in row.values()])
+    (tmp_path / "same.csv").write_bytes(text.getvalue().encode("cp1252") + b";" * 10 + b"\n")
+    assert predict(exported.path, tmp_path / "same.csv", tmp_path / "same.parquet") == 40
+    assert pq.read_table(tmp_path / "same.parquet").equals(plain)
+    other = CsvOptions(delimiter=",", quote='"', encoding="utf-8")
+    assert _predicted(exported, made.test_rows, tmp_path, options=other).equals(plain)
+    with pytest.raises(DataError, match="separated by ';'"):
+        predict(exported.path, tmp_path / "rows.csv", options=CsvOptions(encoding="utf-8"))
 
 
 def test_predictions_as_csv_and_to_a_stream(made: Made, tmp_path: Path) -> None:

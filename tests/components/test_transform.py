@@ -170,7 +170,14 @@ def test_one_hots_are_dense_up_to_64_slots(ctx: Any, raw: Examples) -> None:
         (
             {"price": [1.0, None, 2.0]},
             {},
-            ["label.price", "the label is missing in 1 of 3 rows of train", "row 2"],
+            [
+                "label.price",
+                "the label is missing in 1 of 3 rows of train",
+                "row 2 (a row of the Parquet file",
+                "train/part-00000.parquet, no line of the CSV file)",
+                "delete these rows",
+                "missing_values",
+            ],
         ),
         ({"price": ["a", "a", "a"]}, {"label": "price"}, ["only one class in the train split, 'a'"]),
         ({"price": [2.5, 2.5, 2.5]}, {"label": "price"}, ["only one value in the train split, 2.5"]),
@@ -286,6 +293,38 @@ def test_the_ptransforms_work_in_any_beam_pipeline(ctx: Any, raw: Examples, tmp_
         assert_that(written, equal_to([100] * 3), "written")
         assert_that(applied, equal_to([5]), "applied")
     assert len(list(tmp_path.glob("test-*"))) == 3
+
+
+def test_a_transform_is_applied_in_a_pipeline_of_ones_own(ctx: Any, raw: Examples, tmp_path: Path) -> None:
+    """The example in the docstring of `ApplyTransform`."""
+    import apache_beam as beam
+
+    from headrace.components import ApplyTransform, ReadCsv, load_fitted
+
+    made = run(ctx, raw).transform
+    rows = table(30, 2)
+    pa.csv.write_csv(rows, tmp_path / "new.csv")
+    types = {"id": "int", "size": "float", "rooms": "int", "city": "string", "word": "string"}
+    with beam_pipeline(ctx.runner) as pipeline:
+        batches = pipeline | ReadCsv(str(tmp_path / "new.csv"), types=types)
+        for name, given in {"artifact": made, "path": made.path, "text": str(made.path)}.items():
+            applied = batches | name >> ApplyTransform(given)
+            sizes = applied | f"{name} sizes" >> beam.FlatMap(
+                lambda features: features["size"][:, 0].tolist()
+            )
+            expected = load_fitted(str(made.path)).apply_numpy(rows.to_batches()[0])["size"][:, 0]
+            assert_that(sizes, equal_to(expected.tolist()), f"{name} is right")
+    with pytest.raises(StoreError):
+        ApplyTransform(tmp_path)
+
+
+def test_the_public_names_are_there() -> None:
+    import headrace.components as components
+
+    assert {"load_fitted", "shard_errors", "ApplyTransform"} <= set(components.__all__)
+    assert not {"Analyze", "WriteExamples"} & set(components.__all__)
+    for name in components.__all__:
+        assert callable(getattr(components, name)), name
 
 
 def _height(features: dict[str, np.ndarray]) -> int:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.components.models.user import find_problem, load_function
+from headrace.components import train
+from headrace.components.models.user import call_problem, find_problem, load_function
 from headrace.pipelines.errors import InvalidRequestError
 
 
@@ -71,3 +72,49 @@ def test_a_failing_import_is_a_clear_error(tmp_path: Path) -> None:
 def test_what_is_not_callable_is_refused(file: Path) -> None:
     with pytest.raises(InvalidRequestError, match=r"'x' in .* is not a function"):
         load_function(f"{file}:x")
+
+
+@pytest.mark.parametrize(
+    ("source", "args", "what", "closest"),
+    [
+        ("def build(inputs, outputs, task): ...", [], "", ""),
+        ("def build(*, inputs, outputs, task, units=3): ...", ["units"], "", ""),
+        ("def build(**anything): ...", ["units"], "", ""),
+        ("def build(inputs, outputs, task, units): ...", ["units"], "", ""),
+        ("class Layer:\n    def build(self, shape): ...\ndef build(inputs, outputs, task): ...", [], "", ""),
+        ("def build(inputs): ...\nbuild = print", [], "", ""),
+        ("import functools\n@functools.cache\ndef build(*args): ...", [], "", ""),
+        ("class build:\n    pass", [], "", ""),
+        ("def build(inputs, outputs): ...", [], "takes no keyword 'task'", ""),
+        ("def build(n, outputs, task): ...", [], "takes no keyword 'inputs'", ""),
+        ("def build(inputs, /, outputs, task): ...", [], "takes no keyword 'inputs'", ""),
+        ("def build(*args): ...", [], "takes no keyword 'inputs'", ""),
+        ("def build(inputs, outputs, task, units=3): ...", ["unitz"], "takes no keyword 'unitz'", "units"),
+        ("def build(inputs, outputs, task, units): ...", [], "needs 'units'", ""),
+        ("def build(*, depth, **rest): ...", [], "needs 'depth'", ""),
+        ("def build(inputs, /, **rest): ...", [], "needs 'inputs'", ""),
+    ],
+)
+def test_signatures_are_read_without_importing(
+    tmp_path: Path, source: str, args: list[str], what: str, closest: str
+) -> None:
+    path = tmp_path / "my_model.py"
+    path.write_text(f"{source}\n\nraise SystemExit('imported')\n")
+    problem = call_problem(f"{path}:build", args)
+    if not what:
+        assert problem is None
+        return
+    assert problem is not None and what in problem.what
+    assert "def build(inputs: int, outputs: int, task: str, **model_args)" in problem.remedy
+    assert problem.line == source[: source.index("def build")].count("\n") + 1
+    assert problem.closest == closest
+
+
+def test_train_checks_the_signature_before_anything_runs(tmp_path: Path) -> None:
+    assert train.checker is not None
+    path = tmp_path / "my_model.py"
+    path.write_text("def build(inputs, outputs, task, units=3): ...\n")
+    arguments = {"model": f"{path}:build", "model_args": {"unitz": 3}}
+    (problem,), _ = train.checker(arguments, {})
+    assert (problem.argument, problem.given, problem.closest) == ("model_args", "unitz", "units")
+    assert train.checker({**arguments, "model_args": {"units": 3}}, {})[0] == []

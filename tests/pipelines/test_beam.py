@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.pipelines.beam import beam_pipeline, check_runner, direct_options
+from headrace.pipelines.beam import OPTIONS, beam_pipeline, check_runner, direct_options
 from headrace.pipelines.context import RunnerSettings
 from headrace.pipelines.errors import InvalidRequestError
 
@@ -15,6 +15,9 @@ from headrace.pipelines.errors import InvalidRequestError
         ("dirct", {}, "did you mean 'direct'"),
         ("direct", {"direct_num_workers": "two"}, "whole number"),
         ("direct", {"direct_running_mode": "multi_thread"}, "did you mean 'multi_threading'"),
+        ("direct", {"direct_num_worker": "2"}, "did you mean 'direct_num_workers'"),
+        ("direct", {"direct_runner_bundle_repeat": "-1"}, "whole number"),
+        ("direct", {"foo": "1"}, "has no option 'foo'"),
     ],
 )
 def test_what_does_not_exist_is_refused(name, options, told):
@@ -28,6 +31,15 @@ def test_a_number_of_workers_implies_threads():
     assert direct_options({"direct_num_workers": "3"})["direct_running_mode"] == "multi_threading"
     stated = {"direct_num_workers": "3", "direct_running_mode": "multi_processing"}
     assert direct_options(stated) == stated
+
+
+def test_every_option_is_one_of_beams():
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    for name in OPTIONS:
+        value = "multi_threading" if name == "direct_running_mode" else "2"
+        options = PipelineOptions([f"--{name}={value}"])
+        assert options.get_all_options(drop_default=True)[name], name
 
 
 def test_the_runner_is_the_one_in_this_process():

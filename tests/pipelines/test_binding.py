@@ -274,6 +274,24 @@ steps:
     assert two.step == "raw"
 
 
+def test_a_runner_option_that_does_not_exist_is_found_before_the_run(write: Write):
+    text = """\
+pipeline: r
+runner: {name: direct, direct_num_workers: 2}
+steps:
+  raw: {uses: "PARTS:read", with: {path: x}, runner: {direct_num_worker: 2}}
+"""
+    (problem,) = problems_of(write(text))
+    assert (problem.step, problem.line, problem.closest) == ("raw", 4, "direct_num_workers")
+
+
+def test_a_runner_option_in_python_may_be_a_number():
+    from headrace.pipelines.checks import _runner_problems
+
+    assert _runner_problems({"name": "direct", "direct_num_workers": 2}) == []
+    assert len(_runner_problems({"direct_num_workers": -2})) == 1
+
+
 LIGHT = """
 import sys, time
 from headrace.pipelines.binding import bind

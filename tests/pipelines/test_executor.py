@@ -123,10 +123,11 @@ def test_selection(bound, store):
 def test_a_plan_says_what_a_run_would_do(bound, store):
     plan = Planner(bound(**CHAIN), store).plan()
     assert {name: d.action for name, d in plan.items()} == dict.fromkeys("abcd", "run")
-    assert plan["b"].provisional
-    assert plan["b"].reason == "after a"
+    assert {(d.reason, d.provisional) for d in plan.values()} == {("first run", False)}
     run_pipeline(bound(**CHAIN), store, listen=quiet)
     assert {d.action for d in Planner(bound(**CHAIN), store).plan().values()} == {"cached"}
+    changed = Planner(bound(**CHAIN | {"a": ("number", {"value": 4})}), store).plan()
+    assert (changed["b"].reason, changed["b"].provisional) == ("after a", True)
 
 
 def test_external_files_count_by_content(bound, store, tmp_path):

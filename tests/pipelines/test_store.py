@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.pipelines.artifact import Files, load_artifact
+from headrace.pipelines.artifact import Examples, Files, load_artifact
 from headrace.pipelines.context import Context
 from headrace.pipelines.errors import StoreError
 from headrace.pipelines.index import Index
@@ -237,3 +237,11 @@ def test_a_file_that_was_exchanged_with_its_old_time_is_read_again(store, tmp_pa
     path.write_text("b")
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert store.digests([path]) != before
+
+
+def test_an_artifact_shows_itself_in_one_line(tmp_path):
+    splits = {"train": {"rows": 16490, "parts": []}, "test": {"rows": 2104, "parts": []}}
+    examples = Examples(tmp_path, "951f326761cf" + "0" * 52, {"splits": splits, "columns": {"a": "int"}})
+    assert repr(examples) == "Examples(951f326761cf: train 16490, test 2104)"
+    assert repr(Examples(tmp_path, "951f326761cf" + "0" * 52)) == "Examples(951f326761cf)"
+    assert repr(Files(tmp_path, "1a2b" * 16)) == "Files(1a2b1a2b1a2b)"

@@ -65,7 +65,10 @@ def test_durations(seconds, text):
 
 def test_lines():
     event = {"step": "transform", "status": "ran", "seconds": 1.2, "reason": "first run"}
-    assert status_line(event) == "transform  ran            1.2 s  first run"
+    assert status_line(event) == "transform  ran            1.2 s"  # the line that it runs told why
+    running = {"step": "transform", "status": "running", "reason": "first run"}
+    assert status_line(running) == "transform  running               first run"
+    assert len(status_line({**running, "reason": "r" * 300})) < 160
     failed = {**event, "status": "failed", "error": "a.csv:3: transform: a stray word\n    remedy: mend it"}
     assert status_line(failed) == "transform  failed         1.2 s  a stray word"
     assert message_lines({"step": "a", "say": "one\ntwo\n"}) == "a: one\n    two"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
+
+SMALL = Path(__file__).parents[1] / "small_components.py"
 
 
 def run(headrace, *args):
@@ -23,11 +27,8 @@ def test_plan_needs_no_store_and_makes_none(headrace):
     plan = told(headrace("plan", "chain.yaml", "--json"))
     assert plan["steps"]["number"]["action"] == "run"
     assert plan["steps"]["number"]["reason"] == "first run"
-    assert plan["steps"]["joined"]["provisional"]
-    assert (
-        "4 of 4 steps would run, 3 of them only if what they read changes"
-        in headrace("plan", "chain.yaml").stdout
-    )
+    assert plan["steps"]["joined"]["reason"] == "first run"
+    assert headrace("plan", "chain.yaml").stdout.endswith("\n4 of 4 steps would run\n")
     assert not Path(".headrace").exists()
 
 
@@ -37,6 +38,7 @@ def test_plan_tells_what_would_change(headrace):
     text = headrace("plan", "chain.yaml", "--param", "value=4").stdout
     assert "number  run   number.value 3 → 4" in text
     assert "parity  run?  after number" in text
+    assert "4 of 4 steps would run, 3 of them only if what they read changes" in text
     missing = headrace("plan", "branches.yaml", "--only", "below")
     assert missing.exit_code == 2
     assert "needs ${steps.bad}" in missing.stderr
@@ -183,7 +185,9 @@ def test_statistics_are_shown_as_their_table_and_a_schema_as_its_yaml(headrace):
     )
     run(headrace, "own.yaml")
     assert headrace("artifacts", "show", "a").stdout.endswith("\nthe table\n")
-    assert headrace("artifacts", "show", "b").stdout.endswith("\nthe schema\n")
+    schema = headrace("artifacts", "show", "b").stdout
+    assert schema.endswith("\nthe schema\n")
+    assert all(line.startswith("#") or not line for line in schema.splitlines()[:-1])
 
 
 def test_lineage_leads_back_to_the_file_and_on_to_the_last_artifact(headrace):
@@ -208,8 +212,7 @@ def test_lineage_leads_back_to_the_file_and_on_to_the_last_artifact(headrace):
 
 
 def test_gc_keeps_what_the_newest_runs_refer_to(headrace):
-    for value in (3, 4, 5):
-        last = run(headrace, "chain.yaml", "--param", f"value={value}")
+    first, _, last = (run(headrace, "chain.yaml", "--param", f"value={value}") for value in (3, 4, 5))
     before = set(Path(".headrace/artifacts/Files").iterdir())
     dry = told(headrace("gc", "--keep", "1", "--dry-run", "--json"))
     assert set(Path(".headrace/artifacts/Files").iterdir()) == before
@@ -217,10 +220,12 @@ def test_gc_keeps_what_the_newest_runs_refer_to(headrace):
     result = told(headrace("gc", "--keep", "1", "--json"))
     assert (result["runs"], result["artifacts"]) == (dry["runs"], dry["artifacts"])
     kept = {path.name for path in Path(".headrace/artifacts/Files").iterdir()}
-    assert kept == {o["digest"] for step in last["steps"].values() for o in step["outputs"].values()}
+    # 5 and 3 give the same parity, so run 1 made what run 3 took from the cache: it stays, and whole.
+    steps = [*first["steps"].values(), *last["steps"].values()]
+    assert kept == {o["digest"] for step in steps for o in step["outputs"].values()}
     assert not list(Path(".headrace/staging").iterdir())
-    # 5 and 3 give the same parity, so run 1 made what run 3 took from the cache: its record stays.
     assert len(result["runs"]) == 1
+    assert "0 of 4 steps would run" in headrace("plan", "chain.yaml", "--param", "value=3").stdout
     again = run(headrace, "chain.yaml", "--param", "value=5")
     assert {step["status"] for step in again["steps"].values()} == {"cached"}
     rerun = run(headrace, "chain.yaml", "--param", "value=4")
@@ -297,3 +302,65 @@ def test_a_damaged_artifact_is_made_anew(headrace):
     assert again["steps"]["parity"]["status"] == "ran"
     assert again["steps"]["joined"]["status"] == "cached"
     assert place.is_dir()
+
+
+def test_a_cached_output_that_is_gone_is_not_called_damaged(headrace):
+    Path("two.yaml").write_text(
+        "pipeline: two\nsteps:\n"
+        f"  number: {{uses: '{SMALL}:number', with: {{value: 12}}}}\n"
+        f"  pair: {{uses: '{SMALL}:pair', with: {{files: '${{steps.number}}'}}}}\n"
+    )
+    steps = run(headrace, "two.yaml")["steps"]
+    right = Path(steps["pair"]["outputs"]["right"]["path"])
+    shutil.rmtree(right)
+    assert "pair    run     its output right was removed\n" in headrace("plan", "two.yaml").stdout
+    run(headrace, "two.yaml")
+    (right / "text.txt").chmod(0o644)
+    (right / "text.txt").write_text("another text")
+    assert "its output right is damaged: text.txt was changed" in headrace("plan", "two.yaml").stdout
+    shutil.rmtree(steps["number"]["outputs"]["output"]["path"])
+    assert "number  run   its output was removed\n" in headrace("plan", "two.yaml").stdout
+
+
+def test_one_of_a_kind_is_told_in_the_singular(headrace):
+    Path("one.yaml").write_text(f"pipeline: one\nsteps: {{number: {{uses: '{SMALL}:number'}}}}\n")
+    assert headrace("validate", "one.yaml").stdout == "one: 1 step, nothing wrong with it\n"
+    for value in (1, 2):
+        run(headrace, "one.yaml", "--set", f"number.value={value}")
+    assert headrace("gc", "--keep", "1").stdout.startswith("removed 1 run and 1 artifact, ")
+
+
+def test_runs_diff_compares_the_last_two_runs_of_a_pipeline(headrace):
+    Path("one.yaml").write_text(f"pipeline: one\nsteps: {{number: {{uses: '{SMALL}:number'}}}}\n")
+    run(headrace, "one.yaml")
+    alone = headrace("runs", "diff")
+    assert (alone.exit_code, "the only run of one" in alone.stderr) == (2, True)
+    time.sleep(1.1)  # ids begin with the second, and are sorted
+    second = run(headrace, "one.yaml", "--set", "number.value=2")
+    run(headrace)
+    time.sleep(1.1)
+    third = run(headrace, "one.yaml", "--set", "number.value=3")
+    changes = told(headrace("runs", "diff", "--json"))
+    assert (changes["before"], changes["after"]) == (second["run"], third["run"])
+    assert changes["parameters"] == {"number.value": [2, 3]}
+
+
+def test_a_component_of_a_file_is_shown_with_its_path(headrace):
+    shown = headrace("components", f"{SMALL}:number").stdout
+    assert f"({SMALL}:number)" in shown.splitlines()[0]
+    assert "(headrace.components.train:train)" in headrace("components", "train").stdout
+
+
+def test_a_changed_file_is_told_by_its_digest(headrace):
+    Path("data.txt").write_text("some text")
+    Path("own.py").write_text(
+        "from headrace.pipelines import Context, FilePath, Files, component\n"
+        "@component\n"
+        "def reads(ctx: Context, *, path: FilePath | None = None) -> Files:\n"
+        "    return ctx.output(Files).finish()\n"
+    )
+    Path("own.yaml").write_text("pipeline: own\nsteps: {a: {uses: 'own.py:reads'}}\n")
+    run(headrace, "own.yaml")
+    plan = told(headrace("plan", "own.yaml", "--set", "a.path=data.txt", "--json"))
+    digest = hashlib.sha256(b"some text").hexdigest()
+    assert plan["steps"]["a"]["reason"] == f"a.path not given → content {digest[:8]}"

@@ -1,0 +1,161 @@
+"""How evaluations and models are shown, and what the last line of a run tells of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from headrace.pipelines.cli.views import number_text
+
+EVALUATION = {
+    "task": {"name": "binary", "label": "survived", "classes": ["no", "yes"]},
+    "split": "test",
+    "rows": 30,
+    "metrics": {"accuracy": 0.8123456789, "auc": 0.9},
+    "slices": {"sex": {"female": {"rows": 10, "accuracy": 0.7, "auc": None}}},
+    "baseline": {"from": "the shares", "prediction": "no", "metrics": {"accuracy": 0.6, "auc": 0.5}},
+    "confusion": [[20, 1], [4, 5]],
+    "thresholds": {"accuracy": {"min": 0.9}, "auc": 0.5},
+    "blessed": False,
+    "reasons": ["accuracy 0.8123 < 0.9"],
+}
+SHOWN = """
+binary of survived, on 30 rows of test
+
+              rows  accuracy  auc
+model           30    0.8123  0.9
+baseline        30       0.6  0.5
+sex = female    10       0.7    -
+
+baseline: the shares, no
+thresholds
+  accuracy  min 0.9
+  auc       0.5
+not blessed
+  accuracy 0.8123 < 0.9
+
+confusion: a row for each label, a column for each prediction
+     no  yes
+no   20    1
+yes   4    5
+"""
+MODEL = {
+    "task": EVALUATION["task"],
+    "inputs": 7,
+    "history": [
+        {"epoch": 1, "loss": 0.5, "val_loss": 0.44444444},
+        {"epoch": 2, "loss": 0.4, "val_loss": 0.5},
+    ],
+    "best_epoch": 1,
+    "settings": {"model": "mlp", "epochs": 5},
+}
+EXPORT = {
+    "version": "1",
+    "task": EVALUATION["task"],
+    "inputs": [{"name": "the_age", "column": "the age", "dtype": "float32", "type": "float"}],
+    "outputs": [{"name": "probabilities", "dtype": "float32", "shape": [None, 2]}],
+    "parity": {
+        "split": "test",
+        "rows": 30,
+        "tolerance_ulps": 64.0,
+        "output_tolerance": 0.0001,
+        "worst_ulps": 2.5655874,
+        "worst_feature": "the age",
+        "worst_output": 1.78813e-07,
+    },
+}
+OWN = """
+import json
+from pathlib import Path
+from headrace.pipelines import Context, Evaluation, ExportedModel, Files, Model, component
+
+def put(draft, name, told, **facts):
+    (draft.path / name).write_text(json.dumps(told))
+    return draft.finish(**facts)
+
+@component
+def first(ctx: Context) -> Files:
+    return ctx.output(Files).finish()
+
+@component
+def evaluate(ctx: Context, *, told: dict[str, object]) -> Evaluation:
+    summary = {"metrics": told.get("metrics"), "split": "test"}
+    return put(ctx.output(Evaluation), "evaluation.json", told, summary=summary)
+
+@component
+def train(ctx: Context, *, told: dict[str, object]) -> Model:
+    return put(ctx.output(Model), "model.json", told, properties={"weights": "0123456789abcdef"})
+
+@component
+def export(ctx: Context, *, told: dict[str, object]) -> ExportedModel:
+    return put(ctx.output(ExportedModel), "export.json", told)
+"""
+
+
+@pytest.fixture
+def own(headrace):
+    """A pipeline whose artifacts have the files that the built-in components write."""
+    Path("own.py").write_text(OWN)
+    steps = {
+        name: {"uses": f"own.py:{name}", "with": {"told": told}}
+        for name, told in (("train", MODEL), ("evaluate", EVALUATION), ("export", EXPORT))
+    }
+    # JSON is YAML.
+    Path("own.yaml").write_text(
+        json.dumps({"pipeline": "own", "steps": {"first": {"uses": "own.py:first"}} | steps})
+    )
+    return headrace
+
+
+def shown(headrace, name):
+    result = headrace("artifacts", "show", name)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+def test_an_evaluation_is_shown_as_a_table_of_metrics_and_slices(own):
+    own("run", "own.yaml")
+    assert shown(own, "evaluate").partition("\n\n")[2] == SHOWN[1:]
+
+
+def test_an_evaluation_of_another_layout_is_shown_as_it_is(own):
+    own("run", "own.yaml", "--set", 'evaluate.told={"score": 1}')
+    assert "evaluation.json" in shown(own, "evaluate")
+
+
+def test_models_are_shown_in_short(own):
+    own("run", "own.yaml")
+    model = shown(own, "train")
+    assert "task        binary of survived\nclasses     no, yes\n" in model
+    assert "epochs      2 of 5\nbest epoch  1: loss 0.5, val_loss 0.4444\nweights     0123456789ab\n" in model
+    export = shown(own, "export")
+    assert "inputs\n  the_age  float32  column the age\n" in export
+    assert "outputs\n  probabilities  float32  [rows, 2]\n" in export
+    assert "2.566 ulps apart at most (the age), 64 allowed" in export
+
+
+def test_the_last_line_of_a_run_tells_of_no_step_that_was_skipped(own):
+    whole = own("run", "own.yaml").stdout
+    assert "test: accuracy 0.8123" in whole
+    assert "exported to" in whole
+    part = own("run", "own.yaml", "--to", "first").stdout
+    assert "1 cached, 3 skipped" in part
+    assert "accuracy" not in part
+    assert "exported to" not in part
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (50220.123, "50220"),
+        (0.47739, "0.4774"),
+        (1234.5678, "1235"),
+        (-5.4e-05, "-5.4e-05"),
+        (None, "-"),
+        (31, "31"),
+    ],
+)
+def test_numbers_are_readable(value, text):
+    assert number_text(value) == text

@@ -1,0 +1,75 @@
+"""A default counts like the same value given, and like the one that `resume` reads back."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.components import COMPONENTS
+from headrace.pipelines.alone import bind_call
+from headrace.pipelines.binding import bind
+from headrace.pipelines.bound import BoundPipeline
+from headrace.pipelines.fingerprint import canonical
+from headrace.pipelines.resolve import find_component, load_pipeline
+from headrace.pipelines.step_parts import parts_of
+
+WIRED: dict[str, dict[str, Any]] = {
+    "wine_csv": {},
+    "csv_examples": {"path": "${steps.wine_csv}"},
+    "statistics": {"examples": "${steps.csv_examples}"},
+    "infer_schema": {"statistics": "${steps.statistics}"},
+    "transform": {"examples": "${steps.csv_examples}", "schema": "${steps.infer_schema}", "label": "target"},
+    "train": {"examples": "${steps.transform.examples}", "transform": "${steps.transform.transform}"},
+    "evaluate": {"model": "${steps.train}", "examples": "${steps.transform.examples}"},
+    "export": {"model": "${steps.train}", "examples": "${steps.csv_examples}"},
+}
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """The defaults as the signature states them."""
+    parameters = find_component(name).__signature__.parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+
+
+def pipeline(folder: Path, given: bool) -> BoundPipeline:
+    steps = {
+        name: {"uses": name, "with": {**(defaults(name) if given else {}), **wires}}
+        for name, wires in WIRED.items()
+    }
+    file = folder / "all.yaml"
+    file.write_text(json.dumps({"pipeline": "all", "steps": steps}))
+    return bind(load_pipeline(str(file)))
+
+
+def counted(bound: BoundPipeline, store) -> dict[str, bytes]:
+    return {name: canonical(parts_of(step, {}, store).parameters) for name, step in bound.steps.items()}
+
+
+def test_every_component_is_here():
+    assert set(WIRED) == set(COMPONENTS)
+
+
+def test_a_default_counts_like_the_value_given_and_the_one_read_back(tmp_path, store):
+    left_out = pipeline(tmp_path, given=False)
+    expected = counted(left_out, store)
+    assert counted(pipeline(tmp_path, given=True), store) == expected
+    read_back = BoundPipeline.from_json(json.loads(json.dumps(left_out.to_json())))
+    assert counted(read_back, store) == expected
+
+
+@pytest.mark.parametrize("name", WIRED)
+def test_a_component_called_alone_counts_its_defaults_alike(name, tmp_path, store):
+    arguments = find_component(name).arguments
+    needed = {
+        key: arguments[key].artifacts[0](tmp_path, "0" * 64) if str(value).startswith("$") else value
+        for key, value in WIRED[name].items()
+    }
+    left_out, _ = bind_call(find_component(name), needed)
+    given, _ = bind_call(find_component(name), {**defaults(name), **needed})
+    expected = counted(pipeline(tmp_path, given=False), store)[name]
+    assert canonical(parts_of(left_out, {}, store).parameters) == expected
+    assert canonical(parts_of(given, {}, store).parameters) == expected
