@@ -19,10 +19,10 @@ from ..pipelines.errors import DataError
 from ..schemas.schema import FeatureType
 from ..schemas.statistics import DatasetStatistics, SplitStatistics
 from ..schemas.table_summary import TableSummary
-from .data_plane.work import MapUnits, Partial, Result, run_units
+from .data_plane.work import GatherPartials, MapUnits, Partial, Result, run_units
 
 
-class ComputeStatistics(beam.PTransform):  # type: ignore[misc]
+class ComputeStatistics(beam.PTransform):
     """PCollection of `RecordBatch` or `(unit, RecordBatch)` → PCollection of one `SplitStatistics`.
 
     Each batch is summarised where it is; the summaries are spilled to `folder` and only their names are
@@ -54,8 +54,7 @@ class ComputeStatistics(beam.PTransform):  # type: ignore[misc]
             batches
             | "Unit" >> beam.Map(_with_unit)
             | "Summarize" >> MapUnits(_BatchSummary(self._columns), self._folder)
-            | "Key" >> beam.Map(_keyed)
-            | "Gather" >> beam.GroupByKey()
+            | "Gather" >> GatherPartials()
             | "Fold" >> beam.ParDo(_Fold(self._columns, self._name, self._top_values))
         )
 
@@ -118,7 +117,7 @@ class _BatchSummary:
         return Result(TableSummary.of(self.columns, batch).to_bytes(), batch.num_rows)
 
 
-class _Fold(beam.DoFn):  # type: ignore[misc]
+class _Fold(beam.DoFn):
     def __init__(self, columns: Mapping[str, FeatureType], name: str, top_values: int) -> None:
         self._columns = columns
         self._name = name
@@ -132,10 +131,6 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
 
 def _fold(columns: Mapping[str, FeatureType], packed: Iterable[bytes]) -> TableSummary:
     return reduce(TableSummary.merge, map(TableSummary.from_bytes, packed), TableSummary.empty(columns))
-
-
-def _keyed(partial: Partial) -> tuple[None, Partial]:
-    return None, partial
 
 
 def _with_unit(element: Any) -> tuple[int, pa.RecordBatch]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +55,11 @@ class CodeDigest:
     files: tuple[str, ...]
     libraries: tuple[str, ...]
 
+    @classmethod
+    def of(cls, symbols: Mapping[str, str], files: Iterable[str], libraries: Iterable[str]) -> CodeDigest:
+        """The digest in an order that doesn't depend on the walk."""
+        return cls(dict(sorted(symbols.items())), tuple(sorted(files)), tuple(sorted(libraries)))
+
 
 def code_digest(module: str, file: Path, name: str) -> CodeDigest:
     """Walks from the function `name` in `file`, which is imported as `module`.
@@ -68,9 +73,7 @@ def code_digest(module: str, file: Path, name: str) -> CodeDigest:
         walk.symbol(module, name)
     else:  # made by a call, patched in, or bound by `import *`
         walk.whole(module)
-    return CodeDigest(
-        dict(sorted(walk.digests.items())), tuple(sorted(walk.files)), tuple(sorted(walk.libraries))
-    )
+    return CodeDigest.of(walk.digests, walk.files, walk.libraries)
 
 
 @dataclass

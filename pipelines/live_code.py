@@ -30,9 +30,7 @@ def live_code(function: Any, walk: Walk) -> CodeDigest:
     """
     live = _Live(walk)
     live.add(getattr(function, "__qualname__", "function"), function)
-    return CodeDigest(
-        dict(sorted(live.symbols.items())), tuple(sorted(live.files)), tuple(sorted(live.libraries))
-    )
+    return CodeDigest.of(live.symbols, live.files, live.libraries)
 
 
 @dataclass

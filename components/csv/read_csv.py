@@ -23,7 +23,7 @@ from .work import Table, read_unit
 assert record_batch_coder  # importing it has registered the coder
 
 
-class ReadCsv(beam.PTransform):  # type: ignore[misc]
+class ReadCsv(beam.PTransform):
     """Reads CSV files: `pipeline | ReadCsv("data/*.csv", types={"price": "float"})`.
 
     The output is a PCollection of `pyarrow.RecordBatch`, in no order, with columns of int64, float64, string
@@ -91,7 +91,7 @@ class ReadCsv(beam.PTransform):  # type: ignore[misc]
         return write_plain(path, self._options.encoding, self._scratch)
 
 
-class _Profile(beam.DoFn):  # type: ignore[misc]
+class _Profile(beam.DoFn):
     def __init__(self, table: Table) -> None:
         self._table = table
 
@@ -99,7 +99,7 @@ class _Profile(beam.DoFn):  # type: ignore[misc]
         yield read_unit(unit, self._table).profiles
 
 
-class _Decide(beam.CombineFn):  # type: ignore[misc]
+class _Decide(beam.CombineFn):
     """Merges profiles (counts and minima, so in any order) and decides the types."""
 
     def __init__(self, table: Table) -> None:
@@ -123,7 +123,7 @@ class _Decide(beam.CombineFn):  # type: ignore[misc]
         return {name: own.get(name) or profiles.get(name, Profile()).kind for name in self._table.columns}
 
 
-class _Read(beam.DoFn):  # type: ignore[misc]
+class _Read(beam.DoFn):
     def __init__(self, table: Table) -> None:
         self._table = table
 

@@ -5,11 +5,13 @@ Importing this module registers the coder; Beam would otherwise pickle batches.
 
 from __future__ import annotations
 
+from typing import Any
+
 import apache_beam as beam
 import pyarrow as pa
 
 
-class RecordBatchCoder(beam.coders.Coder):  # type: ignore[misc]
+class RecordBatchCoder(beam.coders.Coder):
     """Encodes a RecordBatch with its schema; equal batches have equal bytes."""
 
     def encode(self, value: pa.RecordBatch) -> bytes:
@@ -28,9 +30,9 @@ class RecordBatchCoder(beam.coders.Coder):  # type: ignore[misc]
         """True, so that batches may be keys, though nobody should want that."""
         return True
 
-    def to_type_hint(self) -> type:
+    def to_type_hint(self) -> Any:
         """The type that this coder is for."""
-        return pa.RecordBatch  # type: ignore[no-any-return]
+        return pa.RecordBatch
 
 
 beam.coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)

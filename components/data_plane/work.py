@@ -54,7 +54,7 @@ class Result(NamedTuple):
     rows: int = 0
 
 
-class MapUnits(beam.PTransform):  # type: ignore[misc]
+class MapUnits(beam.PTransform):
     """PCollection of `(unit: int, T)` → PCollection of `Partial`.
 
     Args:
@@ -72,7 +72,15 @@ class MapUnits(beam.PTransform):  # type: ignore[misc]
         return units | beam.ParDo(_Spill(self._work, str(self._folder)))
 
 
-class _Spill(beam.DoFn):  # type: ignore[misc]
+class GatherPartials(beam.PTransform):
+    """PCollection of `Partial` → PCollection of one `(None, partials)`; empty if there are no partials."""
+
+    def expand(self, partials: Any) -> Any:
+        """Groups all references under one key."""
+        return partials | "Key" >> beam.Map(_keyed) | "Group" >> beam.GroupByKey()
+
+
+class _Spill(beam.DoFn):
     def __init__(self, work: Callable[[Any], Result], folder: str) -> None:
         self._work = work
         self._folder = folder
@@ -90,7 +98,7 @@ class _Spill(beam.DoFn):  # type: ignore[misc]
         yield Partial(unit, result.rows, str(path), f"{os.getpid()}-{threading.get_ident()}")
 
 
-class _WriteReferences(beam.DoFn):  # type: ignore[misc]
+class _WriteReferences(beam.DoFn):
     def __init__(self, path: str) -> None:
         self._path = path
 
@@ -116,10 +124,10 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
     Raises:
         ValueError: a unit's description is larger than LARGEST_ELEMENT.
     """
-    folder = ctx.scratch(stage)
-    index = folder / "index.json"
     if not units:
         return iter(())
+    folder = ctx.scratch(stage)
+    index = folder / "index.json"
     coder = beam.coders.FastPrimitivesCoder()
     largest = max(len(coder.encode(unit)) for unit in enumerate(units))
     if largest > LARGEST_ELEMENT:
@@ -129,8 +137,7 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
             pipeline
             | "Units" >> beam.Create(list(enumerate(units)), reshuffle=True)
             | stage >> MapUnits(work, folder)
-            | "Key" >> beam.Map(_keyed)
-            | "Gather" >> beam.GroupByKey()
+            | "Gather" >> GatherPartials()
             | "Write" >> beam.ParDo(_WriteReferences(str(index)))
         )
     gathered = json.loads(index.read_text())

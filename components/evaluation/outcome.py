@@ -66,7 +66,9 @@ def measure(ctx: Context, model: Model, examples: Examples, request: Request) ->
     fitted = load_fitted(model.path / "transform")
     require_same_features(examples, fitted)
     network = forward(load_network(model), about["inputs"])
-    labels, outputs, columns = [], [], {name: [] for name in request.slices}  # type: ignore[var-annotated]
+    labels: list[Any] = []
+    outputs: list[Any] = []
+    columns: dict[str, list[Any]] = {name: [] for name in request.slices}
     rows = 0
     for batch in batches(examples, request.split, fitted, request.batch_size):
         labels.append(batch.labels)

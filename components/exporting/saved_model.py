@@ -69,7 +69,7 @@ def serving_inputs(fitted: FittedTransform) -> tuple[Input, ...]:
     )
 
 
-class Serving(tf.Module):  # type: ignore[misc]
+class Serving(tf.Module):
     """The module that is saved; see the module's text.
 
     Args:

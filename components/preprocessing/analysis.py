@@ -184,7 +184,7 @@ class AnalyzePart:
         return Result(join([a.to_bytes() for a in accumulate(self.requests, batch)]), part.rows)
 
 
-class Analyze(beam.PTransform):  # type: ignore[misc]
+class Analyze(beam.PTransform):
     """PCollection of `(unit: int, Part)` → PCollection of `Partial`, each with a part's accumulators.
 
     Args:

@@ -11,7 +11,7 @@ from ..transforms.namespace_tf import TensorFlowNamespace
 from .fitted import FittedTransform, Program
 
 
-class PreprocessingModule(tf.Module):  # type: ignore[misc]
+class PreprocessingModule(tf.Module):
     """Raw columns → features; holds its look-up tables, so that they are exported with it.
 
     Make it outside of a `tf.function`, and keep it as an attribute of the module that is exported.

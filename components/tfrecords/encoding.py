@@ -102,7 +102,7 @@ class Encoder:
         return {key: np.concatenate(each, axis=1) for key, each in by_field.items()}
 
 
-class ApplyTransform(beam.PTransform):  # type: ignore[misc]
+class ApplyTransform(beam.PTransform):
     """PCollection of `pa.RecordBatch` of raw rows → PCollection of dicts of arrays by feature, [n, width].
 
     Example:

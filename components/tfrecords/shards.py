@@ -186,7 +186,7 @@ class MergeShard:
         return np.concatenate(records).reshape(-1, self.record)[order].tobytes()
 
 
-class WriteExamples(beam.PTransform):  # type: ignore[misc]
+class WriteExamples(beam.PTransform):
     """PCollection of `(unit: int, Part)` → PCollection of `Partial`, each with where a part was spilled to.
 
     Args:

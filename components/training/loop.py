@@ -248,7 +248,7 @@ def _require_finite(row: Mapping[str, float], settings: Settings) -> None:
     )
 
 
-class _Live(keras.callbacks.Callback):  # type: ignore[misc]
+class _Live(keras.callbacks.Callback):
     """Reports loss, epoch and examples per second while an epoch runs, a few times a second at most."""
 
     def __init__(self, tell: Progress, settings: Settings, rows: int) -> None:
