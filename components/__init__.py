@@ -11,25 +11,39 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .accept_examples import accept_examples
     from .compute_statistics import ComputeStatistics
+    from .cross_validate import cross_validate
     from .csv.read_csv import ReadCsv
     from .csv_examples import csv_examples
+    from .data_report import data_report
     from .dataset import dataset, shard_errors
     from .evaluate import evaluate
     from .export import export
+    from .import_schema import import_schema
+    from .import_statistics import import_statistics
     from .infer_schema import infer_schema
+    from .parquet_examples import parquet_examples
     from .preprocessing.fitted_file import load_fitted
     from .statistics import statistics
     from .tfrecords.encoding import ApplyTransform
     from .train import train
     from .transform import transform
+    from .validate_examples import validate_examples
     from .wine_csv import wine_csv
 
 COMPONENTS = (
+    "cross_validate",
+    "validate_examples",
+    "import_schema",
+    "accept_examples",
     "csv_examples",
+    "data_report",
     "evaluate",
     "export",
+    "import_statistics",
     "infer_schema",
+    "parquet_examples",
     "statistics",
     "train",
     "transform",
@@ -51,16 +65,23 @@ __all__ = [
     "ApplyTransform",
     "ComputeStatistics",
     "ReadCsv",
+    "accept_examples",
+    "cross_validate",
     "csv_examples",
+    "data_report",
     "dataset",
     "evaluate",
     "export",
+    "import_schema",
+    "import_statistics",
     "infer_schema",
     "load_fitted",
+    "parquet_examples",
     "shard_errors",
     "statistics",
     "train",
     "transform",
+    "validate_examples",
     "wine_csv",
 ]
 

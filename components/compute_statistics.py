@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import reduce
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ..pipelines.artifact import Examples
 from ..pipelines.context import Context
 from ..pipelines.errors import DataError
+from ..schemas.folding import fold_halves
 from ..schemas.schema import FeatureType
 from ..schemas.statistics import DatasetStatistics, SplitStatistics
-from ..schemas.table_summary import TableSummary
+from ..schemas.table_summary import DEFAULT, Options, TableSummary
+from .data_plane.slices import PartSlices, check_columns, chosen_slices, fold_slices, read_part
 from .data_plane.work import GatherPartials, MapUnits, Partial, Result, run_units
 
 
@@ -33,7 +33,7 @@ class ComputeStatistics(beam.PTransform):
         found = pipeline | beam.Create([batch]) | ComputeStatistics({"age": "int"}, "/shared/spill")
 
     Args:
-        columns: the columns to look at, with their types: `int`, `float`, `string` or `bool`.
+        columns: the columns to look at, with their types, see `headrace.schemas.schema.FeatureType`.
         folder: an existing folder that every worker reaches; what is spilled there is left there.
         name: the name of the split in the result.
         top_values: see the component `statistics`.
@@ -59,33 +59,69 @@ class ComputeStatistics(beam.PTransform):
         )
 
 
-def examples_statistics(ctx: Context, examples: Examples, top_values: int = 20) -> DatasetStatistics:
+def examples_statistics(
+    ctx: Context,
+    examples: Examples,
+    top_values: int = 20,
+    options: Options = DEFAULT,
+    slices: Sequence[str] = (),
+    max_slices: int = 20,
+) -> DatasetStatistics:
     """The statistics of raw examples; a unit of work is one Parquet part, and a pass takes all splits.
 
+    Slices take a second pass, since which values are the most frequent is known after the first.
+
     Raises:
-        DataError: the examples are not raw rows, or a part can't be read.
+        DataError: the examples are not raw rows, a part can't be read, a column that `options` or `slices`
+            name is not there or of no fitting type, or a weight is missing or negative.
     """
+    columns = _columns(examples)
+    check_columns(columns, options, slices)
+    parts = {split: [str(path) for path in examples.parts(split)] for split in examples.splits}
+    units = [path for paths in parts.values() for path in paths]
+    summaries = run_units(ctx, "statistics", units, _PartSummary(columns, options))
+    found = {
+        split: _fold(columns, (next(summaries) for _ in paths), options) for split, paths in parts.items()
+    }
+    for split, summary in found.items():
+        _check_rows(examples, split, summary)
+    sliced: dict[str, tuple[SplitStatistics, ...]] = {}
+    if slices:
+        chosen = chosen_slices(ctx, list(found.values()), slices, max_slices)
+        packed = run_units(ctx, "slices", units, PartSlices(columns, options, chosen))
+        for split, paths in parts.items():
+            sliced[split] = fold_slices(chosen, [next(packed) for _ in paths], top_values)
+    computed = [
+        replace(summary.compute(split, top_values), slices=sliced.get(split, ()))
+        for split, summary in found.items()
+    ]
+    return DatasetStatistics(tuple(computed), options.budget)
+
+
+def _columns(examples: Examples) -> dict[str, FeatureType]:
     if examples.properties.get("format") != "parquet":
         raise DataError(
             "statistics take raw examples, and these are transformed",
             argument="examples",
             remedy="wire the output of the step that reads the data, for example csv_examples",
         )
-    columns: dict[str, FeatureType] = dict(examples.properties["columns"])
-    parts = {split: [str(path) for path in examples.parts(split)] for split in examples.splits}
-    units = [path for paths in parts.values() for path in paths]
-    summaries = run_units(ctx, "statistics", units, _PartSummary(columns))
-    found = []
-    for split, paths in parts.items():
-        summary = _fold(columns, (next(summaries) for _ in paths))
-        if summary.rows != examples.rows(split):
-            raise DataError(
-                f"the split {split} should have {examples.rows(split)} rows, and {summary.rows} were read",
-                file=str(examples.path),
-                remedy="the artifact is damaged: delete it and run again",
-            )
-        found.append(summary.compute(split, top_values))
-    return DatasetStatistics(tuple(found))
+    return dict(examples.properties["columns"])
+
+
+def _check_rows(examples: Examples, split: str, summary: TableSummary) -> None:
+    if summary.rows != examples.rows(split):
+        raise DataError(
+            f"the split {split} should have {examples.rows(split)} rows, and {summary.rows} were read",
+            file=str(examples.path),
+            remedy="the artifact is damaged: delete it and run again",
+        )
+    if summary.weights is not None and summary.weights.bad:
+        raise DataError(
+            f"{summary.weights.bad} rows of the split {split} have no weight of zero or more",
+            argument="weights",
+            given=summary.options.weight,
+            remedy="leave these rows out, or give them a weight",
+        )
 
 
 @dataclass(frozen=True)
@@ -93,18 +129,11 @@ class _PartSummary:
     """Parquet part → its packed summary."""
 
     columns: Mapping[str, FeatureType]
+    options: Options = DEFAULT
 
     def __call__(self, path: str) -> Result:
-        try:
-            with pq.ParquetFile(path) as file:
-                table = file.read(columns=list(self.columns), use_threads=False)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise DataError(
-                f"the part can't be read ({error})",
-                file=path,
-                remedy="the artifact is damaged: delete it and run again",
-            ) from error
-        return Result(TableSummary.of(self.columns, table).to_bytes(), table.num_rows)
+        table = read_part(path, self.columns)
+        return Result(TableSummary.of(self.columns, table, self.options).to_bytes(), table.num_rows)
 
 
 @dataclass(frozen=True)
@@ -129,8 +158,21 @@ class _Fold(beam.DoFn):
         yield summary.compute(self._name, self._top_values)
 
 
-def _fold(columns: Mapping[str, FeatureType], packed: Iterable[bytes]) -> TableSummary:
-    return reduce(TableSummary.merge, map(TableSummary.from_bytes, packed), TableSummary.empty(columns))
+def _fold(
+    columns: Mapping[str, FeatureType], packed: Iterable[bytes], options: Options = DEFAULT
+) -> TableSummary:
+    """Counts by halves; moments one by one, since the order decides their last bits."""
+    empty = TableSummary.empty(columns, options)
+    moments = [empty.moments]
+
+    def read() -> Iterator[TableSummary]:
+        for blob in packed:
+            summary = TableSummary.from_bytes(blob)
+            moments[0] = moments[0].merge(summary.moments)
+            yield summary
+
+    folded = fold_halves(read(), TableSummary.merge, empty)
+    return replace(folded, moments=moments[0])
 
 
 def _with_unit(element: Any) -> tuple[int, pa.RecordBatch]:

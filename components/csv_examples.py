@@ -5,30 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import Meta
 
 from ..pipelines.artifact import Examples, Files
-from ..pipelines.component import Checked, Known, Source, component
+from ..pipelines.component import Checked, Known, SplitSource, component
 from ..pipelines.context import Context
 from ..pipelines.errors import HeadraceError, InvalidRequestError, Problem
-from .csv.options import MISSING, Options
+from .csv.options import MISSING, Options, kind_of
 from .csv.sources import read_head, resolve
+from .ingestion.split_options import DEFAULT_SPLITS, Rest, SplitOptions, SplitRule, files_by_split
 
 __all__ = ["MISSING", "csv_examples"]
 
-ColumnType = Literal["int", "float", "string", "bool"]
+_TYPE = r"^(int|float|string|bool|timestamp(:.+)?)$"
+ColumnType = Annotated[str, Meta(extra_json_schema={"pattern": _TYPE})]
 
 
 @component
 def csv_examples(
     ctx: Context,
-    path: Source,
+    path: SplitSource,
     *,
-    splits: dict[str, Annotated[float, Meta(gt=0)]] = {"train": 8, "validation": 1, "test": 1},  # noqa: B006 - never changed
+    splits: dict[str, SplitRule] = DEFAULT_SPLITS,
     split_by: str | None = None,
+    split_by_time: str | None = None,
+    split_by_value: str | None = None,
     stratify: str | None = None,
+    rest: Rest = "refuse",
     seed: int = 0,
     delimiter: str | None = None,
     quote: str = '"',
@@ -50,13 +55,21 @@ def csv_examples(
     of numbers is missing.
 
     Args:
-        path: a file, a glob, a list of them, or an artifact of type Files.
+        path: a file, a glob, a list of them, or an artifact of type Files; or such paths by split, as in
+            `{train: jan/*.csv, test: feb.csv}`, and then a row's file decides and `splits` is left out.
         splits: the splits and their shares; only the ratio counts. A row's split is decided by a hash of its
             values, so equal rows share a split.
         split_by: a column whose value decides instead, so that no group is in two splits; rows without a
             value are one group.
+        split_by_time: a column of times: a timestamp, ISO 8601 text, or a number. With shares the rows are
+            sorted by it, and the oldest are in the first split; the shares are exact, rows of the same time
+            keep their order. With ranges, `{train: {before: 2024-01-01}, test: {from: 2024-01-01}}`, its
+            range decides; dates are UTC.
+        split_by_value: a column whose values are listed: `{train: [0, 1], test: [2]}`.
         stratify: a column of classes; each split gets its share of each class exactly (largest remainder),
             up to 4 million rows, beyond which the hash alone decides. Property `stratified` says which.
+        rest: what to do with rows in no split, by value or time, such as those without a value: refuse
+            them, or drop them. Property `dropped` counts them.
         seed: another seed gives another placement.
         delimiter: one ASCII character; "auto" chooses by the header; a comma if not given.
         quote: around cells with delimiters, quotes (doubled) or newlines; "" for a file without quoting.
@@ -64,25 +77,30 @@ def csv_examples(
         columns: column names for a file without a header, or, with `header: true`, in its place.
         encoding: any text encoding that Python knows.
         missing_values: what stands for a missing value, quoted or not.
-        types: columns whose type is stated; the others' are inferred from all rows: int, float, bool (true
-            and false) or string. A whole number beyond 64 bits makes a column float; a leading zero (007)
-            makes it string; one without any value is float. A column of 100 values or more of which 99 % are
-            numbers is one of numbers, and a word in it is an error. Where int is stated, 1.0 is 1. The least
-            int64 is no int, as it stands for a missing one at serving.
+        types: columns whose type is stated: int, float, bool, string, or timestamp (ISO 8601; UTC if it names
+            no zone), `timestamp:%d/%m/%Y` for other texts, `timestamp:s`, `ms` or `us` for numbers since
+            1970. The others' are inferred from all rows: int, float, bool (true and false) or string. A whole
+            number beyond 64 bits makes a column float; a leading zero (007) makes it string; one without any
+            value is float. A column of 100 values or more of which 99 % are numbers is one of numbers, and a
+            word in it is an error. Where int is stated, 1.0 is 1. The least int64 is no int, as it stands
+            for a missing one at serving.
         max_rejects: how many bad rows to put into `rejects.jsonl` before it is an error: a wrong number of
             fields, a value that doesn't fit its type, infinity, bytes that aren't text, NUL.
         block_bytes: the size of a unit of work, in bytes of plain text. It decides the parts.
-        sample: read only so many rows, from the beginning.
+        sample: read only so many rows, from the beginning; of each split, if `path` names files by split.
 
     Returns:
-        Examples: Parquet parts of int64, float64, string and bool columns, null where a value is missing.
+        Examples: Parquet parts of int64, float64, string, bool and timestamp[us, UTC] columns, null where a
+            value is missing.
 
     Raises:
         DataError: the files are not what they have to be; names file, line, column and value.
         InvalidRequestError: an argument doesn't fit.
     """
+    files = tuple(path) if isinstance(path, Mapping) else None
+    rule = SplitOptions(splits, split_by, split_by_time, split_by_value, stratify, rest, seed, files)
     options = Options(
-        splits, split_by, stratify, seed, delimiter, quote, header, columns, encoding, missing_values, types,
+        rule, delimiter, quote, header, columns, encoding, missing_values, types,
         max_rejects, block_bytes, sample,
     )  # fmt: skip
     problems = options.problems()
@@ -90,18 +108,23 @@ def csv_examples(
         raise InvalidRequestError(problems)
     from .csv.place import ingest
 
-    return ingest(ctx, _paths(path), options)
-
-
-def _paths(path: Files | str | list[str]) -> list[Path]:
     if isinstance(path, Files):
-        return [path.file(entry.path) for entry in path.files]
-    return resolve(path)
+        return ingest(ctx, [path.file(entry.path) for entry in path.files], options)
+    paths, by_file = _files(path)
+    return ingest(ctx, paths, options, by_file)
+
+
+def _files(path: str | list[str] | dict[str, str | list[str]]) -> tuple[list[Path], list[str]]:
+    """The files, and the split of each where `path` tells it."""
+    return files_by_split(path, resolve) if isinstance(path, dict) else (resolve(path), [])
 
 
 @csv_examples.check
 def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
-    options = Options(**{field.name: arguments[field.name] for field in fields(Options)})
+    options = Options(
+        SplitOptions.of(arguments),
+        **{field.name: arguments[field.name] for field in fields(Options) if field.name != "split"},
+    )
     problems = options.problems()
     columns = tuple(options.columns) if options.columns is not None else None
     if "path" in arguments and not problems:
@@ -112,13 +135,13 @@ def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
             problems += [problem.at(argument="path") for problem in error.problems]
     if columns is not None:
         problems += options.column_problems(columns)
-    facts = {"types": dict(options.types)} if options.types else {}
-    return problems, {"output": Known(columns, tuple(options.splits), facts)}
+    types = {name: kind_of(kind) for name, kind in (options.types or {}).items()}
+    return problems, {"output": Known(columns, options.split.names, {"types": types} if types else {})}
 
 
-def _read_heads(path: str | list[str], options: Options) -> tuple[tuple[str, ...] | None, list[Problem]]:
+def _read_heads(path: Any, options: Options) -> tuple[tuple[str, ...] | None, list[Problem]]:
     """The columns by the first file's header, and what is wrong with it."""
-    first, *_ = resolve(path)
+    first = _files(path)[0][0]
     head = read_head(first, options.encoding, options.delimiter, options.quote)
     problems = [p.at(argument="path") for p in options.head_problems(head.names, str(first))]
     if options.columns is not None:

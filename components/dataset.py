@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from ..pipelines.artifact import Examples, file_digest
@@ -19,6 +20,8 @@ from ..pipelines.errors import DataError, Problem, StoreError
 from .tfrecords.layout import Layout, as_matrix, check_matrix
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import tensorflow as tf
 
 PARSE_ROWS = 8192
@@ -44,6 +47,8 @@ def dataset(
     epoch: int = 0,
     drop_remainder: bool = False,
     matrix: bool = False,
+    expand: bool = True,
+    only: npt.NDArray[np.bool_] | None = None,
 ) -> tf.data.Dataset:
     """One epoch of a split of transformed examples.
 
@@ -55,11 +60,15 @@ def dataset(
         seed, epoch: decide the order; equal ones give equal batches.
         drop_remainder: whether a last batch with fewer rows is left out, which makes shapes static.
         matrix: whether features come as one matrix.
+        expand: whether one-hots that are stored as ids are expanded; without it, they come as int64 ids
+            [batch, number of columns], for a model that looks its weights up.
+        only: which of the split's rows are wanted, a bool for each in the order of the shards; None for all.
 
     Returns:
-        A `tf.data.Dataset` of (features, label). Features are float32 or int64 [batch, width] by name,
-        with one-hots expanded; or with `matrix` float32 [batch, total width], in the order of the features.
-        The label is [batch], float32 for a value, int64 class ids for a class.
+        A `tf.data.Dataset` of (features, label), or (features, label, weight) of examples with row weights.
+        Features are float32 or int64 [batch, width] by name; or with `matrix` float32 [batch, total width],
+        in the order of the features. The label is [batch], float32 for a value, int64 class ids for a class;
+        or float32 [batch, classes] of zeros and ones for several classes a row. The weight: float32 [batch].
 
     Raises:
         DataError: the split doesn't exist, the examples are not transformed, or `matrix` was asked for
@@ -77,36 +86,65 @@ def dataset(
         check_matrix(layout.features)
     key = hashlib.sha256(f"{seed}\0{epoch}".encode()).digest()
     check_shards(examples, split)
-    rows = _rows(tf, examples, split, layout, key if shuffle else b"")
+    rows = _rows(tf, examples, split, layout, key if shuffle else b"", only)
 
-    def cut(fields: Any) -> tuple[Any, Any]:
-        features, label = _cut(layout, fields)
-        features = {f.name: f.expand(xp, features[f.name]) for f in layout.features}
-        return (as_matrix(xp, layout.features, features) if matrix else features), label
+    def cut(fields: Any) -> tuple[Any, ...]:
+        features, *rest = _cut(layout, fields)
+        if expand or matrix:
+            features = {f.name: f.expand(xp, features[f.name]) for f in layout.features}
+        return (as_matrix(xp, layout.features, features) if matrix else features), *rest
 
     # Whole batches at once, so that the last step is slices of them.
     some = max(min(PARSE_ROWS, EXPANDED_BYTES // _bytes(layout, stored=False)) // batch_size, 1) * batch_size
     batches = rows.rebatch(some).map(cut, num_parallel_calls=2, deterministic=True)
     batches = batches.rebatch(batch_size, drop_remainder=drop_remainder)
-    count = examples.rows(split) // batch_size if drop_remainder else -(-examples.rows(split) // batch_size)
+    total = examples.rows(split) if only is None else int(only.sum())
+    count = total // batch_size if drop_remainder else -(-total // batch_size)
     batches = batches.apply(tf.data.experimental.assert_cardinality(count))
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _rows(tf: Any, examples: Examples, split: str, layout: Layout, key: bytes) -> Any:
+def _rows(tf: Any, examples: Examples, split: str, layout: Layout, key: bytes, only: Any) -> Any:
     """The fields of a split's records, by key, [some, width]; in an order drawn by `key` if there is one."""
     files = [str(path) for path in examples.parts(split)]
+    places = list(range(len(files)))
     if key:
-        random.Random(key).shuffle(files)  # noqa: S311 - an order, not a secret
+        random.Random(key).shuffle(places)  # noqa: S311 - an order, not a secret
+    files = [files[place] for place in places]
     rows = tf.data.TFRecordDataset(files, layout.compression.upper(), buffer_size=READ_BYTES)
     # A shard that lost rows is an error when the epoch ends.
     rows = rows.apply(tf.data.experimental.assert_cardinality(examples.rows(split)))
     rows = rows.batch(PARSE_ROWS).map(_parser(tf, layout), num_parallel_calls=2, deterministic=True)
+    if only is not None:
+        rows = rows.enumerate().map(_chooser(tf, examples, split, places, only), num_parallel_calls=2)
     if not key:
         return rows
     window = max(min(WINDOW_ROWS, WINDOW_BYTES // _bytes(layout, stored=True)), 1)
     permute = _permuter(tf, key)
     return rows.rebatch(window).enumerate().map(permute, num_parallel_calls=2, deterministic=True)
+
+
+def _chooser(tf: Any, examples: Examples, split: str, places: Sequence[int], only: Any) -> Any:
+    """The number of a batch of `PARSE_ROWS` records and its fields → the fields of the rows wanted.
+
+    Args:
+        tf, examples, split: as above.
+        places: the numbers of the shards, in the order in which they are read.
+        only: which rows are wanted, in the order of the shards.
+    """
+    ends = list(accumulate(part["rows"] for part in examples.splits[split]["parts"]))
+    if len(only) != examples.rows(split):
+        raise DataError(
+            f"{len(only)} rows were told of, and there are {examples.rows(split)}", argument="only"
+        )
+    starts = [0, *ends]
+    wanted = tf.concat([only[starts[place] : ends[place]] for place in places], axis=0)
+
+    def choose(number: Any, fields: Any) -> Any:
+        mask = wanted[number * PARSE_ROWS : (number + 1) * PARSE_ROWS]
+        return {name: tf.boolean_mask(values, mask) for name, values in fields.items()}
+
+    return choose
 
 
 def check_shards(examples: Examples, split: str, *, content: bool = False) -> None:
@@ -200,8 +238,10 @@ def _permuter(tf: Any, key: bytes) -> Any:
     return permute
 
 
-def _cut(layout: Layout, fields: Any) -> tuple[dict[str, Any], Any]:
-    """Fields of records → features as they are stored, and the label [n]."""
+def _cut(layout: Layout, fields: Any) -> tuple[Any, ...]:
+    """Fields of records → features as they are stored, the label, and the weight if there is one."""
     parts = [fields[key][:, start : start + width] for _, key, start, width in layout.columns()]
     names = [f.name for f in layout.features]
-    return dict(zip(names, parts, strict=False)), parts[-1][:, 0]
+    label, *weight = parts[len(names) :]
+    told = label if layout.label.kind == "multi" else label[:, 0]
+    return dict(zip(names, parts, strict=False)), told, *(one[:, 0] for one in weight)

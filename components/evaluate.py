@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
 from ..pipelines.artifact import Evaluation, Examples, Model
 from ..pipelines.component import Known, component
 from ..pipelines.context import Context
-from ..pipelines.errors import Problem
-from .evaluation.gates import Threshold, behind_baseline, bless, threshold_problems
+from ..pipelines.errors import InvalidRequestError, Problem
+from .evaluation.gates import Asked, Report, Thresholds, behind_naive, bless, threshold_problems
 from .split_checks import RAW_REMEDY, SLICES_NEED_RAW, are_transformed, split_problems
+
+if TYPE_CHECKING:
+    from .evaluation.outcome import Measured, Request
 
 
 @component(process="tensorflow")
@@ -21,71 +24,121 @@ def evaluate(
     ctx: Context,
     model: Model,
     examples: Examples,
+    baseline: Model | None = None,
     *,
     split: str = "test",
     slices: list[str] | None = None,
-    thresholds: dict[str, float | dict[str, float]] | None = None,
-    batch_size: Annotated[int, Meta(ge=1)] = 1024,
+    thresholds: dict[str, float | dict[str, Any]] | None = None,
+    batch_size: Annotated[int, Meta(ge=1)] = 4096,
 ) -> Evaluation:
     """Computes metrics in the label's own units, over a split and over slices of it, and gives a blessing.
 
-    Classification: accuracy, auc, precision, recall, f1, log_loss; regression: rmse, mae, r2 (defined in
-    `headrace.components.evaluation.metrics`). The naive baseline predicts from the labels of the training
-    split: their shares as probabilities, so the majority class, or their mean. A warning
-    says where a model isn't better than that in accuracy, or rmse.
+    Classification: accuracy, auc, pr_auc, precision, recall, f1, log_loss, brier, ece, for the whole and for
+    each class; multi-label and regression: see `headrace.components.evaluation.metrics`, which defines them
+    all. With several outputs a metric is called `output/metric`. Rows count by their weights, if the
+    transform was given a weight.
+
+    Two things to be better than: the naive prediction, which is made from the labels of the training split
+    alone (their mean, or their shares), and is always measured; and the `baseline` model, where one is given.
+    A warning says where a model isn't better than the naive prediction in accuracy, rmse or f1_micro.
 
     Args:
         model: the trained model.
         examples: the transformed examples that it learned from, or the raw ones, to which the model's own
             Transform is applied.
+        baseline: a model of the same label to compare with, for example a `linear` one, or the one in use.
         split: what to measure on.
         slices: columns of the raw examples; the metrics are given for each of their values too.
-        thresholds: limits on metrics, for example `{accuracy: 0.9}`, `{rmse: {max: 56000}}`, or
-            `{baseline: 0.05}` for at least so much better than the naive prediction; see
-            `headrace.components.evaluation.gates`. Without any, the model is blessed.
+        thresholds: limits on metrics, for example `{accuracy: 0.9}`, `{rmse: {max: 56000}}`,
+            `{better_than_naive: 0.05}`, `{better_than_baseline: 0}`, `{per_class: {bird: {recall: 0.8}}}` or
+            `{slices: {city: {Rome: {rmse: 9000}}}}`; see `headrace.components.evaluation.gates`. Without any,
+            the model is blessed.
         batch_size: rows at once.
 
     Raises:
-        InvalidRequestError: no such split, slice column or metric; slices of transformed examples.
-        DataError: the split has no rows, or a label is missing or of a class unseen in training.
+        InvalidRequestError: no such split, slice column, class or metric; slices of transformed examples; a
+            baseline model of another label or other classes.
+        DataError: the split has no rows, all its weights are 0, or a label is missing or of a class unseen in
+            training.
     """
     from .evaluation.outcome import Request, measure
 
     request = Request(split, tuple(slices or ()), batch_size)
-    measured = measure(ctx, model, examples, request)
-    _refuse(threshold_problems(thresholds or {}, measured.task.name))
-    verdict = bless(measured.metrics, measured.baseline["metrics"], thresholds or {}, measured.task.name)
-    draft = ctx.output(Evaluation)
+    measured = measure(model, examples, request, ctx.progress)
+    asked = Asked(measured.names, request.slices, baseline is not None, measured.classes)
+    _refuse(threshold_problems(thresholds or {}, asked))
+    report, naive = measured.report(), measured.naive()
+    other = None if baseline is None else _baseline(ctx, baseline, examples, request, measured)
+    verdict = bless(thresholds or {}, measured.names, report, naive, other)
     about = {
-        "task": measured.task.to_json(),
-        "split": split,
-        "rows": measured.rows,
-        "metrics": measured.metrics,
-        "slices": measured.slices,
-        "baseline": measured.baseline,
-        "confusion": measured.confusion,
+        **_told(measured, report, split),
+        "naive": {**measured.naive_from(), **_report_told(naive)},
+        "baseline": None if baseline is None or other is None else _compared(baseline, report, other),
         "thresholds": thresholds or {},
         "blessed": verdict.blessed,
         "reasons": verdict.reasons,
     }
+    draft = ctx.output(Evaluation)
     (draft.path / "evaluation.json").write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", "utf-8")
     if not verdict.blessed:
         ctx.warn(f"the model is not blessed: {'; '.join(verdict.reasons)}")
-    loss = behind_baseline(measured.metrics, measured.baseline["metrics"], measured.task.name)
+    loss = behind_naive(report.metrics, naive.metrics, measured.names)
     if loss:
-        ctx.warn(
-            f"the model is not better than the naive prediction from {measured.baseline['from']}: {loss}"
-        )
+        ctx.warn(f"the model is not better than the naive prediction from the train labels: {loss}")
     stated = {"blessed": verdict.blessed, "reasons": verdict.reasons}
     return draft.finish(
         properties={**stated, "weights": model.properties["weights"]},
-        summary={"metrics": measured.metrics, "split": split, "rows": measured.rows, **stated},
+        summary={"metrics": report.metrics, "split": split, "rows": about["rows"], **stated},
     )
 
 
-def _refuse(problems: list[Problem]) -> None:
-    from ..pipelines.errors import InvalidRequestError
+def _told(measured: Measured, report: Report, split: str) -> dict[str, Any]:
+    from .evaluation.outcome import calibration, confusion, mistakes
 
+    tasks = [task.to_json() for task in measured.tasks.values()]
+    return {
+        **({"task": tasks[0]} if len(tasks) == 1 else {"tasks": tasks}),
+        "split": split,
+        "rows": measured.rows,
+        "weight": {"column": measured.weight, "sum": measured.total} if measured.weight else None,
+        **_report_told(report),
+        "confusion": measured.details(confusion),
+        "mistakes": measured.details(mistakes),
+        "calibration": measured.details(calibration),
+    }
+
+
+def _report_told(report: Report) -> dict[str, Any]:
+    return {"metrics": report.metrics, "per_class": report.per_class, "slices": report.slices}
+
+
+def _baseline(
+    ctx: Context, baseline: Model, examples: Examples, request: Request, measured: Measured
+) -> Report:
+    from .evaluation.outcome import measure
+
+    other = measure(baseline, examples, request, ctx.progress)
+    if other.tasks != measured.tasks:
+        ours, theirs = (
+            "; ".join(f"{t.name} of {t.label} {list(t.classes) or ''}".strip() for t in m.tasks.values())
+            for m in (measured, other)
+        )
+        raise InvalidRequestError(
+            f"the baseline model does something else ({theirs}) than the model ({ours})",
+            argument="baseline",
+            remedy="give a model of the same label and classes",
+        )
+    return other.report()
+
+
+def _compared(baseline: Model, report: Report, other: Report) -> dict[str, Any]:
+    """The baseline model's metrics, and for each the model's minus the baseline's."""
+    pairs = ((name, value, other.metrics.get(name)) for name, value in report.metrics.items())
+    change = {name: None if a is None or b is None else a - b for name, a, b in pairs}
+    return {"weights": baseline.properties["weights"], **_report_told(other), "change": change}
+
+
+def _refuse(problems: list[Problem]) -> None:
     if problems:
         raise InvalidRequestError(problems)
 
@@ -105,7 +158,9 @@ def _check(
             for name in slices
             if name not in examples.columns
         ]
-    thresholds: Mapping[str, Threshold] = arguments.get("thresholds") or {}
+    thresholds: Thresholds = arguments.get("thresholds") or {}
     if isinstance(thresholds, Mapping):
-        problems += threshold_problems(thresholds, model.facts.get("task"))
+        task = model.facts.get("task")
+        asked = Asked({"": task} if task else None, slices, "baseline" in known)
+        problems += threshold_problems(thresholds, asked)
     return problems, {"output": Known()}

@@ -60,8 +60,8 @@ def export(
         DataError: the split has no rows.
     """
     from .exporting.saved_model import graph_digest, serving_inputs, write_saved_model
-    from .training.networks import forward, load_network
-    from .training.tasks import Task
+    from .training.networks import feed_of, forward, load_network
+    from .training.tasks import tasks_from_json
 
     _require_blessing(ctx, model, evaluation, force)
     _require_raw(examples)
@@ -69,24 +69,25 @@ def export(
     from .preprocessing.fitted_file import load_fitted
 
     require_split(examples, split)
-    about = model.read_json("model.json")
-    task = Task.from_json(about["task"])
+    tasks = tasks_from_json(model.read_json("model.json"))
     fitted, network = load_fitted(model.path / "transform"), load_network(model)
+    feed = feed_of(model, fitted)
     inputs = serving_inputs(fitted)
     draft = ctx.output(ExportedModel)
-    write_saved_model(draft.path / VERSION, fitted, network, task, inputs, ctx.scratch("export"))
+    write_saved_model(draft.path / VERSION, fitted, network, feed, tasks, inputs, ctx.scratch("export"))
     from .exporting.parity import ParityGate
 
-    gate = ParityGate(draft.path / VERSION, fitted, forward(network, about["inputs"]), inputs, tolerance_ulps)
+    call = forward(network, feed)
+    gate = ParityGate(draft.path / VERSION, fitted, call, feed, tasks, inputs, tolerance_ulps)
     _pass_rows(ctx, gate, examples, split, parity_rows)
-    told = _about(task, inputs, gate.parity, split, examples)
+    told = _about(tasks, inputs, gate.parity, split, examples)
     (draft.path / "export.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return draft.finish(
         properties={
             "weights": model.properties["weights"],
             "transform": _transform_digest(model),
             "graph": graph_digest(draft.path / VERSION),
-            "task": task.name,
+            **{name: model.properties[name] for name in ("task", "tasks") if name in model.properties},
         },
         summary={"parity": gate.parity.to_json(), "inputs": len(inputs)},
         # Names of functions differ between equal exports, and fingerprint.pb is random; what the SavedModel
@@ -132,27 +133,20 @@ def _pass_rows(ctx: Context, gate: Any, examples: Examples, split: str, rows: in
 
 
 def _about(
-    task: Task, inputs: tuple[Input, ...], parity: Parity, split: str, examples: Examples
+    tasks: tuple[Task, ...], inputs: tuple[Input, ...], parity: Parity, split: str, examples: Examples
 ) -> dict[str, Any]:
-    classes = len(task.classes)
-    outputs: list[dict[str, Any]] = [
-        {"name": "prediction", "dtype": "string" if classes else "float32", "shape": [None]}
-    ]
-    if classes:
-        outputs += [
-            {"name": "probability", "dtype": "float32", "shape": [None]},
-            {"name": "probabilities", "dtype": "float32", "shape": [None, classes]},
-            {"name": "classes", "dtype": "string", "shape": [None, classes]},
-        ]
+    from .exporting.outputs import describe
+    from .training.tasks import tasks_to_json
+
     return {
         "format": 1,
         "version": VERSION,
-        "task": task.to_json(),
+        **tasks_to_json(tasks),
         "inputs": [i.to_json() for i in inputs],
         "missing": {"float32": "NaN", "int64": -(2**63), "string": ""},
         "missing_values": list(examples.properties.get("missing_values", MISSING)),
         "csv": {name: examples.properties.get(name, default) for name, default in CSV_DEFAULTS.items()},
-        "outputs": outputs,
+        "outputs": describe(tasks),
         "parity": {"split": split, **parity.to_json()},
     }
 

@@ -16,7 +16,7 @@ from ..pipelines.errors import DataError, InvalidRequestError, Problem
 
 if TYPE_CHECKING:
     from ..schemas import schema as values
-    from ..schemas.schema_file import SchemaProblem
+    from ..schemas.schema_problem import SchemaProblem
     from ..schemas.statistics import SplitStatistics
 
 
@@ -32,9 +32,9 @@ def infer_schema(
 ) -> Schema:
     """Infers what each column is expected to be, or takes an edited file and holds it against the data.
 
-    The artifact holds `schema.yaml`. Copy it, edit it, and give its path as `schema_file`: then that is
-    the schema, once its columns and types are those of the data. Where the split departs from its
-    presence, values or ranges there is a warning.
+    The artifact holds `schema.yaml`, and the same for TFDV as `schema.pbtxt`. Copy the former, edit it, and
+    give its path as `schema_file`: then that is the schema, once its columns and types are those of the
+    data. Where the split departs from its presence, values or ranges there is a warning.
 
     Args:
         statistics: of the data.
@@ -51,7 +51,7 @@ def infer_schema(
         DataError: there is no such split, it has no rows, or the data contradicts `schema_file`.
     """
     from ..schemas.inference import infer
-    from ..schemas.schema_file import write_schema
+    from .validation.schema_files import write_schema_files
 
     observed = _split(statistics, split)
     if schema_file is None:
@@ -59,7 +59,7 @@ def infer_schema(
     else:
         schema = _edited(ctx, observed, schema_file)
     draft = ctx.output(Schema)
-    (draft.path / "schema.yaml").write_text(write_schema(schema), "utf-8")
+    write_schema_files(draft.path, schema)
     domains = sum(feature.values is not None for feature in schema)
     return draft.finish(summary={"features": len(schema.features), "domains": domains})
 
@@ -90,9 +90,9 @@ def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
 
 
 def _split(statistics: Statistics, split: str) -> SplitStatistics:
-    from ..schemas.statistics import DatasetStatistics
+    from .statistics_files import load_statistics
 
-    found = DatasetStatistics.from_json(statistics.file("statistics.json").read_text("utf-8"))
+    found = load_statistics(statistics)
     if split not in found.names:
         raise DataError(f"there is no split {split!r}", argument="split", given=split, available=found.names)
     if not found[split].rows:

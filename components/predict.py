@@ -1,13 +1,16 @@
-"""Predictions of an exported model for the rows of a CSV file, as `headrace predict` gives them.
+"""Predictions of an exported model for the rows of a file, as `headrace predict` gives them.
 
     predict("…/export", "new.csv")                          # CSV to standard output
     predict("…/export", "new.csv", "predictions.parquet")   # or a file, CSV or Parquet by its ending
 
-Reads as `csv_examples` does, with the types that the model was trained with: columns that the model doesn't
-need are passed over, the label among them; delimiter, quote, encoding and what stands for a missing value
-are those of the examples unless stated. A row in gives a row out, in the same order (a blank line is no
-row, and a row of delimiters alone neither): `prediction`, and for classes `probability` of that class and
-one column `probability:<class>` each.
+A CSV file is read as `csv_examples` does, with the types that the model was trained with: columns that the
+model doesn't need are passed over, the label among them; delimiter, quote, encoding and what stands for a
+missing value are those of the examples unless stated. Parquet and JSON Lines are known by their ending, see
+`headrace.components.exporting.rows`. A row in gives a row out, in the same order (a blank line is no row, and
+a row of delimiters alone neither): `prediction`, and for classes `probability` of that class and one column
+`probability:<class>` each. A multi-label task has its names joined by `|` as prediction, and the
+probabilities of each. With several labels the names go on with the label: `prediction_price`,
+`probability_sold`, `probability_sold:yes`.
 """
 
 from __future__ import annotations
@@ -20,16 +23,16 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..pipelines.errors import DataError, InvalidRequestError, Problem
+from ..pipelines.errors import DataError, InvalidRequestError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .csv.reading import Unit
-    from .csv.sources import Dialect
+    from .training.tasks import Task
 
-BLOCK_BYTES = 4 << 20
 ENDINGS = (".csv", ".parquet")
+OUTPUTS = ("prediction", "probability", "probabilities")
+"""Of the signature's outputs, those that predictions are made of."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +59,17 @@ class CsvOptions:
 
 def predict(
     export_folder: str | Path,
-    csv_path: str | Path,
+    rows_path: str | Path,
     output: str | Path | None = None,
     *,
     options: CsvOptions | None = None,
     stream: TextIO | None = None,
 ) -> int:
-    """Writes a prediction for each row of a CSV file, and gives the number of rows.
+    """Writes a prediction for each row of a file, and gives the number of rows.
 
     Args:
         export_folder: an ExportedModel artifact.
-        csv_path: the file, plain or gzip, with a header.
+        rows_path: the file: CSV, plain or gzip, with a header; `*.parquet`; or `*.jsonl`.
         output: a file to write, `*.csv` or `*.parquet`; None for CSV to `stream`.
         options: how the CSV file is written.
         stream: text stream to write to without `output`; standard output if not given.
@@ -81,12 +84,15 @@ def predict(
         raise InvalidRequestError(
             f"predictions are written as CSV or Parquet, and {target.name!r} is neither", available=ENDINGS
         )
-    if not Path(csv_path).is_file():
-        raise InvalidRequestError("there is no such file", file=str(csv_path))
+    if not Path(rows_path).is_file():
+        raise InvalidRequestError("there is no such file", file=str(rows_path))
+    from .exporting.rows import read_rows
+
     exported = load_export(Path(export_folder))
+    asked = (options or CsvOptions()).over(exported.written)
     with tempfile.TemporaryDirectory(prefix="headrace-") as scratch:
-        rows = read_rows(exported, Path(csv_path), Path(scratch), options)
-        tables = _answers(exported, rows, str(csv_path))
+        rows = read_rows(exported.types, Path(rows_path), Path(scratch), asked)
+        tables = _answers(exported, rows, str(rows_path))
         if target is None:
             return _write_csv(tables, stream or sys.stdout)
         return _write_file(tables, target)
@@ -94,12 +100,13 @@ def predict(
 
 def _answers(exported: Exported, batches: Iterator[pa.RecordBatch], file: str) -> Iterator[pa.Table]:
     import numpy as np
+    import pyarrow as pa
 
     rows = 0
     for batch in batches:
         answers = exported.answer(batch)
-        number = answers.column("probability" if exported.classes else "prediction").to_numpy()
-        lost = np.flatnonzero(~np.isfinite(number))
+        numbers = [column.to_numpy() for column in answers.columns if pa.types.is_floating(column.type)]
+        lost = np.flatnonzero(~np.isfinite(np.stack(numbers)).all(axis=0))
         if len(lost):
             values = batch.slice(int(lost[0]), 1).to_pylist()[0]
             missing = [name for name, value in values.items() if value is None]
@@ -123,45 +130,48 @@ class Exported:
 
     Attributes:
         inputs: `name`, `column`, `dtype` and `type` of each input.
-        classes: the class names; empty for regression.
+        tasks: one for each label.
         written: delimiter, quote, encoding and missing_values that the examples were read with.
         signature: the SavedModel's `serving_default`.
         model: the loaded SavedModel, which owns what the signature needs.
     """
 
     inputs: tuple[dict[str, str], ...]
-    classes: tuple[str, ...]
+    tasks: tuple[Task, ...]
     written: CsvOptions
     signature: Any
     model: Any
 
     @property
     def types(self) -> dict[str, str]:
-        """Column → type (`float`, `int`, `bool`, `string`)."""
+        """Column → type; see `headrace.schemas.schema.FeatureType`."""
         return {i["column"]: i["type"] for i in self.inputs}
-
-    def no_rows(self) -> pa.RecordBatch:
-        """The columns without a row."""
-        import pyarrow as pa
-
-        from .csv.conversion import ARROW
-
-        arrays = [pa.array([], ARROW[kind]) for kind in self.types.values()]
-        return pa.RecordBatch.from_arrays(arrays, names=list(self.types))
 
     def answer(self, rows: pa.RecordBatch) -> pa.Table:
         """Raw rows → predictions, row by row."""
         import pyarrow as pa
 
+        from .exporting.outputs import suffixes
         from .preprocessing.casting import as_numpy, serving_batch
 
         columns = {name: as_numpy(column) for name, column in serving_batch(rows, self.types).items()}
         answers = {k: v.numpy() for k, v in self.signature(**_tensors(self.inputs, columns)).items()}
-        if not self.classes:
-            return pa.table({"prediction": pa.array(answers["prediction"])})
-        text = [name.decode() for name in answers["prediction"]]
-        shares = {f"probability:{c}": answers["probabilities"][:, k] for k, c in enumerate(self.classes)}
-        return pa.table({"prediction": text, "probability": answers["probability"], **shares})
+        table: dict[str, Any] = {}
+        for task, suffix in zip(self.tasks, suffixes(self.tasks), strict=True):
+            own = {name: answers[f"{name}{suffix}"] for name in OUTPUTS if f"{name}{suffix}" in answers}
+            table |= _columns(task, own, f"_{task.label}" if suffix else "")
+        return pa.table(table)
+
+
+def _columns(task: Task, answers: dict[str, Any], suffix: str) -> dict[str, Any]:
+    """A label's answers as columns [n]; see the module's text."""
+    if not task.classes:
+        return {f"prediction{suffix}": answers["prediction"]}
+    found: dict[str, Any] = {f"prediction{suffix}": [name.decode() for name in answers["prediction"]]}
+    if "probability" in answers:
+        found[f"probability{suffix}"] = answers["probability"]
+    shares = answers["probabilities"]
+    return found | {f"probability{suffix}:{c}": shares[:, k] for k, c in enumerate(task.classes)}
 
 
 def load_export(folder: Path) -> Exported:
@@ -182,11 +192,13 @@ def load_export(folder: Path) -> Exported:
         )
     import tensorflow as tf
 
+    from .training.tasks import tasks_from_json
+
     about = json.loads((folder / "export.json").read_text("utf-8"))
     model = tf.saved_model.load(str(folder / about["version"]))
     return Exported(
         tuple(about["inputs"]),
-        tuple(about["task"]["classes"]),
+        tasks_from_json(about),
         CsvOptions(**about.get("csv", {}), missing_values=tuple(about["missing_values"])),
         model.signatures["serving_default"],
         model,
@@ -197,76 +209,6 @@ def _tensors(inputs: tuple[dict[str, str], ...], columns: dict[str, Any]) -> dic
     import tensorflow as tf
 
     return {i["name"]: tf.constant(columns[i["column"]], tf.as_dtype(i["dtype"])) for i in inputs}
-
-
-def read_rows(
-    exported: Exported, path: Path, scratch: Path, options: CsvOptions | None = None
-) -> Iterator[pa.RecordBatch]:
-    """The columns that the model needs, a few megabytes at a time; see `predict` for the errors."""
-    from .csv.cutting import cut_file
-    from .csv.prepare import needs_copy, table_file, write_plain
-    from .csv.sources import Dialect, read_head
-
-    asked = (options or CsvOptions()).over(exported.written)
-    encoding, quote = asked.encoding or "utf-8", '"' if asked.quote is None else asked.quote
-    plain = write_plain(path, encoding, scratch) if needs_copy(path, encoding) else path
-    sign = read_head(plain, "utf-8", asked.delimiter, quote, str(path)).delimiter
-    dialect = Dialect(sign, quote, asked.missing_values or ())
-    file, names = table_file(str(path), plain, encoding, dialect, True)
-    _require_columns(exported, names, path, sign)
-    units = cut_file(file, dialect, BLOCK_BYTES)
-    if not units:
-        yield exported.no_rows()
-    for unit in units:
-        yield _typed(unit, names, exported, dialect, encoding)
-
-
-def _require_columns(exported: Exported, names: tuple[str, ...], path: Path, sign: str) -> None:
-    problems = []
-    remedy = (
-        f"cells are taken to be separated by {sign!r}; if not, state the delimiter" if len(names) == 1 else ""
-    )
-    for column in exported.types:
-        if column not in names:
-            what = f"there is no column {column!r}, which the model needs"
-            problems.append(
-                Problem(what, file=str(path), line=1, given=column, available=names, remedy=remedy)
-            )
-        elif names.count(column) > 1:
-            what = f"the column name {column!r} occurs more than once"
-            problems.append(Problem(what, file=str(path), line=1, remedy="rename all but one"))
-    if problems:
-        raise DataError(problems)
-
-
-def _typed(
-    unit: Unit, names: tuple[str, ...], exported: Exported, dialect: Dialect, encoding: str
-) -> pa.RecordBatch:
-    import numpy as np
-    import pyarrow as pa
-
-    from .csv.conversion import convert
-    from .csv.reading import read_cells
-    from .csv.rejects import bad_value
-
-    # Bad rows are collected and the first one raised here, since there is no rejects file to send them to.
-    cells = read_cells(unit, tuple(str(place) for place in range(len(names))), dialect, encoding, sys.maxsize)
-    if cells.rejects:
-        bad = cells.rejects[0]
-        raise DataError(bad.reason, file=bad.file, line=bad.line, remedy=bad.remedy)
-    arrays = []
-    for column, kind in exported.types.items():
-        text = cells.table.column(names.index(column)).combine_chunks()
-        text = text.chunk(0) if isinstance(text, pa.ChunkedArray) else text
-        values, mask = convert(text, kind, dialect.missing)
-        if mask is not None and mask.any():
-            row = int(np.flatnonzero(mask)[0])
-            reason, _ = bad_value(column, text[row].as_py(), kind)
-            place = cells.reject(row, reason, "")
-            remedy = "mend the value, or name it as a missing value"
-            raise DataError(reason, file=place.file, line=place.line, remedy=remedy)
-        arrays.append(values)
-    return pa.RecordBatch.from_arrays(arrays, names=list(exported.types))
 
 
 def _write_csv(tables: Iterator[pa.Table], stream: TextIO) -> int:

@@ -10,45 +10,75 @@ import msgspec
 from ..pipelines.artifact import Examples, Statistics
 from ..pipelines.component import Checked, Known, component
 from ..pipelines.context import Context
+from ..pipelines.errors import Problem
 
 
 @component
 def statistics(
-    ctx: Context, examples: Examples, *, top_values: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20
+    ctx: Context,
+    examples: Examples,
+    *,
+    top_values: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20,
+    histogram_buckets: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10,
+    label: str | None = None,
+    weights: str | None = None,
+    slices: list[str] | None = None,
+    max_slices: Annotated[int, msgspec.Meta(ge=1, le=200)] = 20,
+    budget: Annotated[int, msgspec.Meta(ge=65_536, le=2**31)] = 16_000_000,
 ) -> Statistics:
-    """Counts, moments, quantiles and top values of each column of each split, in one pass.
+    """Counts, moments, quantiles, histograms and top values of each column of each split, in one pass.
 
-    The artifact holds `statistics.json` (see `headrace.schemas.statistics`) and the same as a table,
-    `statistics.txt`. Deviations are the population's. Distinct values and quantiles are exact up to
-    65,536 distinct numbers a column (past that quantiles have a stated relative error), and up to 500,000
-    distinct strings or 16 MB of them.
+    The artifact holds `statistics.json` (see `headrace.schemas.statistics`), the same as a table,
+    `statistics.txt`, and as TensorFlow Data Validation's `DatasetFeatureStatisticsList`, `statistics.pb`.
+    Deviations are the population's. Quantiles and histograms come from exact counts of the distinct values
+    while those fit the budget; past it the artifact says for each column that a sketch took their place, and
+    with which error.
 
     Args:
         examples: raw rows, as `csv_examples` gives them.
         top_values: how many of the most frequent values are listed. A string or bool column with at most
             1,000 distinct values lists all of them.
+        histogram_buckets: of the histograms of equal width.
+        label: a column that all others are correlated with: Pearson's correlation between numbers, the
+            correlation ratio between a number and a category, Cramér's V between categories.
+        weights: a column of weights, zero or more; means, deviations and counts are then also given with each
+            row counted by its weight.
+        slices: string, bool or int columns; statistics are also given for each value of them, which takes a
+            second pass.
+        max_slices: how many values of each such column, the most frequent ones.
+        budget: how many bytes the distinct values of one column may take: of strings that many and at most
+            500,000 of them, of numbers a sixteenth of it and at most 65,536. Past it quantiles of numbers
+            have a stated relative error, numbers of distinct values a stated standard error, and frequent
+            strings may be missing from the list.
 
     Returns:
-        The statistics; the summary holds the rows by split.
+        The statistics; the summary holds the rows by split, and the columns that are not exact.
 
     Raises:
-        DataError: the examples are not raw rows, or a part can't be read.
+        DataError: the examples are not raw rows, a part can't be read, a column that is named is not there or
+            of no fitting type, or a weight is missing or negative.
     """
-    from ..schemas.statistics_table import statistics_table
+    from ..schemas.table_summary import Options
     from .compute_statistics import examples_statistics
+    from .statistics_files import finish_statistics
 
-    computed = examples_statistics(ctx, examples, top_values)
-    draft = ctx.output(Statistics)
-    (draft.path / "statistics.json").write_text(computed.to_json(), "utf-8")
-    (draft.path / "statistics.txt").write_text(statistics_table(computed), "utf-8")
-    rows = {split.name: split.rows for split in computed}
-    return draft.finish(
-        properties={"splits": list(computed.names)},
-        summary={"rows": rows, "columns": len(examples.properties["columns"])},
-    )
+    options = Options(label or "", weights or "", budget, histogram_buckets)
+    computed = examples_statistics(ctx, examples, top_values, options, slices or (), max_slices)
+    return finish_statistics(ctx, computed)
 
 
 @statistics.check
 def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
-    """Statistics are of the columns and splits that the examples have."""
-    return [], {"output": known.get("examples", Known())}
+    """The columns that are named exist; statistics are of the columns and splits that the examples have."""
+    data = known.get("examples", Known())
+    problems = []
+    if data.columns is not None:
+        given = [("label", arguments.get("label")), ("weights", arguments.get("weights"))]
+        slices = arguments.get("slices")
+        given += [("slices", name) for name in (slices if isinstance(slices, list) else [])]
+        problems = [
+            Problem(f"there is no column {name!r}", argument=argument, given=name, available=data.columns)
+            for argument, name in given
+            if isinstance(name, str) and name not in data.columns
+        ]
+    return problems, {"output": data}

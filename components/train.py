@@ -19,6 +19,8 @@ from .training.keras_names import LOSSES, METRICS, OPTIMIZERS
 
 if TYPE_CHECKING:
     from .preprocessing.fitted import FittedTransform
+    from .training.loop import Trained
+    from .training.targets import Seen
     from .training.tasks import Task
 
 
@@ -30,13 +32,15 @@ def train(
     *,
     model: CodePath = "mlp",
     model_args: dict[str, Any] | None = None,
-    task: Literal["auto", "regression", "binary", "multiclass"] = "auto",
+    task: Literal["auto", "regression", "binary", "multiclass", "multilabel"] = "auto",
     epochs: Annotated[int, Meta(ge=1)] = 20,
     batch_size: Annotated[int, Meta(ge=1)] | None = None,
     optimizer: str = "adam",
     learning_rate: Annotated[float, Meta(gt=0)] | None = None,
     learning_rate_schedule: Literal["constant", "cosine"] = "cosine",
-    loss: str | None = None,
+    loss: str | dict[str, str] | None = None,
+    loss_weights: dict[str, Annotated[float, Meta(ge=0)]] | None = None,
+    class_weights: str | dict[str, float | str | dict[str, float]] | None = None,
     metrics: list[str] | None = None,
     patience: Annotated[int, Meta(ge=1)] | None = None,
     train_split: str = "train",
@@ -46,68 +50,110 @@ def train(
     """Trains a network and keeps the weights of the epoch with the least validation loss.
 
     The task follows the label: a value makes a regression, two classes a binary task, more a multi-class
-    one. Equal arguments give equal weights, bit by bit, on a CPU; the artifact is known by their digest.
+    one, any number of classes a row a multi-label one. Several labels make a network with several outputs,
+    whose losses are added. Row weights, where the transform step names a column of them, multiply the loss of
+    each row in training and validation, and so do class weights; the sum is divided by the number of rows,
+    as Keras does. Equal arguments give equal weights, bit by bit, on a CPU; the artifact is known by their
+    digest.
 
     Args:
-        examples: transformed examples, float32 features `[rows, width]` side by side.
+        examples: transformed examples.
         transform: the Transform that made them; the Model carries a copy.
-        model: `mlp`, `linear`, or the import path of a function that returns a Keras model; see
+        model: `mlp`, `linear`, `wide_deep`, or the import path of a function that returns a Keras model; see
             `headrace.components.models`.
         model_args: more keyword arguments of the model function, for example `{hidden_units: [64, 32]}`.
-        task: overrules the rule above.
+        task: overrules the rule above, where there is one label.
         epochs: how often the training split is gone through at most.
         batch_size: examples a step; by default 64, or fewer where an epoch would have less than 16 steps.
         optimizer: by its Keras name. Optimizer, loss and metrics of a model that comes compiled stay.
         learning_rate: the optimizer's own default if not given.
         learning_rate_schedule: "cosine" lets the rate sink to 0 over all epochs, "constant" keeps it.
-        loss: by its Keras name; the default is the squared error or the cross-entropy.
-        metrics: Keras names of what else is shown during training; `accuracy` for classes by default.
+        loss: by its Keras name, or names by label; the default is the squared error or the cross-entropy.
+        loss_weights: by label what its loss is multiplied with before all are added; 1 where nothing is said.
+        class_weights: `balanced` for rows / (classes · rows of the class), or a weight for some classes, 1
+            for the others; with several labels, by label one of these.
+        metrics: Keras names of what else is shown during training, of each output; `accuracy` for classes
+            by default.
         patience: stop after so many epochs without a better validation loss.
         train_split: the split to learn from.
         validation_split: the split that chooses the epoch; without rows in it the last epoch is kept.
         seed: of the initial weights, the dropout and the order of the examples.
 
     Raises:
-        InvalidRequestError: the task doesn't fit the label, or Keras refuses model, optimizer or loss.
-        DataError: too few examples.
+        InvalidRequestError: the task doesn't fit the label, a weight is of an unknown class or label, or
+            Keras refuses model, optimizer or loss.
+        DataError: too few examples, negative row weights, or features of ids for a model that takes a matrix.
         StepError: the loss is NaN or infinite.
     """
     from .dataset import shard_errors
     from .evaluation.predictions import require_same_features
     from .preprocessing.fitted_file import load_fitted
     from .training.loop import Settings, default_batch_size, train_network
+    from .training.targets import class_weights as chosen_weights
+    from .training.targets import look_at
 
     fitted = load_fitted(transform.path)
-    learned = _task(fitted, task)
+    learned = _tasks(fitted, task)
+    _require_labels(
+        learned, {"loss": loss if isinstance(loss, dict) else {}, "loss_weights": loss_weights or {}}
+    )
     validation = _splits(ctx, examples, transform, learned, train_split, validation_split)
     require_same_features(examples, fitted)
+    seen = look_at(examples, train_split, learned, fitted.labels)
+    if validation and seen.weighted:
+        look_at(examples, validation, learned, fitted.labels)
     batch = batch_size or default_batch_size(examples.rows(train_split))
     settings = Settings(
         model, model_args or {}, epochs, batch, optimizer, learning_rate, learning_rate_schedule,
-        loss, metrics or [], patience, seed,
+        loss, loss_weights or {}, metrics or [], patience, seed,
     )  # fmt: skip
-    width = sum(feature.width for feature in fitted.features)
+    weights = chosen_weights(class_weights, learned, seen)
     with shard_errors(examples, train_split):
-        trained = train_network(examples, train_split, validation, width, learned, settings, ctx.progress)
+        trained = train_network(
+            examples, train_split, validation, fitted.features, learned, weights, settings, ctx.progress
+        )
     facts = {"history": trained.history, "best_epoch": trained.best_epoch, "settings": _told(settings)}
-    labels = _label_facts(examples, train_split, fitted, learned)
-    return _publish(ctx, transform, trained, learned, width, model, {**facts, "train_label": labels})
+    facts |= {"class_weights": _told_weights(weights, learned), "row_weights": seen.weighted}
+    return _publish(ctx, transform, trained, learned, model, {**facts, **_label_facts(learned, seen)})
 
 
-def _task(fitted: FittedTransform, wanted: str) -> Task:
+def _tasks(fitted: FittedTransform, wanted: str) -> tuple[Task, ...]:
     from .training.tasks import task_of
 
-    if fitted.label is None:
+    if not fitted.labels:
         raise InvalidRequestError(
             "the transform has no label, so there is nothing to learn",
             argument="transform",
             remedy="give the transform step a label",
         )
-    return task_of(fitted.label.column, fitted.label.kind, tuple(fitted.label.classes), wanted)
+    if len(fitted.labels) > 1 and wanted != "auto":
+        raise InvalidRequestError(
+            f"there are {len(fitted.labels)} labels, and one task {wanted!r}",
+            argument="task",
+            remedy="leave task out: each label makes its own",
+        )
+    return tuple(task_of(label.column, label.kind, tuple(label.classes), wanted) for label in fitted.labels)
+
+
+def _require_labels(tasks: tuple[Task, ...], told: Mapping[str, Mapping[str, Any]]) -> None:
+    labels = tuple(task.label for task in tasks)
+    problems = [
+        Problem(f"{name!r} is no label", argument=argument, given=name, available=labels)
+        for argument, by_label in told.items()
+        for name in by_label
+        if name not in labels
+    ]
+    if problems:
+        raise InvalidRequestError(problems)
 
 
 def _splits(
-    ctx: Context, examples: Examples, transform: Transform, task: Task, train: str, validation: str
+    ctx: Context,
+    examples: Examples,
+    transform: Transform,
+    tasks: tuple[Task, ...],
+    train: str,
+    validation: str,
 ) -> str | None:
     """Checks the splits; gives the one to validate on, or None."""
     if examples.properties.get("format") != "tfrecord":
@@ -121,7 +167,9 @@ def _splits(
         raise InvalidRequestError(
             f"the examples have no split {train!r}", argument="train_split", given=train, available=splits
         )
-    rows, least = examples.rows(train), max(2, len(task.classes))
+    rows = examples.rows(train)
+    task = max(tasks, key=lambda one: len(one.classes))
+    least = max(2, len(task.classes) if task.name != "multilabel" else 0)
     if rows < least:
         raise DataError(
             f"the split {train!r} has {rows} examples, and a {task.name} task with the label {task.label!r} "
@@ -135,20 +183,23 @@ def _splits(
     return None
 
 
-def _label_facts(examples: Examples, split: str, fitted: FittedTransform, task: Task) -> dict[str, Any]:
+def _label_facts(tasks: tuple[Task, ...], seen: Seen) -> dict[str, Any]:
     """Of the train labels, from which the naive baseline predicts: the counts by class, or the mean."""
-    import numpy as np
+    found: dict[str, Any] = {}
+    for task in tasks:
+        if task.classes:
+            counts = dict(zip(task.classes, seen.counts[task.label], strict=True))
+            found[task.label] = {"counts": counts}
+            if task.name == "multilabel":
+                found[task.label]["rows"] = seen.rows
+        else:
+            found[task.label] = {"mean": seen.means[task.label]}
+    return {"train_label": found[tasks[0].label]} if len(tasks) == 1 else {"train_labels": found}
 
-    from .dataset import dataset, shard_errors
 
-    assert fitted.label is not None
-    batches = dataset(examples, split, batch_size=4096, matrix=True)
-    with shard_errors(examples, split):
-        labels = np.concatenate([np.asarray(y).reshape(-1) for _, y in batches])
-    if task.classes:
-        counts = np.bincount(labels.astype(np.int64), minlength=len(task.classes))
-        return {"counts": dict(zip(task.classes, counts.tolist(), strict=True))}
-    return {"mean": float(np.mean(np.asarray(fitted.label.inverse(np, labels), np.float64)))}
+def _told_weights(weights: Mapping[str, tuple[float, ...]], tasks: tuple[Task, ...]) -> dict[str, Any]:
+    """By label and class."""
+    return {t.label: dict(zip(t.classes, weights[t.label], strict=True)) for t in tasks if t.label in weights}
 
 
 def _told(settings: Any) -> dict[str, Any]:
@@ -164,24 +215,32 @@ def _told(settings: Any) -> dict[str, Any]:
 def _publish(
     ctx: Context,
     transform: Transform,
-    trained: Any,
-    task: Task,
-    width: int,
+    trained: Trained,
+    tasks: tuple[Task, ...],
     code: str,
     facts: Mapping[str, Any],
 ) -> Model:
     from .training.networks import save_network, weights_digest
+    from .training.tasks import tasks_to_json
 
     draft = ctx.output(Model)
     save_network(trained.network, draft.path, code)
     shutil.copytree(transform.path, draft.path / "transform", ignore=shutil.ignore_patterns(MANIFEST))
-    about = {"task": task.to_json(), "inputs": width, "outputs": task.outputs, **facts}
+    several = len(tasks) > 1
+    about = {
+        **tasks_to_json(tasks),
+        "feed": trained.feed.kind,
+        "inputs": sum(trained.feed.widths.values()),
+        "outputs": {t.label: t.outputs for t in tasks} if several else tasks[0].outputs,
+        **facts,
+    }
     (draft.path / "model.json").write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", "utf-8")
     last = trained.history[trained.best_epoch - 1]
+    told: dict[str, Any] = {"tasks": {t.label: t.name for t in tasks}} if several else {"task": tasks[0].name}
     return draft.finish(
-        properties={"task": task.name, "weights": weights_digest(trained.network)},
+        properties={**told, "weights": weights_digest(trained.network)},
         summary={
-            "task": task.name,
+            **told,
             "epochs": len(trained.history),
             "weights": trained.network.count_params(),
             "best": {key: round(value, 6) for key, value in last.items()},
@@ -195,9 +254,11 @@ def _check(
     arguments: Mapping[str, Any], known: Mapping[str, Known]
 ) -> tuple[list[Problem], dict[str, Known]]:
     problems = [*_model_problems(arguments)]
-    names = {"optimizer": OPTIMIZERS, "loss": LOSSES}
-    for argument, available in names.items():
-        problems += _name_problems(argument, arguments.get(argument), available)
+    problems += _name_problems("optimizer", arguments.get("optimizer"), OPTIMIZERS)
+    loss = arguments.get("loss")
+    for one in loss.values() if isinstance(loss, Mapping) else [loss]:
+        problems += _name_problems("loss", one, LOSSES)
+    problems += _weight_problems(arguments.get("class_weights"))
     for metric in arguments.get("metrics") or []:
         problems += _name_problems("metrics", metric, METRICS)
     splits = known["examples"].splits if "examples" in known else None
@@ -242,6 +303,20 @@ def _model_problems(arguments: Mapping[str, Any]) -> list[Problem]:
     names = model_args if isinstance(model_args, Mapping) else ()
     problem = find_problem(model) or call_problem(model, names)
     return [problem if problem.argument else problem.at(argument="model")] if problem else []
+
+
+def _weight_problems(told: Any) -> list[Problem]:
+    """What is wrong with class weights as far as it can be told without the labels."""
+    if isinstance(told, Mapping):
+        return [problem for value in told.values() for problem in _weight_problems(value)]
+    if told is None or (isinstance(told, str) and (told == "balanced" or told.startswith("${"))):
+        return []
+    number = isinstance(told, int | float) and not isinstance(told, bool)
+    if number and 0 < told < float("inf"):
+        return []
+    what = f"a class weight is a number above 0, or all of them are balanced, and this is {told!r}"
+    given = told if isinstance(told, str) else ""
+    return [Problem(what, argument="class_weights", given=given, available=("balanced",))]
 
 
 def _name_problems(argument: str, given: Any, available: tuple[str, ...]) -> list[Problem]:

@@ -8,7 +8,13 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from ..pipelines import Context, Examples, Known, Problem, Schema, Transform, component
-from .preprocessing.features_grammar import FeatureSpec, check_specs, parse_features, parse_label
+from .preprocessing.features_grammar import (
+    FeatureSpec,
+    check_specs,
+    parse_features,
+    parse_label,
+    weight_problems,
+)
 from .split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
 
 
@@ -27,6 +33,7 @@ def transform(
     label: str | dict[str, Any],
     features: Literal["auto"] | dict[str, Any] = "auto",
     schema: Schema | None = None,
+    weight: str | None = None,
     seed: int = 0,
     shards: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None,
     layout: Literal["packed", "columns"] = "packed",
@@ -36,8 +43,9 @@ def transform(
 
     Under `features` a key names the output feature, and its value says how it is made: a transform's name;
     `{name: first argument}`; `{name: {argument: value}}`; a list of these for a chain; or `{from: column or
-    columns, apply: any of these}`. The transforms are z_score, min_max, rescale, log1p, clip, impute,
-    bucketize, vocabulary, one_hot, hash and identity.
+    columns, apply: any of these}`. `cross` in a chain joins the columns into one; `from` may give each column
+    a chain of its own: `{from: {age: {bucketize: 5}, city: identity}, apply: [{cross: 100}, one_hot]}`. The
+    transforms are those of `headrace.components.transforms.TRANSFORMS`; the README has a table of them.
 
     Numbers are cast once, to float32 and int64. A one-hot has a slot for each value of the train split by
     descending count, then one for unknown values, then one for missing ones; the ids of vocabulary are
@@ -46,7 +54,8 @@ def transform(
     error here, in any split, and remedied by impute and clip; at serving such a number comes out as NaN,
     and as no bucket, where no impute stands before.
 
-    A label with a numeric transform is a value (regression), with `vocabulary` a class. Without a
+    A label with a numeric transform is a value (regression), with `vocabulary` a class; one that ends in
+    `multi_hot` has any number of classes a row (`{tags: [{split: "|"}, multi_hot]}`). Without a
     transform, strings, bools and ints of at most 20 distinct values are classes in ascending order, the
     rest are values. Whole numbers written 1.0 are a float column; to have them as classes state
     `types: {column: int}` where they are read. A value given without a transform is left as it is, but gets
@@ -57,6 +66,8 @@ def transform(
         label: the label's column, or `{column: transform}`.
         features: see above; `auto` chooses by the schema and says what it chose.
         schema: the columns' domains, which `auto` needs.
+        weight: a column of numbers, 0 or more: how much each row counts in training and evaluation. What
+            transforms are fitted on is not weighted.
         seed: of the shuffle.
         shards: files a split; without it about 64 MB each, and at least 4 from 10,000 rows on.
         layout: `packed` for one list of floats and one of ints a record, which is read fastest;
@@ -82,6 +93,7 @@ def transform(
         shards=shards,
         layout=layout,
         compression="gzip" if compression == "gzip" else "",
+        weight=weight or "",
     )
     return Transformed(made, fitted)
 
@@ -102,6 +114,7 @@ def check_transform(
         specs, more = parse_features(arguments["features"])
         problems += more
     problems += check_specs(specs, label, types, names)
+    problems += weight_problems(arguments.get("weight"), types if names is not None else {}, label, names)
     if table.splits is not None and "train" not in table.splits:
         problems.append(
             Problem(

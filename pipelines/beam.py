@@ -6,6 +6,7 @@ and start another binary. `direct_num_workers` alone does nothing in Beam; here 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -66,11 +67,23 @@ def check_runner(settings: RunnerSettings) -> None:
 
 
 def direct_options(options: Mapping[str, str]) -> dict[str, str]:
-    """The options of the direct runner with the running mode that the number of workers implies."""
+    """The options of the direct runner, filled up: a thread a core, unless they say otherwise.
+
+    The work is NumPy and Arrow, which let other threads run; processes would start anew for every pass.
+    """
     filled = dict(options)
+    if "direct_running_mode" not in filled:
+        filled.setdefault("direct_num_workers", str(_cores()))
     if filled.get("direct_num_workers", "1") != "1":
         filled.setdefault("direct_running_mode", "multi_threading")
     return filled
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def beam_pipeline(settings: RunnerSettings) -> beam.Pipeline:

@@ -47,6 +47,8 @@ CodePath = Annotated[str, Marker("code")]
 """A name that is built in, or the import path of a user's function: `module:name`, `file.py:name`."""
 Source = Files | Annotated[str | list[str], Marker("file")]
 """External data: an artifact of type Files, or a path, a glob or a list of them."""
+SplitSource = Files | Annotated[str | list[str] | dict[str, str | list[str]], Marker("file")]
+"""External data as `Source`, or such paths by split: `{train: a/*.csv, test: b.csv}`."""
 
 
 @dataclass(frozen=True)

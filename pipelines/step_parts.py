@@ -41,7 +41,9 @@ def parts_of(step: BoundStep, inputs: Mapping[str, Artifact], store: Store) -> P
         markers = argument.markers if argument else frozenset()
         if "operational" in markers:
             continue
-        if "file" in markers and value is not None:
+        if "file" in markers and isinstance(value, Mapping):
+            parameters[name] = {key: {"content": file_digests(files, store)} for key, files in value.items()}
+        elif "file" in markers and value is not None:
             parameters[name] = {"content": file_digests(value, store)}
         elif "code" in markers and isinstance(value, str) and ":" in value:
             user = user_code(value, store)

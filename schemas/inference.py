@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from .schema import Feature, FeatureType, Schema
-from .schema_file import SchemaProblem
+from .schema import INTEGERS, Feature, FeatureType, Schema
+from .schema_problem import SchemaProblem
 from .statistics import FeatureStatistics, SplitStatistics
 
 
@@ -27,8 +27,16 @@ def _feature(found: FeatureStatistics, max_categories: int, ranges: bool) -> Fea
     presence = 100 * found.count // max(found.rows, 1) / 100
     feature = Feature(found.name, found.type, presence, _domain(found, max_categories))
     if ranges and found.numeric is not None and not found.numeric.infinite:
-        return replace(feature, min=found.numeric.min, max=found.numeric.max)
+        low, high = (_bound(bound, found.type) for bound in (found.numeric.min, found.numeric.max))
+        return replace(feature, min=low, max=high)
     return feature
+
+
+def _bound(value: float | None, kind: FeatureType) -> float | None:
+    """A bound as the schema holds it; statistics know whole numbers as float64, exactly up to 2^53."""
+    if value is None or kind not in INTEGERS:
+        return value
+    return int(value) if abs(value) <= 2**53 else None
 
 
 def _domain(found: FeatureStatistics, max_categories: int) -> tuple[str, ...] | None:
@@ -36,7 +44,7 @@ def _domain(found: FeatureStatistics, max_categories: int) -> tuple[str, ...] | 
     if found.type == "bool":
         return tuple(dict.fromkeys((*seen, "false", "true")))
     few = 0 < found.distinct <= max_categories and 2 * found.distinct <= found.count
-    return seen if found.type == "string" and few and found.complete else None
+    return seen if found.type in ("string", "strings") and few and found.complete else None
 
 
 def column_problems(schema: Schema, columns: Sequence[str], lines: Mapping[str, int]) -> list[SchemaProblem]:
@@ -117,4 +125,4 @@ def _out_of_range(feature: Feature, found: FeatureStatistics) -> Iterator[str]:
 
 def in_order(schema: Schema, columns: Sequence[str]) -> Schema:
     """The schema with its features in the order of the data's columns, which both have."""
-    return Schema(tuple(schema[name] for name in columns))
+    return replace(schema, features=tuple(schema[name] for name in columns))

@@ -129,6 +129,11 @@ class NumericCounts:
         return min(round((SKETCH - 1) * (2.0**64 / float(self.hashes[-1]))), self.count)
 
     @property
+    def distinct_error(self) -> float:
+        """The relative standard error of `distinct`: 0 if `exact`, else 1 / sqrt(k - 2) of k hashes."""
+        return 0.0 if self.hashes is None or len(self.hashes) < SKETCH else (SKETCH - 2) ** -0.5
+
+    @property
     def relative_error(self) -> float:
         """The bound of the relative error of `quantiles`: 0, or 2^-(bits + 1)."""
         return 0.0 if self.exact else 2.0 ** -(self.bits + 1)
@@ -162,6 +167,23 @@ class NumericCounts:
             # From the nearer end, as NumPy does, so that the result is monotone and meets both ends.
             found = np.where(part < 0.5, low + step * part, high - step * (1 - part))
         return [float(x) for x in found]
+
+    def cuts(self, buckets: int) -> list[float]:
+        """The bounds between `buckets` buckets of equally many values, `buckets - 1` of them, ascending.
+
+        Bound i is the value that floor(i * n / buckets) of the n values in order stand before, as
+        tensorflow-transform's `quantiles` chooses where its sketch is exact: a value of the data, never one
+        between two, so that buckets that are closed below hold equally many of distinct values.
+
+        Returns:
+            Floats, exact if `exact`, else within `relative_error`; NaN if there is no value.
+        """
+        total = self.count
+        if not total:
+            return [float("nan")] * (buckets - 1)
+        values, counts = self.compute()
+        places = np.arange(1, buckets) * total // buckets
+        return [float(x) for x in values[np.searchsorted(np.cumsum(counts), places, side="right")]]
 
     @property
     def median(self) -> float:

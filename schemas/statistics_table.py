@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from .statistics import DatasetStatistics, FeatureStatistics, SplitStatistics, Value
 
@@ -29,7 +30,8 @@ _WIDEST = 40
 def statistics_table(statistics: DatasetStatistics) -> str:
     """All splits, each with a table of its numeric and one of its string and bool columns.
 
-    `~` marks numbers that are estimates, `∞` columns that also hold infinite values.
+    `~` marks numbers that are estimates, `∞` columns that also hold infinite values; times are UTC. Behind
+    them are the columns' correlations with the label, and the slices, where there are any.
     """
     return "\n".join(_split(split) for split in statistics)
 
@@ -42,7 +44,28 @@ def _split(split: SplitStatistics) -> str:
         lines += [*_align([_NUMERIC, *map(_numeric_row, numeric)]), ""]
     if text:
         lines += [*_align([_TEXT, *map(_text_row, text)], left=(0, 1, 5)), ""]
+    related = sorted((f for f in split if f.correlation is not None), key=_strength)
+    if related:
+        assert related[0].correlation is not None
+        head = (f"with {_short(related[0].correlation.label)}", "method", "correlation", "rows")
+        lines += [*_align([head, *map(_related_row, related)]), ""]
+    if split.slices:
+        rows = [(_short(part.name), f"{part.rows:,}") for part in split.slices]
+        lines += [*_align([("slice", "rows"), *rows], left=(0,)), ""]
     return "\n".join(lines)
+
+
+def _strength(feature: FeatureStatistics) -> tuple[float, str]:
+    """The order of correlations: the strongest first."""
+    value = feature.correlation.value if feature.correlation else None
+    return -abs(value) if value is not None else 1.0, feature.name
+
+
+def _related_row(feature: FeatureStatistics) -> Sequence[str]:
+    found = feature.correlation
+    assert found is not None
+    value = "-" if found.value is None else f"{found.value:.4f}"
+    return _short(feature.name), found.method, value, f"{found.rows:,}"
 
 
 def _numeric_row(feature: FeatureStatistics) -> Sequence[str]:
@@ -50,17 +73,18 @@ def _numeric_row(feature: FeatureStatistics) -> Sequence[str]:
     assert numbers is not None
     about = "" if feature.exact else "~"
     quantiles = dict(numbers.quantiles)
+    number = _time if feature.type == "timestamp" else _number
     return (
         _short(feature.name) + (" ∞" if numbers.infinite else ""),
         feature.type,
         _share(feature),
-        about + f"{feature.distinct:,}",
-        _number(numbers.mean),
-        _number(numbers.deviation),
-        f"{numbers.zeros:,}",
-        _number(numbers.min),
-        *(about + _number(v) for v in (quantiles.get(0.25), numbers.median, quantiles.get(0.75))),
-        _number(numbers.max),
+        _distinct(feature),
+        number(numbers.mean),
+        "" if feature.type == "timestamp" else _number(numbers.deviation),
+        "" if feature.type == "timestamp" else f"{numbers.zeros:,}",
+        number(numbers.min),
+        *(about + number(v) for v in (quantiles.get(0.25), numbers.median, quantiles.get(0.75))),
+        number(numbers.max),
     )
 
 
@@ -68,16 +92,23 @@ def _text_row(feature: FeatureStatistics) -> Sequence[str]:
     about = "" if feature.exact else "~"
     sizes = feature.lengths
     lengths = "" if sizes is None or sizes.mean is None else f"{sizes.min}..{sizes.max}, ⌀ {sizes.mean:.1f}"
-    shown = ", ".join(f"{_value(value)} {_percent(n, feature.count)}" for value, n in feature.top[:_SHOWN])
+    whole = feature.lists.values if feature.lists is not None else feature.count
+    shown = ", ".join(f"{_value(value)} {_percent(n, whole)}" for value, n in feature.top[:_SHOWN])
     more = ", …" if len(feature.top) > _SHOWN else ""
     return (
         _short(feature.name),
         feature.type,
         _share(feature),
-        about + f"{feature.distinct:,}",
+        _distinct(feature),
         lengths,
         about + shown + more,
     )
+
+
+def _distinct(feature: FeatureStatistics) -> str:
+    if feature.count and not feature.distinct:
+        return "?"
+    return ("" if feature.exact else "~") + f"{feature.distinct:,}"
 
 
 def _share(feature: FeatureStatistics) -> str:
@@ -93,6 +124,15 @@ def _number(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:,.0f}" if value == int(value) and abs(value) < 1e9 else f"{value:.5g}"
+
+
+def _time(value: float | None) -> str:
+    """Microseconds since 1970 as a date, or with its time where it isn't midnight."""
+    try:
+        when = datetime(1970, 1, 1) + timedelta(microseconds=value or 0)
+    except OverflowError:
+        return _number(value)
+    return "-" if value is None else f"{when:%Y-%m-%d %H:%M}".removesuffix(" 00:00")
 
 
 def _value(value: Value) -> str:

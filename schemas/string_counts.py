@@ -9,7 +9,9 @@ values is then an estimate, and a frequent value may be missing from `top`: the 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +35,9 @@ class StringCounts:
         threshold: values with this hash or a greater one were dropped; 2^64 if none was.
         rows, missing: rows, and those without a value.
         shortest, longest, characters: the least and greatest length and their sum, in code points.
+        lengths: how many values have which length; from 1,024 on lengths are cut to seven bits, so that
+            there are never many.
+        invalid: values that aren't UTF-8. They are counted with U+FFFD for their bad bytes.
         max_values, max_bytes: the budget, in distinct values and their UTF-8 bytes.
     """
 
@@ -45,6 +50,8 @@ class StringCounts:
     characters: int
     max_values: int = MAX_VALUES
     max_bytes: int = MAX_BYTES
+    lengths: Mapping[int, int] = field(default_factory=dict)
+    invalid: int = 0
 
     @classmethod
     def empty(cls, max_values: int = MAX_VALUES, max_bytes: int = MAX_BYTES) -> StringCounts:
@@ -54,12 +61,14 @@ class StringCounts:
     @classmethod
     def of(cls, column: Column, max_values: int = MAX_VALUES, max_bytes: int = MAX_BYTES) -> StringCounts:
         """Counts the values of a string, bool or integer column."""
-        found = pc.value_counts(pc.drop_null(pc.cast(column, pa.large_string())))
-        if isinstance(found, pa.ChunkedArray):
-            found = found.combine_chunks()
-        values, counts = found.field("values"), found.field("counts").cast(pa.int64())
+        text, invalid = pc.drop_null(pc.cast(column, pa.large_string())), 0
+        try:
+            values, counts, hashes = _count(text)
+        except UnicodeDecodeError:
+            text, invalid = _valid(text)
+            values, counts, hashes = _count(text)
         lengths = pc.utf8_length(values)
-        table = pa.Table.from_arrays([values, counts, hash_strings(values)], schema=_SCHEMA)
+        table = pa.Table.from_arrays([values, counts, hashes], schema=_SCHEMA)
         empty = cls.empty(max_values, max_bytes)
         return replace(
             empty,
@@ -69,6 +78,8 @@ class StringCounts:
             shortest=pc.min(lengths).as_py() if len(lengths) else empty.shortest,
             longest=pc.max(lengths).as_py() or 0,
             characters=pc.sum(pc.multiply(lengths, counts)).as_py() or 0,
+            lengths=_length_counts(lengths.to_numpy(), counts.to_numpy()),
+            invalid=invalid,
         )._fit()
 
     def merge(self, other: StringCounts) -> StringCounts:
@@ -84,6 +95,8 @@ class StringCounts:
             self.characters + other.characters,
             min(self.max_values, other.max_values),
             min(self.max_bytes, other.max_bytes),
+            Counter(self.lengths) + Counter(other.lengths),
+            self.invalid + other.invalid,
         )._fit()
 
     def _fit(self) -> StringCounts:
@@ -116,6 +129,11 @@ class StringCounts:
         return kept if self.exact else round(kept * (_ALL / max(self.threshold, 1)))
 
     @property
+    def distinct_error(self) -> float:
+        """The relative standard error of `distinct`: 0 if `exact`, else 1 / sqrt(kept - 2)."""
+        return 0.0 if self.exact else max(self.table.num_rows - 2, 1) ** -0.5
+
+    @property
     def mean_length(self) -> float:
         """The mean number of code points; NaN without values."""
         return self.characters / self.count if self.count else float("nan")
@@ -136,6 +154,7 @@ class StringCounts:
     def to_bytes(self) -> bytes:
         """The accumulator as an Arrow IPC stream."""
         state = {name: getattr(self, name) for name in _STATE}
+        state["lengths"] = sorted(self.lengths.items())
         table = self.table.replace_schema_metadata({"state": json.dumps(state)})
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -148,17 +167,66 @@ class StringCounts:
         with pa.ipc.open_stream(blob) as reader:
             table = reader.read_all()
         state = json.loads(table.schema.metadata[b"state"])
-        return cls(table.replace_schema_metadata(None), **state)
+        return cls(table.replace_schema_metadata(None), **{**state, "lengths": dict(state["lengths"])})
 
 
-_STATE = ("threshold", "rows", "missing", "shortest", "longest", "characters", "max_values", "max_bytes")
+_STATE = (
+    "threshold",
+    "rows",
+    "missing",
+    "shortest",
+    "longest",
+    "characters",
+    "max_values",
+    "max_bytes",
+    "invalid",
+)
+_EXACT_LENGTHS = 1_024
+
+
+def _count(text: Column) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Distinct values, their counts and hashes; raises UnicodeDecodeError where a value isn't UTF-8."""
+    found = pc.value_counts(text)
+    if isinstance(found, pa.ChunkedArray):
+        found = found.combine_chunks()
+    values = found.field("values")
+    return values, found.field("counts").cast(pa.int64()), hash_strings(values)
+
+
+def _valid(text: Column) -> tuple[pa.Array, int]:
+    """The values with U+FFFD for what isn't UTF-8, and how many had such bytes."""
+    raw = pc.cast(text, pa.large_binary())
+    # By way of the distinct values, of which there are fewer.
+    encoded = (raw.combine_chunks() if isinstance(raw, pa.ChunkedArray) else raw).dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    values = encoded.dictionary.to_pylist()
+    decoded = [value.decode("utf-8", "replace") for value in values]
+    bad = np.array([new.encode() != old for new, old in zip(decoded, values, strict=True)], bool)
+    invalid = int(bad[encoded.indices.to_numpy()].sum())
+    return pa.array(decoded, pa.large_string()).take(encoded.indices), invalid
+
+
+def _length_counts(lengths: np.ndarray, counts: np.ndarray) -> dict[int, int]:
+    """How many values have which length, long ones cut to seven bits."""
+    if not len(lengths):
+        return {}
+    if lengths.max() >= _EXACT_LENGTHS:
+        spare = np.maximum(np.floor(np.log2(np.maximum(lengths, 1))).astype(np.int64) - 6, 0)
+        lengths = np.where(lengths < _EXACT_LENGTHS, lengths, (lengths >> spare) << spare)
+        kept, places = np.unique(lengths, return_inverse=True)
+    else:
+        kept, places = np.arange(_EXACT_LENGTHS), lengths
+    # Sums of whole numbers below 2^53 are exact in float64.
+    sums = np.bincount(places, weights=counts)
+    return {int(kept[i]): int(sums[i]) for i in np.flatnonzero(sums)}
 
 
 def hash_strings(values: pa.Array) -> pa.Array:
     """FarmHash's fingerprint of each string, uint64, equal on every platform."""
     import farmhash
 
-    hashed = (farmhash.fingerprint64(value) for value in values.to_pylist())
+    hashed = map(farmhash.fingerprint64, values.to_pylist())
     return pa.array(np.fromiter(hashed, np.uint64, len(values)))
 
 

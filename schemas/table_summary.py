@@ -3,51 +3,83 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from .feature_statistics import list_feature, numeric_feature, text_feature, weighted
+from .label_relation import LabelRelation
+from .list_counts import ListCounts, flat
 from .moments import Moments
-from .numeric_counts import NumericCounts
-from .packing import join, split
-from .schema import FeatureType
-from .statistics import (
-    SHARES,
-    FeatureStatistics,
-    LengthStatistics,
-    NumericStatistics,
-    SplitStatistics,
-    finite,
-)
-from .string_counts import StringCounts
+from .numeric_counts import BUDGET, NumericCounts
+from .packing import Column, floats, join, split
+from .schema import MULTI, FeatureType
+from .statistics import FeatureStatistics, SplitStatistics
+from .string_counts import MAX_BYTES, StringCounts
+from .weighted_moments import WeightedMoments
 
-NUMERIC = ("int", "float")
-ALL_VALUES = 1_000
-"""A string or bool column with at most this many distinct values lists all of them."""
+NUMERIC = ("int", "float", "timestamp")
+"""Types of one number a row; a timestamp is its microseconds."""
+FLAT_NUMERIC = ("ints", "floats")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked for beyond the columns' own statistics, and the budget.
+
+    Attributes:
+        label: a scalar column that the others are correlated with, or "".
+        weight: a numeric column that holds the rows' weights, or "".
+        budget: how many bytes the distinct values of one column may take: that many of strings, a sixteenth
+            of it in numbers, but no more than 65,536 of them.
+        buckets: of the histograms of equal width.
+    """
+
+    label: str = ""
+    weight: str = ""
+    budget: int = MAX_BYTES
+    buckets: int = 10
+
+    @property
+    def numbers(self) -> int:
+        """How many distinct numbers of one column are counted exactly."""
+        return min(BUDGET, self.budget // 16)
+
+
+DEFAULT = Options()
 
 
 def column_types(schema: pa.Schema) -> dict[str, FeatureType]:
     """The feature type of each column of an Arrow schema.
 
     Raises:
-        TypeError: a column is neither a number, a string nor a bool.
+        TypeError: a column is none of the types that statistics know.
     """
-    return {field.name: _feature_type(field) for field in schema}
+    return {field.name: _feature_type(field.name, field.type) for field in schema}
 
 
-def _feature_type(field: pa.Field) -> FeatureType:
+def _feature_type(name: str, kind: pa.DataType) -> FeatureType:
     kinds = pa.types
-    if kinds.is_boolean(field.type):
+    if kinds.is_list(kind) or kinds.is_large_list(kind):
+        many: dict[str, FeatureType] = {"int": "ints", "float": "floats", "string": "strings"}
+        if inner := many.get(_feature_type(name, kind.value_type)):
+            return inner
+    if kinds.is_timestamp(kind):
+        return "timestamp"
+    if kinds.is_boolean(kind):
         return "bool"
-    if kinds.is_integer(field.type):
+    if kinds.is_integer(kind):
         return "int"
-    if kinds.is_floating(field.type):
+    if kinds.is_floating(kind):
         return "float"
-    if kinds.is_string(field.type) or kinds.is_large_string(field.type):
+    if kinds.is_string(kind) or kinds.is_large_string(kind):
         return "string"
     raise TypeError(
-        f"the column {field.name!r} has the type {field.type}, which is no number, string or bool"
+        f"the column {name!r} has the type {kind}, which is no number, string, bool, timestamp or list"
     )
 
 
@@ -55,125 +87,198 @@ def _feature_type(field: pa.Field) -> FeatureType:
 class TableSummary:
     """An accumulator over the batches of a table.
 
-    Counts don't depend on the order of merging; mean and deviation do in their last bits, see `Moments`.
+    Counts don't depend on the order of merging; mean, deviation, weighted figures and correlations do in
+    their last bits, see `Moments`.
 
     Attributes:
         columns: types by name, in order.
+        options: what is asked for.
         rows: how many rows were seen.
-        moments: of the int and float columns.
-        numbers: of each int and float column, by name.
-        strings: of each string and bool column, by name.
+        moments: of the int, float and timestamp columns.
+        flat: moments of the values in ints and floats columns, by name.
+        numbers: counts of the values of each column of numbers, by name.
+        strings: of each other column, by name.
+        lists: of each list column, by name.
+        weights: of all columns, if there is a weight column.
+        relation: to the label, if there is one.
     """
 
     columns: Mapping[str, FeatureType]
+    options: Options
     rows: int
     moments: Moments
+    flat: Mapping[str, Moments]
     numbers: Mapping[str, NumericCounts]
     strings: Mapping[str, StringCounts]
+    lists: Mapping[str, ListCounts]
+    weights: WeightedMoments | None
+    relation: LabelRelation | None
 
     @classmethod
-    def empty(cls, columns: Mapping[str, FeatureType]) -> TableSummary:
+    def empty(cls, columns: Mapping[str, FeatureType], options: Options = DEFAULT) -> TableSummary:
         """The neutral element of `merge`."""
-        numeric, text = _kinds(columns)
+        numeric = _named(columns, NUMERIC)
         return cls(
             columns,
+            options,
             0,
             Moments.empty(numeric),
-            {name: NumericCounts.empty() for name in numeric},
-            {name: StringCounts.empty() for name in text},
+            {name: Moments.empty([name]) for name in _named(columns, FLAT_NUMERIC)},
+            {name: NumericCounts.empty(options.numbers) for name in _named(columns, NUMERIC + FLAT_NUMERIC)},
+            {name: StringCounts.empty(max_bytes=options.budget) for name in _text(columns)},
+            {name: ListCounts() for name in _named(columns, MULTI)},
+            WeightedMoments.empty(len(columns), len(numeric)) if options.weight else None,
+            LabelRelation.empty(columns, options.label) if options.label else None,
         )
 
     @classmethod
-    def of(cls, columns: Mapping[str, FeatureType], batch: pa.RecordBatch | pa.Table) -> TableSummary:
+    def of(
+        cls, columns: Mapping[str, FeatureType], batch: pa.RecordBatch | pa.Table, options: Options = DEFAULT
+    ) -> TableSummary:
         """The summary of one batch, which has at least `columns`."""
-        numeric, text = _kinds(columns)
+        held = {name: batch.column(name) for name in columns}
+        plain = {name: _plain(column, columns[name]) for name, column in held.items()}
+        numeric = _named(columns, NUMERIC)
+        numbers = {name: floats(plain[name]) for name in numeric}
+        values = np.stack(list(numbers.values())) if numbers else np.empty((0, batch.num_rows))
+        inner = {name: floats(plain[name]) for name in _named(columns, FLAT_NUMERIC)}
+        counted = _named(columns, NUMERIC + FLAT_NUMERIC)
         return cls(
             columns,
+            options,
             batch.num_rows,
-            Moments.of(numeric, batch),
-            {name: NumericCounts.of(batch.column(name)) for name in numeric},
-            {name: StringCounts.of(batch.column(name)) for name in text},
+            Moments.of_arrays(numeric, values),
+            {name: Moments.of_arrays([name], array[None]) for name, array in inner.items()},
+            {name: NumericCounts.of(plain[name], options.numbers) for name in counted},
+            {name: StringCounts.of(plain[name], max_bytes=options.budget) for name in _text(columns)},
+            {name: ListCounts.of(held[name]) for name in _named(columns, MULTI)},
+            _weights(columns, held, values, numeric.index(options.weight)) if options.weight else None,
+            LabelRelation.of(columns, options.label, numbers, plain) if options.label else None,
         )
 
     def merge(self, other: TableSummary) -> TableSummary:
         """The summary of the rows of both."""
+        weights = self.weights.merge(other.weights) if self.weights and other.weights else None
+        relation = self.relation.merge(other.relation) if self.relation and other.relation else None
         return TableSummary(
             self.columns,
+            self.options,
             self.rows + other.rows,
             self.moments.merge(other.moments),
-            {name: counts.merge(other.numbers[name]) for name, counts in self.numbers.items()},
-            {name: counts.merge(other.strings[name]) for name, counts in self.strings.items()},
+            _merge(self.flat, other.flat),
+            _merge(self.numbers, other.numbers),
+            _merge(self.strings, other.strings),
+            _merge(self.lists, other.lists),
+            weights,
+            relation,
         )
 
     def compute(self, name: str, top_values: int = 20) -> SplitStatistics:
         """The statistics of what was seen, as the split `name`."""
-        features = tuple(
-            self._numeric(column, kind, top_values)
-            if kind in NUMERIC
-            else self._text(column, kind, top_values)
-            for column, kind in self.columns.items()
-        )
-        return SplitStatistics(name, self.rows, features)
-
-    def _numeric(self, column: str, kind: FeatureType, top_values: int) -> FeatureStatistics:
-        moments, counts = self.moments[column], self.numbers[column]
-        quantiles = counts.quantiles(SHARES)
-        numeric = NumericStatistics(
-            min=finite(moments.min),
-            max=finite(moments.max),
-            mean=finite(moments.mean),
-            deviation=finite(moments.deviation),
-            median=finite(counts.median),
-            zeros=moments.zeros,
-            infinite=moments.infinite,
-            quantiles=tuple(zip(SHARES, quantiles, strict=True)) if counts.count else (),
-            relative_error=counts.relative_error,
-        )
-        top = tuple(counts.top(top_values))
-        return FeatureStatistics(
-            column, kind, self.rows, moments.missing, counts.distinct, counts.exact, top, numeric
+        correlations = self.relation.compute() if self.relation else {}
+        features = []
+        for place, (column, kind) in enumerate(self.columns.items()):
+            feature = self._feature(column, kind, top_values)
+            if self.weights or column in correlations:
+                seen = weighted(self.weights, place, self._numeric_place(column))
+                feature = _with(feature, weighted=seen, correlation=correlations.get(column))
+            features.append(feature)
+        return SplitStatistics(
+            name, self.rows, tuple(features), None if self.weights is None else self.weights.total
         )
 
-    def _text(self, column: str, kind: FeatureType, top_values: int) -> FeatureStatistics:
-        counts = self.strings[column]
-        some = counts.count > 0
-        lengths = LengthStatistics(
-            counts.shortest if some else None, counts.longest if some else None, finite(counts.mean_length)
-        )
-        listed = max(ALL_VALUES, top_values) if counts.distinct <= ALL_VALUES else top_values
-        return FeatureStatistics(
-            column,
-            kind,
-            self.rows,
-            counts.missing,
-            counts.distinct,
-            counts.exact,
-            tuple(counts.top(listed)),
-            lengths=lengths if kind == "string" else None,
-        )
+    def _feature(self, column: str, kind: FeatureType, top_values: int) -> FeatureStatistics:
+        if kind in NUMERIC or kind in FLAT_NUMERIC:
+            moments = self.flat[column] if kind in FLAT_NUMERIC else self.moments
+            counts = self.numbers[column]
+            found = numeric_feature(
+                column, kind, self.rows, moments[column], counts, top_values, self.options.buckets
+            )
+        else:
+            found = text_feature(
+                column, kind, self.rows, self.strings[column], top_values, self.options.buckets
+            )
+        return list_feature(found, self.lists[column]) if kind in MULTI else found
+
+    def _numeric_place(self, column: str) -> int | None:
+        return self.moments.names.index(column) if column in self.moments.names else None
 
     def to_bytes(self) -> bytes:
         """The accumulator as bytes, exactly."""
-        header = json.dumps({"columns": list(self.columns.items()), "rows": self.rows}).encode()
-        numbers = [counts.to_bytes() for counts in self.numbers.values()]
-        strings = [counts.to_bytes() for counts in self.strings.values()]
-        return join([header, self.moments.to_bytes(), *numbers, *strings])
+        lists = [counts.to_json() for counts in self.lists.values()]
+        options = [getattr(self.options, name) for name in ("label", "weight", "budget", "buckets")]
+        header = {
+            "columns": list(self.columns.items()),
+            "rows": self.rows,
+            "lists": lists,
+            "options": options,
+        }
+        parts: list[Any] = [*self.flat.values(), *self.numbers.values(), *self.strings.values()]
+        parts += [part for part in (self.weights, self.relation) if part is not None]
+        blobs = [part.to_bytes() for part in (self.moments, *parts)]
+        return join([json.dumps(header).encode(), *blobs])
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> TableSummary:
         """The inverse of `to_bytes`."""
         first, moments, *rest = split(blob)
         header = json.loads(first)
-        columns = dict(header["columns"])
-        numeric, text = _kinds(columns)
-        numbers = {name: NumericCounts.from_bytes(b) for name, b in zip(numeric, rest, strict=False)}
-        strings = {
-            name: StringCounts.from_bytes(b) for name, b in zip(text, rest[len(numeric) :], strict=True)
-        }
-        return cls(columns, header["rows"], Moments.from_bytes(moments), numbers, strings)
+        columns, options = dict(header["columns"]), Options(*header["options"])
+        empty, blobs = cls.empty(columns, options), iter(rest)
+        return cls(
+            columns,
+            options,
+            header["rows"],
+            Moments.from_bytes(moments),
+            {name: Moments.from_bytes(next(blobs)) for name in empty.flat},
+            {name: NumericCounts.from_bytes(next(blobs)) for name in empty.numbers},
+            {name: StringCounts.from_bytes(next(blobs)) for name in empty.strings},
+            {name: ListCounts(**told) for name, told in zip(empty.lists, header["lists"], strict=True)},
+            WeightedMoments.from_bytes(next(blobs)) if options.weight else None,
+            LabelRelation.from_bytes(columns, options.label, next(blobs)) if options.label else None,
+        )
 
 
-def _kinds(columns: Mapping[str, FeatureType]) -> tuple[list[str], list[str]]:
-    """The names of the numeric columns, and of the others."""
-    numeric = [name for name, kind in columns.items() if kind in NUMERIC]
-    return numeric, [name for name, kind in columns.items() if kind not in NUMERIC]
+def _named(columns: Mapping[str, FeatureType], kinds: Sequence[str]) -> list[str]:
+    """The names of the columns of some types."""
+    return [name for name, kind in columns.items() if kind in kinds]
+
+
+def _text(columns: Mapping[str, FeatureType]) -> list[str]:
+    """The names of the columns that aren't numbers."""
+    return [name for name, kind in columns.items() if kind not in (*NUMERIC, *FLAT_NUMERIC)]
+
+
+def _merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: part.merge(right[name]) for name, part in left.items()}
+
+
+def _with(feature: FeatureStatistics, **more: Any) -> FeatureStatistics:
+    return FeatureStatistics(**{**vars(feature), **more})
+
+
+def _plain(column: Column, kind: FeatureType) -> Column:
+    """A column as its accumulators take it: lists flattened, times as microseconds."""
+    if kind in MULTI:
+        return flat(column)
+    if kind == "timestamp" and pa.types.is_timestamp(column.type):
+        # By way of the microsecond, whatever the unit; what is finer is cut.
+        return pc.cast(pc.cast(column, pa.timestamp("us", column.type.tz), safe=False), pa.int64())
+    return column
+
+
+def _weights(
+    columns: Mapping[str, FeatureType], held: Mapping[str, Column], values: np.ndarray, place: int
+) -> WeightedMoments:
+    missing = [_missing(held[name], kind) for name, kind in columns.items()]
+    return WeightedMoments.of(values[place], missing, values)
+
+
+def _missing(column: Column, kind: FeatureType) -> np.ndarray:
+    """Whether a row has no value: null, NaN or an empty list; bool [rows]."""
+    if kind in MULTI:
+        gone = pc.equal(pc.fill_null(pc.list_value_length(column), 0), 0)
+    else:
+        gone = pc.is_null(column, nan_is_null=True)
+    found: np.ndarray = np.asarray(gone)
+    return found

@@ -269,3 +269,75 @@ def test_housing_reaches_a_useful_error_in_dollars(tmp_path, housing_csv):
     (tmp_path / "housing.csv").write_text("\n".join(table) + "\n")
     planned = json.loads(headrace("plan", "housing.yaml", "--json", cwd=tmp_path).stdout)
     assert "content of the file changed" in json.dumps(planned)
+
+
+WIDE_DEEP = """
+pipeline: wide_deep
+steps:
+  examples: {uses: csv_examples, with: {path: housing.csv, splits: {train: 8, validation: 1, test: 1}}}
+  statistics: {uses: statistics, with: {examples: "${steps.examples}"}}
+  schema: {uses: infer_schema, with: {statistics: "${steps.statistics}"}}
+  hot:
+    uses: transform
+    with:
+      examples: ${steps.examples}
+      schema: ${steps.schema}
+      label: {median_house_value: z_score}
+      features:
+        NUMBERS
+        grid: {from: GRID, apply: [{cross: 400}, one_hot]}
+        sea: {from: SEA, apply: [{cross: 60}, one_hot]}
+        ocean: {from: ocean_proximity, apply: one_hot}
+  transform:
+    uses: transform
+    with:
+      examples: ${steps.examples}
+      schema: ${steps.schema}
+      label: {median_house_value: z_score}
+      features:
+        NUMBERS
+        grid: {from: GRID, apply: [{cross: 400}, one_hot]}
+        place: {from: GRID, apply: [{cross: 400}, {embedding: 8}]}
+        sea: {from: SEA, apply: [{cross: 60}]}
+        ocean: {from: ocean_proximity, apply: [vocabulary, {embedding: 4}]}
+  linear:
+    uses: train
+    with:
+      {examples: "${steps.hot.examples}", transform: "${steps.hot.transform}", model: linear, epochs: 6,
+       batch_size: 256, learning_rate: 0.01}
+  train:
+    uses: train
+    with:
+      {examples: "${steps.transform.examples}", transform: "${steps.transform.transform}", model: wide_deep,
+       epochs: 8, batch_size: 128, learning_rate: 0.003, seed: 1}
+  measured: {uses: evaluate, with: {model: "${steps.linear}", examples: "${steps.hot.examples}"}}
+  evaluate: {uses: evaluate, with: {model: "${steps.train}", examples: "${steps.transform.examples}"}}
+  export:
+    uses: export
+    with: {model: "${steps.train}", evaluation: "${steps.evaluate}", examples: "${steps.examples}"}
+"""
+HOUSING_NUMBERS = """longitude: z_score
+        latitude: z_score
+        housing_median_age: z_score
+        total_rooms: [log1p, z_score]
+        total_bedrooms: [{impute: median}, log1p, z_score]
+        population: [log1p, z_score]
+        households: [log1p, z_score]
+        median_income: z_score"""
+
+
+def test_wide_and_deep_beats_linear_on_housing(tmp_path, housing_csv):
+    (tmp_path / "housing.csv").write_bytes(housing_csv.read_bytes())
+    text = WIDE_DEEP.replace("NUMBERS", HOUSING_NUMBERS)
+    text = text.replace("GRID", "{longitude: {bucketize: 20}, latitude: {bucketize: 20}}")
+    text = text.replace("SEA", "{housing_median_age: {bucketize: 6}, ocean_proximity: identity}")
+    (tmp_path / "housing.yaml").write_text(text)
+    steps = run("housing.yaml", cwd=tmp_path)["steps"]
+    linear, wide_deep = (
+        steps[name]["outputs"]["output"]["summary"]["metrics"]["rmse"] for name in ("measured", "evaluate")
+    )
+    assert wide_deep < 52_000
+    assert wide_deep < linear - 5_000
+    parity = steps["export"]["outputs"]["output"]["summary"]["parity"]
+    assert parity["rows"] == 2000
+    assert parity["worst_output"] < 1e-4

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..ingestion.times import TIMESTAMP, parse_times
+
 INTEGER = r"^[-+]?[0-9]+(\.0*)?$"
 """Other software writes 1.0 where a column of whole numbers has missing values."""
 NUMBER = r"(?i)^[-+]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?|inf(inity)?|nan)$"
@@ -26,7 +28,13 @@ RESERVED = -(1 << 63)
 _TRIED = 64
 _LENIENT_TRUE = ("true", "t", "yes", "y", "1")
 _LENIENT_FALSE = ("false", "f", "no", "n", "0")
-ARROW = {"int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "string": pa.string()}
+ARROW = {
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+    "timestamp": TIMESTAMP,
+}
 
 
 def convert(text: pa.Array, kind: str, missing: tuple[str, ...]) -> tuple[pa.Array, Any]:
@@ -34,7 +42,7 @@ def convert(text: pa.Array, kind: str, missing: tuple[str, ...]) -> tuple[pa.Arr
 
     Args:
         text: strings; missing values are null.
-        kind: `int`, `float`, `bool` or `string`.
+        kind: `int`, `float`, `bool`, `string`, `timestamp`, or `timestamp:` and a pattern, `s`, `ms` or `us`.
         missing: texts that are missing values once spaces around them are gone.
 
     Returns:
@@ -42,8 +50,14 @@ def convert(text: pa.Array, kind: str, missing: tuple[str, ...]) -> tuple[pa.Arr
     """
     if kind == "string":
         return text, None
+    kind, _, pattern = kind.partition(":")
     if text.null_count == len(text):
         return pa.nulls(len(text), ARROW[kind]), None
+    if kind == "timestamp":
+        text = trimmed(text, missing)
+        values = parse_times(text, pattern)
+        lost = pc.and_(pc.is_valid(text), pc.is_null(values))
+        return values, lost.to_numpy(zero_copy_only=False) if pc.any(lost).as_py() else None
     values = {"int": as_int, "float": as_float, "bool": as_bool}[kind](text)
     if values is None:
         text = trimmed(text, missing)

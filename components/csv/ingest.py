@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from ..data_plane.work import Result, run_units
 from .boundaries import BlockScan, Cut
 from .cutting import Block, blocks_of, fold_file, offset_of_row
 from .inference import Profile
-from .options import Options
+from .options import Options, kind_of
 from .prepare import TableFile, needs_copy, open_files, write_plain
 from .reading import Unit, find_rows
 from .rejects import Reject, bad_value, from_json
@@ -77,18 +78,18 @@ def cut_files(
     for block, scan in zip(blocks, _scans(ctx, blocks, dialect), strict=True):
         scans[block.file].append(scan)
     units: list[Unit] = []
-    rows = 0
+    rows: Counter[str] = Counter()
     for file in files:
         own = blocks_of(file, block_bytes)
         folded = fold_file(file, own, scans[file], dialect)
         cuts: Sequence[Cut] = folded.cuts
         if sample is not None:
-            limit = offset_of_row(own, folded, sample - rows, dialect)
+            limit = offset_of_row(own, folded, sample - rows[file.split], dialect)
             cuts = [Cut(c.start, min(c.end, limit), c.line) for c in cuts if c.start < limit]
-        rows += folded.all_rows
+        rows[file.split] += folded.all_rows
         first = len(units)
         units += [Unit(first + place, file, c.start, c.end, c.line) for place, c in enumerate(cuts)]
-    return units, rows if sample is None else min(rows, sample)
+    return units, sum(count if sample is None else min(count, sample) for count in rows.values())
 
 
 def _scans(ctx: Context, blocks: Sequence[Block], dialect: Dialect) -> Iterator[BlockScan]:
@@ -126,6 +127,7 @@ class Read:
     spill: str
     classes: list[str]
     empty: int
+    outside: dict[str, Any] | None
 
 
 def read_all(
@@ -137,7 +139,7 @@ def read_all(
     table's are read again.
 
     Returns:
-        The results in the order of the units, and the type of each column.
+        The results in the order of the units, and the type of each column, without a pattern.
 
     Raises:
         DataError: bad rows beyond what is tolerated, or stray words in columns of numbers.
@@ -159,13 +161,13 @@ def read_all(
     rejects = [reject for read in reads for reject in read.rejects]
     if len(rejects) > table.max_rejects:
         raise rejects[table.max_rejects].error(table.max_rejects)
-    return reads, types
+    return reads, {name: kind_of(kind) for name, kind in types.items()}
 
 
 def _has_to_be_read_again(read: Read, types: Mapping[str, str], mixed: set[str]) -> bool:
     if any(types[name] == "float" for name in read.infinite):
         return True
-    return any(kind != types[name] for name, kind in read.kinds.items())
+    return any(kind != kind_of(types[name]) for name, kind in read.kinds.items())
 
 
 def _run(
@@ -177,7 +179,7 @@ def _run(
 def _read(unit: Unit, told: Mapping[str, Any], infinite: frozenset[str]) -> Read:
     return Read(
         unit, told["rows_in"], from_json(told["rejects"]), told["kinds"], infinite, told["parts"],
-        told["spill"], told["classes"], told["empty"],
+        told["spill"], told["classes"], told["empty"], told["outside"],
     )  # fmt: skip
 
 

@@ -6,20 +6,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...pipelines.errors import InvalidRequestError, Problem
+from ..ingestion.split_options import SplitOptions
+from ..ingestion.time_patterns import pattern_problem
 from .sources import canonical_encoding, name_problems, other_delimiter
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A")
 """What stands for a missing value if nothing else is said."""
+TYPES = ("int", "float", "string", "bool", "timestamp")
+"""What a column may be; behind `timestamp:` may stand how its texts are written."""
+
+
+def kind_of(stated: str) -> str:
+    """The type in what is stated: `timestamp` of `timestamp:%d/%m/%Y`."""
+    return stated.partition(":")[0]
 
 
 @dataclass(frozen=True)
 class Options:
-    """The parameters of `csv_examples`, see there."""
+    """The parameters of `csv_examples`, see there.
 
-    splits: Mapping[str, float]
-    split_by: str | None = None
-    stratify: str | None = None
-    seed: int = 0
+    Attributes:
+        split: those that decide splits; the others go by their own names.
+    """
+
+    split: SplitOptions
     delimiter: str | None = None
     quote: str = '"'
     header: bool | None = None
@@ -38,7 +48,7 @@ class Options:
 
     def problems(self) -> list[Problem]:
         """What doesn't fit, known from the arguments alone."""
-        found = [*self._dialect_problems(), *self._split_problems()]
+        found = [*self._dialect_problems(), *self.split.problems(), *self._type_problems()]
         if self.columns is not None:
             found += [problem.at(argument="columns") for problem in name_problems(self.columns, "")]
         elif self.header is False:
@@ -73,26 +83,17 @@ class Options:
             found.append(Problem(f"delimiter and quote are both {sign!r}", argument="quote"))
         return found
 
-    def _split_problems(self) -> list[Problem]:
+    def _type_problems(self) -> list[Problem]:
         found = []
-        if not self.splits:
-            found.append(
-                Problem("there has to be a split", argument="splits", remedy="splits: {train: 8, test: 2}")
-            )
-        if len(self.splits) > 255:
-            found.append(Problem("there may be up to 255 splits", argument="splits"))
-        for name, share in self.splits.items():
-            if not name or name != name.strip() or "/" in name or "\\" in name or name.startswith("."):
-                found.append(
-                    Problem(f"a split can't be called {name!r}: it names a folder", argument="splits")
-                )
-            if not 0 < share < float("inf"):
-                found.append(
-                    Problem(f"the share of split {name!r} has to be positive, not {share}", argument="splits")
-                )
-        if self.split_by and self.stratify:
-            what = "split_by and stratify exclude each other: a group would have to be cut to keep the shares"
-            found.append(Problem(what, argument="stratify"))
+        for name, kind in (self.types or {}).items():
+            bare, colon, pattern = kind.partition(":")
+            if bare not in TYPES or (colon and bare != "timestamp"):
+                what = f"[{name}]: {kind!r} is not a type"
+                available = (*TYPES, "timestamp:%d/%m/%Y", "timestamp:s")
+                found.append(Problem(what, argument="types", given=kind, available=available))
+            elif colon and (wrong := pattern_problem(pattern)):
+                what = f"[{name}]: {wrong}"
+                found.append(Problem(what, argument="types", remedy='types: {when: "timestamp:%d/%m/%Y"}'))
         return found
 
     def head_problems(self, names: Sequence[str], file: str) -> list[Problem]:
@@ -112,12 +113,14 @@ class Options:
 
     def column_problems(self, columns: Sequence[str]) -> list[Problem]:
         """Arguments that name columns which aren't there."""
-        asked = [("split_by", self.split_by), ("stratify", self.stratify)]
-        asked += [("types", name) for name in self.types or {}]
-        return [
-            Problem(f"there is no column {name!r}", argument=argument, given=name, available=tuple(columns))
-            for argument, name in asked
-            if name is not None and name not in columns
+        found = self.split.column_problems(columns)
+        kind = (self.types or {}).get(self.split.column, "")
+        problem = self.split.kind_problem(kind_of(kind)) if kind else None
+        found += [problem] if problem else []
+        return found + [
+            Problem(f"there is no column {name!r}", argument="types", given=name, available=tuple(columns))
+            for name in self.types or {}
+            if name not in columns
         ]
 
 

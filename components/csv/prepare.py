@@ -41,6 +41,7 @@ class TableFile:
         start: the offset of the first row, behind byte order mark and header.
         line: the line number of that row.
         size: bytes in all.
+        split: the split that the file is in, where files are told apart so.
     """
 
     name: str
@@ -48,6 +49,7 @@ class TableFile:
     start: int
     line: int
     size: int
+    split: str = ""
 
 
 def needs_copy(path: Path, encoding: str) -> bool:

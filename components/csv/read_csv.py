@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ...pipelines.errors import InvalidRequestError
 from ..data_plane import record_batch_coder
+from ..ingestion.split_options import SplitOptions
 from .cutting import cut_file
 from .inference import Profile
 from .options import Options
@@ -55,7 +56,9 @@ class ReadCsv(beam.PTransform):
         **options: Any,
     ) -> None:
         super().__init__()
-        self._options = Options({"all": 1.0}, types=dict(types or {}), block_bytes=block_bytes, **options)
+        self._options = Options(
+            SplitOptions({"all": 1.0}), types=dict(types or {}), block_bytes=block_bytes, **options
+        )
         problems = self._options.problems()
         if problems:
             raise InvalidRequestError(problems)

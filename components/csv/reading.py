@@ -62,6 +62,11 @@ class Cells:
         """Row numbers within the unit of rows of `table`, int64."""
         return indices if self.kept is None else self.kept[indices]
 
+    def lines(self) -> Any:
+        """The line of each row of `table`, int64."""
+        lines = self.places.lines()
+        return lines if self.kept is None else lines[self.kept]
+
     def reject(self, index: int, reason: str, remedy: str) -> Reject:
         """A Reject for row `index` of `table`."""
         return self.places.reject(int(self.numbers(np.array([index]))[0]), reason, remedy)
@@ -88,6 +93,17 @@ class Places:
         if self._lines is None:
             self._lines = line_ends(np.frombuffer(self.content, np.uint8))
         return self.unit.line + int(np.searchsorted(self._lines, int(self.starts[row])))
+
+    def lines(self) -> Any:
+        """The line numbers of all rows, int64."""
+        signs = self.content.count(b"\n"), self.content.count(b"\r")
+        rows = len(self.starts)
+        # Without blank lines and newlines in cells there are as many line ends as rows, or one less.
+        if signs[1] in (0, signs[0]) and signs[0] <= rows <= signs[0] + 1 and not self.empty:
+            return self.unit.line + np.arange(rows, dtype=np.int64)
+        if self._lines is None:
+            self._lines = line_ends(np.frombuffer(self.content, np.uint8))
+        return self.unit.line + np.searchsorted(self._lines, self.starts).astype(np.int64)
 
     def text(self, row: int) -> str:
         """The raw text of a row."""

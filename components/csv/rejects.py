@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from ...pipelines.errors import DataError
+from .options import kind_of
 
 _SHOWN = 80
 
@@ -50,7 +51,12 @@ def bad_value(column: str, value: str, kind: str) -> tuple[str, str]:
             f"column {column!r}: {shown!r} is infinite",
             f"write a finite number, or missing_values: [..., {shown}]",
         )
-    article = {"int": "a whole number", "float": "a number", "bool": "true or false"}[kind]
+    article = {
+        "int": "a whole number",
+        "float": "a number",
+        "bool": "true or false",
+        "timestamp": "a date and time as stated",
+    }[kind_of(kind)]
     return (
         f"column {column!r}: {shown!r} is not {article}",
         f"mend the value; or types: {{{column}: string}}; or missing_values: [..., {shown}]",

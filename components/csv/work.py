@@ -16,12 +16,16 @@ import pyarrow.parquet as pq
 
 from ..data_plane.row_hash import row_hash
 from ..data_plane.work import Result
+from ..ingestion.placing import assign, whole, why_outside
+from ..ingestion.split_options import SplitOptions
+from ..ingestion.times import sort_keys
 from .conversion import ARROW, convert
 from .inference import Profile, Stray, profile
+from .options import kind_of
 from .reading import Cells, Unit, read_cells
 from .rejects import Reject, bad_value, to_json
+from .source_lines import write_lines
 from .sources import Dialect
-from .splits import by_hash
 
 MISSING_CLASS = "\0missing"
 """The class of rows without a value; no cell can be this, since NUL is refused."""
@@ -59,6 +63,7 @@ class Typed:
         rows_in: rows that the unit holds, good or bad.
         rejects: the bad ones, in their order.
         empty: rows of delimiters alone, which don't count among `rows_in`.
+        lines: the line of each of `rows` in the file, int64 [rows].
     """
 
     rows: pa.Table
@@ -67,6 +72,7 @@ class Typed:
     rows_in: int
     rejects: list[Reject]
     empty: int = 0
+    lines: Any = None
 
 
 def read_unit(unit: Unit, table: Table) -> Typed:
@@ -83,25 +89,26 @@ def read_unit(unit: Unit, table: Table) -> Typed:
     for name, column in zip(table.columns, cells.table.columns, strict=True):
         text = column.chunk(0) if column.num_chunks else pa.array([], pa.string())
         if name in table.types:
-            kinds[name] = table.types[name]
-            array, mask = convert(text, kinds[name], table.dialect.missing)
+            kinds[name] = kind_of(table.types[name])
+            array, mask = convert(text, table.types[name], table.dialect.missing)
             _note_bad(bad, name, text, mask, kinds[name], table.max_rejects)
         else:
             profiles[name], array, kinds[name] = _inferred(unit, cells, name, text, table)
         arrays.append(array)
     rows = pa.table(arrays, names=list(table.columns))
     rejects = cells.rejects
+    lines = cells.lines()
     if bad:
         keep = np.ones(rows.num_rows, bool)
         keep[list(bad)] = False
-        rows = rows.filter(pa.array(keep))
+        rows, lines = rows.filter(pa.array(keep)), lines[keep]
         rejects = rejects + [cells.reject(index, *reason) for index, reason in bad.items()]
         rejects.sort(key=lambda reject: reject.line)
     if len(rejects) > table.max_rejects:
         raise rejects[table.max_rejects].error(table.max_rejects)
     if rows.num_rows + len(rejects) != cells.rows_in:
         raise RuntimeError(f"{cells.rows_in} rows in, {rows.num_rows} out and {len(rejects)} rejected")
-    return Typed(rows, kinds, profiles, cells.rows_in, rejects, cells.places.empty)
+    return Typed(rows, kinds, profiles, cells.rows_in, rejects, cells.places.empty, lines)
 
 
 def _note_bad(
@@ -149,20 +156,19 @@ class Placing:
     """How rows are placed in splits.
 
     Attributes:
-        splits: names.
-        ends: see `splits.thresholds`.
-        columns: the columns whose hash decides; None for all.
-        seed: of the hash.
-        stratify: the column whose classes get exact shares, or "".
+        rule: what is asked for.
+        exact: whether shares are exact, so that rows are spilled and placed once all are known.
         folder: where parts and spills are written, by whatever worker.
     """
 
-    splits: tuple[str, ...]
-    ends: tuple[int, ...]
-    columns: tuple[str, ...] | None
-    seed: int
-    stratify: str
+    rule: SplitOptions
+    exact: bool
     folder: str
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of the splits."""
+        return self.rule.names
 
 
 @dataclass(frozen=True)
@@ -184,47 +190,74 @@ class IngestUnit:
             "parts": {},
             "classes": [],
             "spill": "",
+            "outside": None,
         }
-        hashes = row_hash(typed.rows, self.placing.columns, self.placing.seed)
-        if self.placing.stratify:
-            told["spill"], told["classes"] = _spill(typed.rows, hashes, self.placing, unit.number)
+        if self.placing.exact:
+            told["spill"], told["classes"], outside = _spill(typed.rows, self.placing, unit.number)
+            np.save(f"{told['spill']}.lines.npy", typed.lines)
         else:
-            told["parts"] = write_parts(
-                typed.rows, by_hash(hashes, self.placing.ends), self.placing, unit.number
-            )
+            assigned, outside = assign(typed.rows, self.placing.rule, unit.file.split)
+            source = (unit.file.name, typed.lines)
+            told["parts"] = write_parts(typed.rows, assigned, self.placing, unit.number, source)
+        if outside.any():
+            first = int(np.argmax(outside))
+            told["outside"] = {
+                "rows": int(np.count_nonzero(outside)),
+                "line": int(typed.lines[first]),
+                "reason": why_outside(typed.rows, self.placing.rule, first),
+            }
         return Result(json.dumps(told).encode(), typed.rows_in)
 
 
 @dataclass(frozen=True)
 class PlaceSpilled:
-    """Work on a spilled unit whose rows have got their splits: (unit, rows file, splits file)."""
+    """Work on a spilled unit whose rows have got their splits: (unit, rows file, splits file, source)."""
 
     placing: Placing
 
-    def __call__(self, item: tuple[int, str, str]) -> Result:
+    def __call__(self, item: tuple[int, str, str, str]) -> Result:
         """Gives JSON: the parts written."""
-        unit, rows, assigned = item
+        unit, rows, assigned, source_name = item
         with pa.memory_map(rows) as source:
             table = pa.ipc.open_file(source).read_all()
-            parts = write_parts(table, np.load(assigned), self.placing, unit)
+            lines = np.load(rows.removesuffix(".arrow") + ".lines.npy")
+            parts = write_parts(table, np.load(assigned), self.placing, unit, (source_name, lines))
         return Result(json.dumps(parts).encode(), table.num_rows)
 
 
-def _spill(rows: pa.Table, hashes: Any, placing: Placing, unit: int) -> tuple[str, list[str]]:
+def _spill(rows: pa.Table, placing: Placing, unit: int) -> tuple[str, list[str], Any]:
+    """Writes rows, the numbers of their classes (-1: in no split), and what they are ranked by.
+
+    Returns:
+        The files' common name, the names of the classes, and bool [rows] of those in no split.
+    """
     path = Path(placing.folder) / f"{unit:06d}-{uuid.uuid4().hex}"
     with pa.OSFile(f"{path}.arrow", "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
         writer.write_table(rows)
-    column = pc.fill_null(pc.cast(rows.column(placing.stratify), pa.string()), MISSING_CLASS)
-    encoded = column.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):  # pragma: no cover - depends on the version of Arrow
-        encoded = encoded.unify_dictionaries().chunk(0)
-    np.save(f"{path}.classes.npy", encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32))
-    np.save(f"{path}.hashes.npy", hashes)
-    return str(path), encoded.dictionary.to_pylist()
+    column = rows.column(placing.rule.column)
+    names: list[str] = []
+    if placing.rule.kind == "time_shares":
+        ranks, outside = sort_keys(whole(column))
+        classes = np.where(outside, -1, 0)
+    else:
+        classes, names = _classes(column)
+        ranks, outside = row_hash(rows, None, placing.rule.seed), np.zeros(rows.num_rows, bool)
+    np.save(f"{path}.classes.npy", classes.astype(np.int32))
+    np.save(f"{path}.ranks.npy", ranks)
+    return str(path), names, outside
 
 
-def write_parts(rows: pa.Table, assigned: Any, placing: Placing, unit: int) -> dict[str, dict[str, Any]]:
+def _classes(column: pa.ChunkedArray) -> tuple[Any, list[str]]:
+    encoded = whole(pc.fill_null(pc.cast(column, pa.string()), MISSING_CLASS)).dictionary_encode()
+    return encoded.indices.to_numpy(zero_copy_only=False), encoded.dictionary.to_pylist()
+
+
+def write_parts(
+    rows: pa.Table, assigned: Any, placing: Placing, unit: int, source: tuple[str, Any] | None = None
+) -> dict[str, dict[str, Any]]:
     """Writes the rows of each split to a Parquet file; a split without rows gets none.
+
+    `source` is the file and the line of each row, for the record beside the part (`source_lines`).
 
     Returns:
         By split: `path` and `rows`.
@@ -237,6 +270,8 @@ def write_parts(rows: pa.Table, assigned: Any, placing: Placing, unit: int) -> d
         path = Path(placing.folder) / f"{unit:06d}-{number}-{uuid.uuid4().hex}.parquet"
         own = rows if len(chosen) == rows.num_rows else rows.take(pa.array(chosen))
         write_parquet(own, path)
+        if source is not None:
+            write_lines(path, source[0], source[1][chosen])
         parts[split] = {"path": str(path), "rows": len(chosen)}
     return parts
 

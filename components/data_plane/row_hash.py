@@ -23,7 +23,7 @@ def row_hash(rows: pa.Table | pa.RecordBatch, columns: Sequence[str] | None = No
     """Hashes of the rows.
 
     Args:
-        rows: columns of int64, float64, bool or string; missing values are null.
+        rows: columns of int64, float64, bool, string, timestamp, or lists of these; missing values are null.
         columns: the columns that count, in this order; all if not given.
         seed: another seed gives an independent hash.
 
@@ -46,7 +46,9 @@ def column_hash(column: pa.Array | pa.ChunkedArray) -> Any:
             column = pa.concat_arrays(column.chunks)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return _string_hash(column)
-    if pa.types.is_boolean(column.type):
+    if pa.types.is_list(column.type):
+        return _list_hash(column)
+    if pa.types.is_boolean(column.type) or pa.types.is_timestamp(column.type):
         column = column.cast(pa.int64())
     kind = np.float64 if pa.types.is_floating(column.type) else np.int64
     values = pc.fill_null(column, 0).to_numpy(zero_copy_only=False).astype(kind, copy=True)
@@ -62,11 +64,22 @@ def _string_hash(column: pa.Array) -> Any:
     from farmhash import fingerprint64
 
     encoded = column.dictionary_encode()
-    table = np.fromiter(
-        (fingerprint64(text) for text in encoded.dictionary.to_pylist()), np.uint64, len(encoded.dictionary)
-    )
+    values = encoded.dictionary
+    table = np.fromiter(map(fingerprint64, values.to_pylist()), np.uint64, len(values))
     table = np.append(table, _MISSING)
     return table[pc.fill_null(encoded.indices, len(table) - 1).to_numpy(zero_copy_only=False)]
+
+
+def _list_hash(column: pa.Array) -> Any:
+    """Of the values in their order; a list without values is missing."""
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    elements = column_hash(pc.list_flatten(column))
+    ends = np.cumsum(lengths)
+    places = np.arange(len(elements), dtype=np.uint64) - np.repeat(ends - lengths, lengths).astype(np.uint64)
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mix(elements ^ mix(places)))])
+    hashed = mix((sums[ends] - sums[ends - lengths]) ^ mix(lengths.astype(np.uint64)))
+    hashed[lengths == 0] = _MISSING
+    return hashed
 
 
 def mix(values: Any) -> Any:

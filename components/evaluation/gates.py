@@ -1,138 +1,319 @@
 """Thresholds on metrics, and the blessing that they give or refuse. Standard library only.
 
-accuracy: 0.9                    at least, since a higher accuracy is better
-rmse: 56000                      at most, since a lower one is better
-accuracy: {min: 0.9, max: 0.999} either bound, or both
-rmse: {baseline: 1000}           better than the naive baseline's by at least 1000
-baseline: 0.05                   the same for the task's first metric (accuracy, or rmse)
+accuracy: 0.9                         at least, since a higher accuracy is better
+rmse: 56000                           at most, since a lower one is better
+accuracy: {min: 0.9, max: 0.999}      either bound, or both
+rmse: {better_than_naive: 1000}       better by at least 1000 than the naive prediction, which is made from
+                                      the train labels alone (their mean, or their shares)
+rmse: {better_than_baseline: 0}       not worse than the model given as `baseline`; -500 lets it be worse
+                                      by 500
+better_than_naive: 0.05               the same for the task's first metric (accuracy, rmse, f1_micro);
+better_than_baseline: 0               with several outputs for the first metric of each
+price/rmse: 56000                     with several outputs: of the output price
+per_class: {bird: {recall: 0.8}}      of one class; "*" is each class
+slices: {city: {Rome: {rmse: 9000}}}  of the rows in which a column has a value; "*" is each value
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from ...pipelines.errors import Problem
+from .metric_names import (
+    PER_CLASS,
+    bare,
+    first_metrics,
+    higher_is_better,
+    metric_names,
+    output_of,
+    prefixed,
+)
 
-HIGHER = ("accuracy", "auc", "precision", "recall", "f1", "r2")
-LOWER = ("log_loss", "rmse", "mae")
-REGRESSION = ("rmse", "mae", "r2")
-CLASSIFICATION = ("accuracy", "auc", "precision", "recall", "f1", "log_loss")
-BOUNDS = ("min", "max", "baseline")
+NAIVE, BASELINE = "better_than_naive", "better_than_baseline"
+BOUNDS = ("min", "max", NAIVE, BASELINE)
+GROUPS = ("per_class", "slices")
+EVERY = "*"
+OLD_WORD = f"write {NAIVE} for the naive prediction, or {BASELINE} for the model that is given as `baseline`"
 
-Threshold = float | dict[str, float]
-Thresholds = Mapping[str, Threshold]
+Thresholds = Mapping[str, Any]
+Values = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Metrics by name: of all rows, of each class, and of each value of the slice columns."""
+
+    metrics: Values
+    per_class: Mapping[str, Values] = field(default_factory=dict)
+    slices: Mapping[str, Mapping[str, Values]] = field(default_factory=dict)
+
+    def at(self, place: tuple[str, ...]) -> Values | None:
+        """The metrics at a place: `()`, `("per_class", class)` or `("slices", column, value)`."""
+        if not place:
+            return self.metrics
+        group, *path = place
+        found: Any = getattr(self, group)
+        for name in path:
+            found = found.get(name, {})
+        return found or None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What thresholds may speak of, as far as it is known.
+
+    Attributes:
+        tasks: the task's name by output, "" for a single one; None if unknown.
+        slices: the slice columns; None if unknown.
+        baseline: whether a baseline model is given; None if unknown.
+        classes: the class names; None if unknown.
+    """
+
+    tasks: Mapping[str, str] | None = None
+    slices: Sequence[str] | None = None
+    baseline: bool | None = None
+    classes: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One bound on one metric at one place; see `Report.at`."""
+
+    place: tuple[str, ...]
+    metric: str
+    kind: str
+    limit: float
+
+    @property
+    def subject(self) -> str:
+        """The metric and where it is from."""
+        if not self.place:
+            return self.metric
+        group, *path = self.place
+        return f"{self.metric} of {path[0]}" if group == "per_class" else f"{self.metric} of {'='.join(path)}"
 
 
 @dataclass(frozen=True)
 class Blessing:
-    """Whether a model may be exported, and why: a sentence for each threshold that failed, or for each
-    one that held."""
+    """Whether a model may be exported, and why: a sentence for each rule that failed, or for each
+    that held."""
 
     blessed: bool
     reasons: tuple[str, ...]
 
 
-def metric_names(task: str | None) -> tuple[str, ...]:
-    """The names of a task's metrics, the first the most telling; of all tasks for None."""
-    if task is None:
-        return CLASSIFICATION + REGRESSION
-    return REGRESSION if task == "regression" else CLASSIFICATION
-
-
-def threshold_problems(thresholds: Thresholds, task: str | None = None) -> list[Problem]:
+def threshold_problems(thresholds: Thresholds, asked: Asked | None = None) -> list[Problem]:
     """What is wrong with the names and bounds of thresholds, before anything runs."""
-    names = metric_names(task)
-    problems = []
-    for name, bound in thresholds.items():
+    asked = asked or Asked()
+    problems: list[Problem] = []
+    names = _names(asked, metric_names)
+    for name, value in thresholds.items():
         if name == "baseline":
-            if isinstance(bound, Mapping):
-                problems.append(
-                    Problem("baseline takes one number: by how much to be better", argument="thresholds")
-                )
-        elif name not in names:
-            of = f" of a {task} task" if task else ""
-            problems.append(
-                Problem(
-                    f"{name!r} is no metric{of}",
-                    argument="thresholds",
-                    given=name,
-                    available=(*names, "baseline"),
-                )
-            )
-        if isinstance(bound, Mapping):
-            problems += [
-                Problem(f"{name} has no bound {key!r}", argument="thresholds", given=key, available=BOUNDS)
-                for key in bound
-                if key not in BOUNDS
-            ]
+            problems.append(_problem("there is no threshold 'baseline'", remedy=OLD_WORD))
+        elif name in (NAIVE, BASELINE):
+            problems += _bound_problems("", name, value, asked)
+        elif name == "per_class":
+            problems += _class_problems(value, asked)
+        elif name == "slices":
+            problems += _slice_problems(value, asked, names)
+        else:
+            problems += _metric_problems(name, value, asked, names, (NAIVE, BASELINE, *GROUPS))
     return problems
 
 
 def bless(
-    metrics: Mapping[str, float | None],
-    baseline: Mapping[str, float | None],
     thresholds: Thresholds,
-    task: str,
+    tasks: Mapping[str, str],
+    report: Report,
+    naive: Report,
+    baseline: Report | None = None,
 ) -> Blessing:
-    """Holds metrics against thresholds.
+    """Holds metrics against thresholds in which `threshold_problems` finds nothing wrong.
 
     Args:
-        metrics: the model's, by name.
-        baseline: those of the naive prediction.
         thresholds: see the module's text.
-        task: decides which metric `baseline` alone means.
+        tasks: the task's name by output, "" for a single one.
+        report: the model's metrics.
+        naive: those of the naive prediction.
+        baseline: those of the baseline model.
     """
     if not thresholds:
         return Blessing(True, ("no thresholds were given",))
     held: list[str] = []
     failed: list[str] = []
-    for name, bound in thresholds.items():
-        for metric, kind, limit in _limits(name, bound, task):
-            ok, reason = _compare(metric, kind, limit, metrics.get(metric), baseline.get(metric))
-            (held if ok else failed).append(reason)
+    for rule in rules(thresholds, tasks, report):
+        ok, reason = _hold(rule, report, {NAIVE: naive, BASELINE: baseline})
+        (held if ok else failed).append(reason)
     return Blessing(not failed, tuple(failed or held))
 
 
-def behind_baseline(
-    metrics: Mapping[str, float | None], baseline: Mapping[str, float | None], task: str
-) -> str:
+def rules(thresholds: Thresholds, tasks: Mapping[str, str], report: Report) -> Iterator[Rule]:
+    """The single rules of thresholds, "*" replaced by the classes and values that the report has."""
+    for name, value in thresholds.items():
+        if name in (NAIVE, BASELINE):
+            for metric in first_metrics(tasks):
+                yield Rule((), metric, name, value)
+        elif name in GROUPS:
+            for place, bounds in _places(
+                (name,), value, getattr(report, name), 1 if name == "per_class" else 2
+            ):
+                for metric, bound in bounds.items():
+                    yield from _bounds(place, metric, bound)
+        else:
+            yield from _bounds((), name, value)
+
+
+def behind_naive(metrics: Values, naive: Values, tasks: Mapping[str, str]) -> str:
     """Where a model isn't better than the naive prediction in the task's first metric: both; else ""."""
-    metric = metric_names(task)[0]
-    value, naive = metrics.get(metric), baseline.get(metric)
-    if value is None or naive is None or (value > naive if metric in HIGHER else value < naive):
-        return ""
-    return f"{metric} {_number(value)}, naive {_number(naive)}"
+    told = []
+    for metric in first_metrics(tasks):
+        value, other = metrics.get(metric), naive.get(metric)
+        if value is not None and other is not None and _gain(metric, value, other) <= 0:
+            told.append(f"{metric} {number(value)}, naive {number(other)}")
+    return "; ".join(told)
 
 
-def _limits(name: str, bound: Threshold, task: str) -> Sequence[tuple[str, str, float]]:
-    if name == "baseline":
-        assert not isinstance(bound, Mapping)
-        return [(metric_names(task)[0], "baseline", bound)]
-    if isinstance(bound, Mapping):
-        return [(name, kind, limit) for kind, limit in bound.items()]
-    return [(name, "min" if name in HIGHER else "max", bound)]
+def number(value: float) -> str:
+    """A number with four significant digits, and all of those before the point."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def _compare(
-    metric: str, kind: str, limit: float, value: float | None, naive: float | None
-) -> tuple[bool, str]:
+def _gain(metric: str, value: float, other: float) -> float:
+    return value - other if higher_is_better(metric) else other - value
+
+
+def _places(
+    place: tuple[str, ...], value: Mapping[str, Any], known: Mapping[str, Any], depth: int
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    if not depth:
+        yield place, value
+        return
+    for name, inner in value.items():
+        for each in known if name == EVERY else (name,):
+            yield from _places((*place, each), inner, known.get(each, {}), depth - 1)
+
+
+def _bounds(place: tuple[str, ...], metric: str, bound: Any) -> Iterator[Rule]:
+    if not isinstance(bound, Mapping):
+        bound = {"min" if higher_is_better(metric) else "max": bound}
+    for kind, limit in bound.items():
+        yield Rule(place, metric, kind, limit)
+
+
+def _hold(rule: Rule, report: Report, others: Mapping[str, Report | None]) -> tuple[bool, str]:
+    values = report.at(rule.place)
+    stated = f"rule {rule.kind}: {_plain(rule.limit)}"
+    if values is None:
+        return False, f"{rule.subject}: no such rows here, and there is a threshold ({stated})"
+    value = values.get(rule.metric)
     if value is None:
-        return False, f"{metric} can't be computed on these rows, and has a threshold"
-    note = ""
-    if kind == "baseline":
-        if naive is None:
-            return False, f"the naive baseline has no {metric} to be better than"
-        note = f" (naive baseline {_number(naive)})"
-        limit = naive + limit if metric in HIGHER else naive - limit
-        kind = "min" if metric in HIGHER else "max"
+        return False, f"{rule.subject} can't be computed on these rows, and has a threshold ({stated})"
+    kind, limit = rule.kind, rule.limit
+    if kind in others:
+        whose = "the naive prediction" if kind == NAIVE else "the baseline model"
+        other_report = others[kind]
+        other = (other_report.at(rule.place) or {}).get(rule.metric) if other_report else None
+        if other is None:
+            return False, f"{rule.subject}: {whose} has none to be better than ({stated})"
+        higher = higher_is_better(rule.metric)
+        kind, limit = ("min", other + limit) if higher else ("max", other - limit)
+        stated += f"; {whose} has {number(other)}"
     ok = value >= limit if kind == "min" else value <= limit
     sign = {(True, "min"): "≥", (True, "max"): "≤", (False, "min"): "<", (False, "max"): ">"}[ok, kind]
-    left, right = _number(value), _number(limit)
+    left, right = number(value), number(limit)
     if left == right and value != limit:
         left, right = repr(value), repr(limit)
-    return ok, f"{metric} {left} {sign} {right}{note}"
+    by = "" if ok else f": {number(abs(value - limit))} too {'low' if kind == 'min' else 'high'}"
+    return ok, f"{rule.subject} {left} {sign} {right} ({stated}){by}"
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+def _plain(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def _problem(what: str, **details: Any) -> Problem:
+    return Problem(what, argument="thresholds", **details)
+
+
+def _names(asked: Asked, of_task: Any) -> tuple[str, ...]:
+    """The metrics that there are, with their outputs in front."""
+    if asked.tasks is None:
+        return tuple(of_task(None))
+    return tuple(
+        name
+        for output, task in asked.tasks.items()
+        for name in prefixed(output, dict.fromkeys(of_task(task)))
+    )
+
+
+def _metric_problems(
+    name: str, bound: Any, asked: Asked, names: Sequence[str], others: Sequence[str] = ()
+) -> list[Problem]:
+    # Where the outputs are not known yet, any may stand in front.
+    known = name in names or (asked.tasks is None and bool(output_of(name)) and bare(name) in names)
+    if known:
+        return _bound_problems(name, "", bound, asked)
+    single = asked.tasks.get("") if asked.tasks is not None and len(asked.tasks) == 1 else None
+    of = f" of a {single} task" if single else ""
+    return [_problem(f"{name!r} is no metric{of}", given=name, available=(*names, *others))]
+
+
+def _bound_problems(metric: str, kind: str, bound: Any, asked: Asked) -> list[Problem]:
+    """Of one number (`kind` says what it means, "" for a plain bound), or of a mapping of them."""
+    if isinstance(bound, Mapping) and not kind:
+        problems = []
+        for key, value in bound.items():
+            if key == "baseline":
+                problems.append(_problem(f"{metric} has no bound 'baseline'", remedy=OLD_WORD))
+            elif key in BOUNDS:
+                problems += _bound_problems(metric, key, value, asked)
+            else:
+                problems.append(_problem(f"{metric} has no bound {key!r}", given=key, available=BOUNDS))
+        return problems if bound else [_problem(f"{metric} has no bound", available=BOUNDS)]
+    name = ": ".join(part for part in (metric, kind) if part)
+    if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+        return [_problem(f"{name} takes a number, not {bound!r}")]
+    if kind == BASELINE and asked.baseline is False:
+        remedy = f"wire a model as `baseline`, or write {NAIVE}"
+        return [_problem(f"{name}: no baseline model is given", remedy=remedy)]
+    return []
+
+
+def _class_problems(value: Any, asked: Asked) -> list[Problem]:
+    tasks = asked.tasks
+    if not isinstance(value, Mapping) or not all(isinstance(inner, Mapping) for inner in value.values()):
+        return [_problem("per_class takes metrics by class, such as {bird: {recall: 0.8}}")]
+    if tasks is not None and not any(task != "regression" for task in tasks.values()):
+        return [_problem("a regression has no classes to set thresholds on")]
+    names = _names(asked, lambda task: () if task == "regression" else PER_CLASS)
+    problems = []
+    for name, bounds in value.items():
+        if asked.classes is not None and name != EVERY and name not in asked.classes:
+            available = tuple(asked.classes)
+            problems.append(_problem(f"there is no class {name!r}", given=name, available=available))
+        for metric, bound in bounds.items():
+            problems += _metric_problems(metric, bound, asked, names)
+    return problems
+
+
+def _slice_problems(value: Any, asked: Asked, names: Sequence[str]) -> list[Problem]:
+    example = "slices takes metrics by column and value, such as {city: {Rome: {rmse: 9000}}}"
+    if not isinstance(value, Mapping):
+        return [_problem(example)]
+    problems = []
+    for column, values in value.items():
+        if asked.slices is not None and column not in asked.slices:
+            remedy = "" if asked.slices else "name it under `slices` of the step"
+            what = f"{column!r} is no slice column of this step"
+            available = tuple(asked.slices)
+            problems.append(_problem(what, given=column, available=available, remedy=remedy))
+        if not isinstance(values, Mapping) or not all(isinstance(v, Mapping) for v in values.values()):
+            problems.append(_problem(example))
+            continue
+        for bounds in values.values():
+            for metric, bound in bounds.items():
+                problems += _metric_problems(metric, bound, asked, names)
+    return problems

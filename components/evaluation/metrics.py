@@ -3,117 +3,111 @@
 Classification (labels are class numbers, scores are probabilities `[n, classes]`):
 
     accuracy    the share of rows whose most probable class is the label
-    auc         area under the ROC curve, ties counted half (the Mann-Whitney statistic); multi-class: the
-                plain mean over the classes, each against the rest
+    auc, pr_auc see `curves`; multi-class: the plain mean over the classes, each against the rest
     precision, recall, f1
                 of the second class if there are two, otherwise the plain mean ("macro") over the classes
                 that occur among labels or predictions; 0 where a denominator is 0
+    precision_weighted, recall_weighted, f1_weighted
+                multi-class: the means over the classes by how often each is the label
+    top_3_accuracy (5, 10)
+                multi-class, where there are more classes: the share of rows whose label is among the k most
+                probable classes; of equally probable ones the first come first
     log_loss    the mean of -ln(probability of the label), probabilities clipped at 1e-7
+    brier       binary: the mean of (p - y)², p the probability of the second class and y 0 or 1;
+                multi-class: the mean of the sum of (p - y)² over the classes (Brier, 1950)
+    ece         see `calibration`
 
-Regression, in the label's own units: `rmse`, `mae`, `r2`.
+Multi-label (labels are 0 or 1, `[n, classes]`; a class is predicted where its probability is at least 0.5):
 
-A metric that the rows can't tell (the AUC of one class, the r2 of one value) is None.
+    subset_accuracy   the share of rows in which every class is right
+    hamming_loss      the share of all cells that are wrong
+    precision, recall, f1, and each with _micro, _weighted
+                      macro over the classes that occur; of the sums over all classes; by frequency
+    auc, pr_auc       the plain means over the classes
+    lrap              label ranking average precision: for each label of a row, the share of labels among
+                      the classes that score at least as high; 1 for a row with no label or with all
+    log_loss, brier   the means over all cells
+    ece               over all cells, see `calibration`
+
+Regression, in the label's own units:
+
+    rmse, mae, r2           r2 is 1 - sum of squared errors / sum of squares about the labels' mean
+    median_absolute_error   half of the weight lies on either side
+    mape                    the mean of |error / label| (0.1 is 10 %) over the rows whose label isn't 0
+    explained_variance      1 - variance of the errors / variance of the labels, so a constant bias is free
+
+Rows count by their weights, where there are any. A metric that the rows can't tell (the AUC of one class, the
+r2 of one value, anything where all weights are 0) is None. With very many rows times classes (`CURVE_CELLS`)
+auc and pr_auc are None, since each class would need a sort of all rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
-Metrics = dict[str, float | None]
+from .answers import Metrics, ValueAnswers
+from .class_answers import ClassAnswers
+from .curves import roc_auc
+from .label_answers import LabelAnswers
+
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
+Weights = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 
-CLIP = 1e-7
-"""Probabilities come as float32, which has no finer step below 1."""
+__all__ = [
+    "Metrics",
+    "by_value",
+    "classification_metrics",
+    "multilabel_metrics",
+    "regression_metrics",
+    "roc_auc",
+]
 
 
-def classification_metrics(labels: Ints, probabilities: Floats) -> Metrics:
-    """All classification metrics; see the module's text.
+def classification_metrics(labels: Ints, probabilities: Floats, weights: Weights | None = None) -> Metrics:
+    """All metrics of a binary or multi-class task; see the module's text.
 
     Args:
         labels: `[n]` class numbers from 0.
         probabilities: `[n, classes]`, rows summing to 1; two columns for a binary task.
+        weights: `[n]` of the rows, at least 0.
     """
-    p = np.asarray(probabilities, np.float64)
-    predicted = p.argmax(axis=1)
-    classes = p.shape[1]
-    precision, recall, f1 = precision_recall_f1(labels, predicted, classes)
+    return ClassAnswers.reduce(labels, probabilities, weights).metrics()
+
+
+def multilabel_metrics(
+    labels: npt.NDArray[Any], probabilities: Floats, weights: Weights | None = None
+) -> Metrics:
+    """All metrics of a multi-label task; see the module's text.
+
+    Args:
+        labels: `[n, classes]` of 0 and 1.
+        probabilities: `[n, classes]`, each for itself.
+        weights: `[n]` of the rows, at least 0.
+    """
+    return LabelAnswers.reduce(labels, probabilities, weights).metrics()
+
+
+def regression_metrics(labels: Floats, predictions: Floats, weights: Weights | None = None) -> Metrics:
+    """All metrics of `[n]` values, in the units that they come in; see the module's text."""
+    return ValueAnswers.reduce(labels, predictions, weights).metrics()
+
+
+def by_value(values: Sequence[str] | pa.Array, of_rows: Callable[[Rows], Metrics]) -> dict[str, Metrics]:
+    """The metrics of the rows of each distinct text, in ascending order of the texts, with `rows`."""
+    coded = pc.dictionary_encode(pa.array(values, pa.string()) if isinstance(values, list) else values)
+    coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
+    names, place = coded.dictionary.to_pylist(), coded.indices.to_numpy(zero_copy_only=False)
+    order = np.argsort(place, kind="stable")
+    each = np.split(order, np.cumsum(np.bincount(place, minlength=len(names)))[:-1])
     return {
-        "accuracy": float(np.mean(predicted == labels)),
-        "auc": roc_auc(labels == 1, p[:, 1]) if classes == 2 else _mean_auc(labels, p),
-        "precision": precision,
-        "recall": recall,
-        "f1": f1,
-        "log_loss": log_loss(labels, p),
+        names[number]: {"rows": len(each[number]), **of_rows(each[number])}
+        for number in sorted(range(len(names)), key=names.__getitem__)
     }
-
-
-def regression_metrics(labels: Floats, predictions: Floats) -> Metrics:
-    """`rmse`, `mae` and `r2` of `[n]` values, in the units that they come in."""
-    y = np.asarray(labels, np.float64)
-    error = np.asarray(predictions, np.float64) - y
-    spread = float(np.sum((y - y.mean()) ** 2))
-    return {
-        "rmse": float(np.sqrt(np.mean(error**2))),
-        "mae": float(np.mean(np.abs(error))),
-        "r2": 1.0 - float(np.sum(error**2)) / spread if spread > 0 else None,
-    }
-
-
-def confusion_matrix(labels: Ints, predicted: Ints, classes: int) -> npt.NDArray[np.int64]:
-    """`[classes, classes]` counts; a row for each label, a column for each prediction."""
-    cells = np.bincount(np.asarray(labels, np.int64) * classes + predicted, minlength=classes * classes)
-    return cells.reshape(classes, classes)
-
-
-def precision_recall_f1(labels: Ints, predicted: Ints, classes: int) -> tuple[float, float, float]:
-    """Of class 1 if there are two classes, else the macro mean over the classes that occur."""
-    matrix = confusion_matrix(labels, predicted, classes)
-    hits, actual, claimed = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-    precision, recall = _ratio(hits, claimed), _ratio(hits, actual)
-    f1 = _ratio(2 * hits, actual + claimed)
-    chosen = np.arange(classes) == 1 if classes == 2 else (actual + claimed) > 0
-    return float(precision[chosen].mean()), float(recall[chosen].mean()), float(f1[chosen].mean())
-
-
-def roc_auc(positive: npt.NDArray[np.bool_], scores: Floats) -> float | None:
-    """The probability that a positive row scores higher than a negative one, ties counted half."""
-    positives = int(positive.sum())
-    negatives = len(positive) - positives
-    if not positives or not negatives:
-        return None
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks = (last - (counts - 1) / 2.0)[place]  # tied scores share the mean of their ranks
-    wins = float(ranks[positive].sum()) - positives * (positives + 1) / 2.0
-    return wins / (positives * negatives)
-
-
-def log_loss(labels: Ints, probabilities: Floats) -> float:
-    """The mean of -ln(probability of the label)."""
-    p = np.clip(probabilities, CLIP, 1.0)
-    p = p / p.sum(axis=1, keepdims=True)
-    return float(-np.mean(np.log(p[np.arange(len(labels)), labels])))
-
-
-def by_value(values: list[str], metrics: Callable[[npt.NDArray[np.intp]], Metrics]) -> dict[str, Metrics]:
-    """The metrics of the rows of each distinct value, in ascending order of the values, with `rows`."""
-    names, place = np.unique(np.asarray(values, dtype=object).astype(str), return_inverse=True)
-    found: dict[str, Metrics] = {}
-    for number, name in enumerate(names):
-        rows = np.flatnonzero(place == number)
-        found[str(name)] = {"rows": len(rows), **metrics(rows)}
-    return found
-
-
-def _mean_auc(labels: Ints, probabilities: Floats) -> float | None:
-    each = [roc_auc(labels == k, probabilities[:, k]) for k in range(probabilities.shape[1])]
-    told = [area for area in each if area is not None]
-    return float(np.mean(told)) if told else None
-
-
-def _ratio(part: Ints, whole: Ints) -> npt.NDArray[np.float64]:
-    return np.divide(part, whole, out=np.zeros(len(part)), where=np.asarray(whole) > 0)

@@ -1,33 +1,41 @@
-"""Metrics of a model over a split: the whole, its slices, and the naive baseline."""
+"""Metrics of a model over a split: the whole, each class, its slices, and the naive prediction."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ...pipelines.artifact import Examples, Model
-from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError
-from ..preprocessing.fitted import FittedTransform
-from ..preprocessing.fitted_file import load_fitted
 from ..split_checks import RAW_REMEDY, SLICES_NEED_RAW
-from ..training.networks import forward, load_network, probabilities
+from ..training.epochs import Only
 from ..training.tasks import Task
-from .metrics import Metrics, by_value, classification_metrics, confusion_matrix, regression_metrics
-from .predictions import Batch, batches, require_same_features, require_split
+from .answers import Answers, Metrics, ValueAnswers
+from .asking import Answered, Answerer
+from .class_answers import CURVE_CELLS, ClassAnswers
+from .counts import confusion_matrix, frequent_mistakes
+from .gates import Report
+from .label_answers import LabelAnswers
+from .metric_names import prefixed
+from .metrics import by_value
+from .naive import FROM, naive_answers, naive_prediction
+from .predictions import require_split
 
 MOST_VALUES = 200
 """A slice column with more values than that is refused: so many slices tell nothing."""
 MOST_CONFUSED = 100
 """With more classes there is no confusion matrix in the report."""
-MISSING = "(missing)"
-"""The name of the slice of rows in which the column has no value."""
+MOST_MISTAKES = 20
+"""How many of the most frequent mistakes are in the report."""
+CELLS_AT_ONCE = 1 << 20
+"""Outputs that are gathered before they are reduced, so that small batches cost no more than large ones."""
+
+Progress = Callable[..., None]
 
 
 @dataclass(frozen=True)
@@ -36,79 +44,210 @@ class Request:
 
     split: str
     slices: tuple[str, ...] = ()
-    batch_size: int = 1024
+    batch_size: int = 4096
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What came out; see the component `evaluate`. `confusion` is None for regression and for
-    very many classes."""
+    """What came out; see the component `evaluate`.
 
-    task: Task
+    Attributes:
+        tasks: one for each output.
+        answers: the rows' answers by output, "" for a single one.
+        train_labels: the facts of the train labels by output.
+        rows: how many there are.
+        slices: the texts of the slice columns, row by row.
+        weight: the column of row weights, or "".
+    """
+
+    tasks: Mapping[str, Task]
+    answers: Mapping[str, Answers]
+    train_labels: Mapping[str, Mapping[str, Any]]
     rows: int
-    metrics: Metrics
-    slices: Mapping[str, Mapping[str, Metrics]]
-    baseline: Mapping[str, Any]
-    confusion: list[list[int]] | None
+    slices: Mapping[str, pa.ChunkedArray]
+    weight: str = ""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The task's name by output."""
+        return {output: task.name for output, task in self.tasks.items()}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of all classes."""
+        return tuple(dict.fromkeys(name for task in self.tasks.values() for name in task.classes))
+
+    @property
+    def total(self) -> float:
+        """The sum of the weights, or the number of rows."""
+        return next(iter(self.answers.values())).total
+
+    def report(self) -> Report:
+        """The model's metrics."""
+        return _report(self.tasks, self.answers, self.slices)
+
+    def naive(self) -> Report:
+        """Those of the naive prediction."""
+        made = {
+            output: naive_answers(self.tasks[output], self.train_labels[output], one)
+            for output, one in self.answers.items()
+        }
+        return _report(self.tasks, made, self.slices)
+
+    def naive_from(self) -> dict[str, Any]:
+        """What the naive prediction is made from, and what it is; by output, where there are several."""
+        told = {
+            output: {"from": FROM[task.name], "prediction": naive_prediction(task, self.train_labels[output])}
+            for output, task in self.tasks.items()
+        }
+        return (
+            told[""]
+            if "" in told
+            else {key: {o: one[key] for o, one in told.items()} for key in ("from", "prediction")}
+        )
+
+    def details(self, of: Callable[[Task, Answers], Any]) -> Any:
+        """Something of each output that has it, by output; of a single one just that, or None."""
+        found = {output: of(task, self.answers[output]) for output, task in self.tasks.items()}
+        return found[""] if "" in found else {output: one for output, one in found.items() if one is not None}
 
 
-def measure(ctx: Context, model: Model, examples: Examples, request: Request) -> Measured:
-    """Sends a split through the network and measures the answers.
+def measure(model: Model, examples: Examples, request: Request, progress: Progress) -> Measured:
+    """Sends a split through a model's network and gathers the answers.
 
     Raises:
         InvalidRequestError: no such split or slice column, or slices of transformed examples.
-        DataError: the split has no rows, or a slice column has too many values.
+        DataError: the split has no rows, a slice column has too many values, the weights can't be weights, or
+            the network's answers are no numbers.
     """
     require_split(examples, request.split)
     _check_slices(examples, request.slices)
     about = model.read_json("model.json")
-    task = Task.from_json(about["task"])
-    fitted = load_fitted(model.path / "transform")
-    require_same_features(examples, fitted)
-    network = forward(load_network(model), about["inputs"])
-    labels: list[Any] = []
-    outputs: list[Any] = []
-    columns: dict[str, list[Any]] = {name: [] for name in request.slices}
+    facts = about["train_labels"] if "train_labels" in about else {"": about["train_label"]}
+    return gather(Answerer.of_model(model), facts, examples, request, progress)
+
+
+def gather(
+    answerer: Answerer,
+    train_labels: Mapping[str, Mapping[str, Any]],
+    examples: Examples,
+    request: Request,
+    progress: Progress,
+    only: Only = None,
+) -> Measured:
+    """Sends a split, or only some rows of it, through a network and gathers the answers.
+
+    Args:
+        answerer: the network.
+        train_labels: by output the facts of the train labels.
+        examples, request, progress: as above.
+        only: which rows of transformed examples, see `dataset()`.
+    """
+    tasks = answerer.outputs
+    total = examples.rows(request.split) if only is None else int(only.sum())
+    gathered: dict[str, list[Answers]] = {output: [] for output in tasks}
+    texts: dict[str, list[pa.Array]] = {name: [] for name in request.slices}
+    waiting: list[Answered] = []
     rows = 0
-    for batch in batches(examples, request.split, fitted, request.batch_size):
-        labels.append(batch.labels)
-        outputs.append(network(batch.features).numpy())
-        _require_answers(fitted, batch, outputs[-1])
-        _keep_columns(batch, columns)
-        rows += len(batch.labels)
-        ctx.progress(done=rows, total=examples.rows(request.split), rows=rows)
-    truth, answers = _in_own_units(task, fitted, np.concatenate(labels), np.concatenate(outputs))
-    whole = _metrics(task, truth, answers)
-    return Measured(
-        task,
-        rows,
-        whole,
-        {name: _slice(task, name, values, truth, answers) for name, values in columns.items()},
-        _baseline(task, about["train_label"], truth),
-        _confusion(task, truth, answers),
-    )
+    for answered in answerer.answers(examples, request.split, request.batch_size, request.slices, only):
+        waiting.append(answered)
+        rows += answered.rows
+        if rows == total or sum(one.cells for one in waiting) >= CELLS_AT_ONCE:
+            _reduce(tasks, waiting, gathered, total)
+            waiting.clear()
+        for name in request.slices:
+            texts[name].append(answered.slices[name])
+        progress(done=rows, total=total, rows=rows)
+    answers = {output: type(parts[0]).join(parts) for output, parts in gathered.items()}
+    slices = {name: _slice_column(name, parts) for name, parts in texts.items()}
+    measured = Measured(tasks, answers, train_labels, rows, slices, answerer.weight)
+    _require_weight(measured, request.split)
+    return measured
 
 
-def _require_answers(fitted: FittedTransform, batch: Batch, outputs: npt.NDArray[np.float32]) -> None:
-    """Raises DataError where the network gives no number, for a feature that is none."""
-    if np.isfinite(outputs).all():
-        return
-    owners = [feature.name for feature in fitted.features for _ in range(feature.width)]
-    wrong = np.flatnonzero(~np.isfinite(batch.features).all(axis=0))
-    names = ", ".join(dict.fromkeys(owners[place] for place in wrong)) or "no feature"
-    raise DataError(
-        f"the model's answers are not all numbers; missing or infinite in these rows: {names}",
-        argument="examples",
-        remedy="impute the column in the transform step and train again, or leave these rows out",
-    )
-
-
-def _confusion(task: Task, truth: npt.NDArray[Any], answers: npt.NDArray[Any]) -> list[list[int]] | None:
+def confusion(task: Task, answers: Answers) -> list[list[float]] | None:
     """Counts, a row for each label and a column for each prediction; None for very many classes."""
-    if not 0 < len(task.classes) <= MOST_CONFUSED:
+    if not isinstance(answers, ClassAnswers) or answers.classes > MOST_CONFUSED:
         return None
-    counts: list[list[int]] = confusion_matrix(truth, answers.argmax(axis=1), len(task.classes)).tolist()
-    return counts
+    matrix = confusion_matrix(answers.labels, answers.predicted, answers.classes, answers.weights)
+    found: list[list[float]] = matrix.tolist()
+    return found
+
+
+def mistakes(task: Task, answers: Answers) -> list[dict[str, Any]] | None:
+    """The most frequent pairs of a label and another class that was predicted, by their names."""
+    if not isinstance(answers, ClassAnswers):
+        return None
+    pairs = frequent_mistakes(
+        answers.labels, answers.predicted, answers.classes, answers.weights, MOST_MISTAKES
+    )
+    return [{"label": task.classes[a], "prediction": task.classes[b], "rows": rows} for a, b, rows in pairs]
+
+
+def calibration(task: Task, answers: Answers) -> dict[str, Any] | None:
+    """What the probabilities are of, and the reliability table."""
+    bins = answers.reliability()
+    if not bins:
+        return None
+    what = {
+        "binary": f"the probability of {task.classes[-1]}",
+        "multiclass": "the probability of the predicted class",
+        "multilabel": "the probability of each class",
+    }
+    return {"of": what[task.name], "bins": bins}
+
+
+def _reduce(
+    tasks: Mapping[str, Task], waiting: list[Answered], gathered: Mapping[str, list[Answers]], total: int
+) -> None:
+    weights = None
+    if waiting[0].weights is not None:
+        weights = np.concatenate([np.asarray(one.weights, np.float64) for one in waiting])
+    for output, task in tasks.items():
+        labels = np.concatenate([one.labels[output] for one in waiting])
+        outputs = np.concatenate([one.outputs[output] for one in waiting])
+        gathered[output].append(_answers(task, labels, outputs, weights, total))
+
+
+def _answers(
+    task: Task,
+    labels: npt.NDArray[Any],
+    outputs: npt.NDArray[Any],
+    weights: npt.NDArray[np.float64] | None,
+    total: int,
+) -> Answers:
+    if task.name == "regression":
+        return ValueAnswers.reduce(labels, outputs, weights)
+    if task.name == "multilabel":
+        return LabelAnswers.reduce(labels, outputs, weights)
+    keep = total * outputs.shape[1] <= CURVE_CELLS
+    return ClassAnswers.reduce(labels, outputs, weights, keep_scores=keep)
+
+
+def _report(
+    tasks: Mapping[str, Task], answers: Mapping[str, Answers], slices: Mapping[str, pa.ChunkedArray]
+) -> Report:
+    def metrics(rows: npt.NDArray[np.intp] | None = None) -> Metrics:
+        told: Metrics = {}
+        for output, one in answers.items():
+            told.update(prefixed(output, (one if rows is None else one.take(rows)).metrics()))
+        return told
+
+    per_class: dict[str, Metrics] = {}
+    for output, task in tasks.items():
+        for name, values in zip(task.classes, answers[output].per_class(), strict=bool(task.classes)):
+            per_class.setdefault(name, {}).update(prefixed(output, values))
+    return Report(metrics(), per_class, {name: by_value(texts, metrics) for name, texts in slices.items()})
+
+
+def _require_weight(measured: Measured, split: str) -> None:
+    if measured.weight and not measured.total:
+        raise DataError(
+            f"the weights ({measured.weight}) of all rows of the split {split!r} are 0, so nothing is "
+            "to be measured",
+            argument="split",
+            remedy="take another split, or other weights in the transform step",
+        )
 
 
 def _check_slices(examples: Examples, slices: tuple[str, ...]) -> None:
@@ -124,51 +263,13 @@ def _check_slices(examples: Examples, slices: tuple[str, ...]) -> None:
             )
 
 
-def _keep_columns(batch: Batch, columns: Mapping[str, list[list[str]]]) -> None:
-    for name, kept in columns.items():
-        assert batch.raw is not None
-        text = pc.cast(batch.raw.column(name), pa.string())
-        kept.append(pc.fill_null(text, MISSING).to_pylist())
-
-
-def _in_own_units(
-    task: Task, fitted: FittedTransform, labels: npt.NDArray[Any], outputs: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Both in the label's units `[n]`, or class numbers `[n]` and probabilities `[n, classes]`."""
-    if task.classes:
-        return labels, probabilities(np, task, outputs)
-    assert fitted.label is not None
-    return fitted.label.inverse(np, labels), fitted.label.inverse(np, outputs[:, 0])
-
-
-def _metrics(task: Task, truth: npt.NDArray[Any], answers: npt.NDArray[Any]) -> Metrics:
-    return classification_metrics(truth, answers) if task.classes else regression_metrics(truth, answers)
-
-
-def _slice(
-    task: Task, name: str, values: list[list[str]], truth: npt.NDArray[Any], answers: npt.NDArray[Any]
-) -> dict[str, Metrics]:
-    flat = [value for part in values for value in part]
-    distinct = len(set(flat))
+def _slice_column(name: str, parts: list[pa.Array]) -> pa.ChunkedArray:
+    texts = pa.chunked_array(parts, pa.string())
+    distinct = len(texts.unique())
     if distinct > MOST_VALUES:
         raise DataError(
             f"the slice column {name!r} has {distinct:,} values, and {MOST_VALUES} are the most",
             argument="slices",
             remedy="slice by a column with fewer values",
         )
-    return by_value(flat, lambda rows: _metrics(task, truth[rows], answers[rows]))
-
-
-def _baseline(task: Task, train_label: Mapping[str, Any], truth: npt.NDArray[Any]) -> dict[str, Any]:
-    """The metrics of the naive prediction: the train labels' shares, or their mean, for every row."""
-    if not task.classes:
-        mean = train_label["mean"]
-        metrics = regression_metrics(truth, np.full(len(truth), mean))
-        return {"from": "the mean of the train labels", "prediction": mean, "metrics": metrics}
-    counts = np.asarray([train_label["counts"][name] for name in task.classes], np.float64)
-    shares = np.tile(counts / counts.sum(), (len(truth), 1))
-    return {
-        "from": "the shares of the classes among the train labels",
-        "prediction": task.classes[int(counts.argmax())],
-        "metrics": classification_metrics(truth, shares),
-    }
+    return texts

@@ -1,34 +1,15 @@
-"""Batches of network inputs and labels, from transformed or raw examples."""
+"""Whether examples fit a model, and their raw rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...pipelines.artifact import Examples
 from ...pipelines.errors import DataError, InvalidRequestError
 from ..preprocessing.fitted import FittedTransform
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Some rows on their way to a network.
-
-    Attributes:
-        features: float32 `[n, width]`.
-        labels: `[n]`, transformed values (float32) or class numbers (int64).
-        raw: the raw rows, where the examples hold them.
-    """
-
-    features: npt.NDArray[np.float32]
-    labels: npt.NDArray[Any]
-    raw: pa.RecordBatch | None
 
 
 def require_split(examples: Examples, split: str) -> None:
@@ -68,17 +49,3 @@ def raw_batches(examples: Examples, split: str, batch_size: int) -> Iterator[pa.
     for part in examples.parts(split):
         with pq.ParquetFile(part) as file:
             yield from file.iter_batches(batch_size)
-
-
-def batches(examples: Examples, split: str, fitted: FittedTransform, batch_size: int) -> Iterator[Batch]:
-    """The rows of a split as a network wants them; raw ones go through `fitted` in NumPy."""
-    if examples.properties["format"] == "tfrecord":
-        from ..dataset import dataset, shard_errors
-
-        with shard_errors(examples, split):
-            for features, labels in dataset(examples, split, batch_size=batch_size, matrix=True):
-                yield Batch(features.numpy(), labels.numpy().reshape(-1), None)
-        return
-    for raw in raw_batches(examples, split, batch_size):
-        matrix = np.asarray(fitted.matrix(np, fitted.apply_numpy(raw)), np.float32)
-        yield Batch(matrix, fitted.label_numpy(raw), raw)

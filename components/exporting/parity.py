@@ -28,6 +28,9 @@ import tensorflow as tf
 from ...pipelines.errors import GateError
 from ..preprocessing.fitted import FittedTransform
 from ..tfrecords.layout import OutputFeature
+from ..training.feed import Feed
+from ..training.tasks import Task, output_keys
+from ..transforms.namespace import namespace_of
 from .saved_model import Input
 
 NUDGE = 4e-6
@@ -74,7 +77,9 @@ class ParityGate:
     Args:
         folder: the SavedModel's version folder.
         fitted: the preprocessing as training had it.
-        network: the trained network as a function of the feature matrix.
+        network: the trained network as a function of the packed features; see `networks.forward`.
+        feed: how they are packed.
+        tasks: the network's outputs.
         inputs: those of the SavedModel.
         tolerance_ulps: see the module's text.
     """
@@ -84,12 +89,16 @@ class ParityGate:
         folder: Path,
         fitted: FittedTransform,
         network: Any,
+        feed: Feed,
+        tasks: tuple[Task, ...],
         inputs: tuple[Input, ...],
         tolerance_ulps: float,
     ) -> None:
         self._loaded = tf.saved_model.load(str(folder))
         self._fitted = fitted
         self._network = network
+        self._feed = feed
+        self._tasks = tasks
         self._inputs = inputs
         self.parity = Parity(tolerance_ulps=tolerance_ulps)
 
@@ -100,7 +109,9 @@ class ParityGate:
             GateError: they disagree; names the feature, the row and both values.
         """
         columns = self._fitted.serving_columns(raw)
-        here = self._fitted.apply_numpy(raw)
+        stored = self._fitted.apply_numpy(raw, expand=False)
+        space = namespace_of(np)
+        here = {f.name: f.expand(space, stored[f.name]) for f in self._fitted.features}
         served = self._loaded.transform_features(tensors(columns, self._inputs))
         boundary = np.zeros(raw.num_rows, bool)
         for feature, there in zip(self._fitted.features, served, strict=True):
@@ -113,7 +124,7 @@ class ParityGate:
                 boundary |= self._discrete(feature, mine, other, raw, columns)
             else:
                 self._floats(feature, mine, other, columns)
-        self._outputs(here, columns, ~boundary)
+        self._outputs(stored, columns, ~boundary)
         self.parity.boundary_rows += int(boundary.sum())
         self.parity.rows += raw.num_rows
 
@@ -143,18 +154,26 @@ class ParityGate:
         if ulps[row, place] > self.parity.worst_ulps:
             self.parity.worst_ulps, self.parity.worst_feature = float(ulps[row, place]), feature.name
 
-    def _outputs(self, here: Mapping[str, Any], columns: Columns, inside: npt.NDArray[np.bool_]) -> None:
+    def _outputs(self, stored: Mapping[str, Any], columns: Columns, inside: npt.NDArray[np.bool_]) -> None:
         if not inside.any():
             return
-        matrix = np.asarray(self._fitted.matrix(np, here), np.float32)
-        mine = np.asarray(self._network(matrix))
-        other = self._loaded.network_outputs(tensors(columns, self._inputs)).numpy()
+        given = self._network(self._feed.pack(np, stored))
+        keys = output_keys(self._tasks)
+        mine = [given] if len(self._tasks) == 1 else [given[keys[task.label]] for task in self._tasks]
+        others = self._loaded.network_outputs(tensors(columns, self._inputs))
+        for task, here, there in zip(self._tasks, mine, others, strict=True):
+            what = "the network's output" if len(self._tasks) == 1 else f"the output for {task.label}"
+            self._output(what, np.asarray(here), there.numpy(), columns, inside)
+
+    def _output(
+        self, name: str, mine: Any, other: Any, columns: Columns, inside: npt.NDArray[np.bool_]
+    ) -> None:
         apart = np.where(inside[:, None], _distance(mine, other), 0.0)
         row = int(apart.max(axis=1).argmax())
         worst = float(apart[row].max())
         if worst > OUTPUT_TOLERANCE:
             what = f"{mine[row].tolist()} in training, {other[row].tolist()} in the export"
-            raise self._refusal("the network's output", what, columns, row)
+            raise self._refusal(name, what, columns, row)
         self.parity.worst_output = max(self.parity.worst_output, worst)
 
     def _refusal(self, feature: str, what: str, columns: Columns, row: int | None) -> GateError:
@@ -195,7 +214,7 @@ def _shifted(raw: pa.RecordBatch, factor: float) -> pa.RecordBatch:
 
 def _raw_row(columns: Columns, row: int) -> str:
     shown = {
-        name: column[row].item() if hasattr(column[row], "item") else column[row]
+        name: column[row].tolist() if hasattr(column[row], "tolist") else column[row]
         for name, column in columns.items()
     }
     text = ", ".join(f"{name}={value!r}" for name, value in list(shown.items())[:12])

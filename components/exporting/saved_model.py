@@ -3,20 +3,20 @@
 Signatures, each over a batch of n rows:
 
     serving_default   an input `[n]` for each column: float32 (missing: NaN), int64 (missing: -2**63) or
-                      string (missing: ""), under the names of `serving_names`
+                      string (missing: ""), under the names of `serving_names`; times are int64 microseconds
+                      since 1970-01-01 UTC; a column with several values a row is `[n, any width]`, padded
+                      with what stands for a missing value
     serve_examples    `examples`: string `[n]`, serialized tf.Examples under the columns' own names; a feature
                       that an Example leaves out is missing
 
-Outputs of both: `prediction` is the value in the label's own units (float32 `[n]`), or the class name (string
-`[n]`), and then there are `probability` of that class `[n]`, `probabilities` (float32 `[n, classes]`) and
-`classes` (string `[n, classes]`, their names in the same order).
+Outputs of both, which are those of `headrace.components.exporting.outputs`.
 
 A row with a value that is missing, and that the Transform doesn't impute, is answered by NaN, and "" for the
 class.
 
 The loaded object also has `transform_features`, from the same inputs (one dict) to the list of features,
-`network_outputs`, to what the network itself gives, and the asset `columns.json`, the mapping from input
-names to columns.
+`network_outputs`, to the list of what the network itself gives for each label, and the asset `columns.json`,
+the mapping from input names to columns.
 """
 
 from __future__ import annotations
@@ -31,9 +31,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ..preprocessing.casting import MULTIVALUED
 from ..preprocessing.fitted import FittedTransform
-from ..training.networks import answers, probabilities
-from ..training.tasks import Task
+from ..training.feed import Feed
+from ..training.networks import answers
+from ..training.tasks import Task, output_keys
+from ..transforms.namespace import namespace_of
+from .outputs import served
 from .serving_names import serving_names
 
 MISSING: dict[str, Any] = {"float32": float("nan"), "int64": -(2**63), "string": ""}
@@ -48,13 +52,24 @@ class Input:
         name: in the signature.
         column: in the raw examples, and in tf.Examples.
         dtype: "float32", "int64" or "string".
-        type: the column's type as ingested: "float", "int", "string" or "bool".
+        type: the column's type as ingested; see `headrace.schemas.schema.FeatureType`.
     """
 
     name: str
     column: str
     dtype: str
     type: str
+
+    @property
+    def multivalued(self) -> bool:
+        """Whether it is `[n, any width]`, not `[n]`."""
+        return self.type in MULTIVALUED
+
+    @property
+    def spec(self) -> tf.TensorSpec:
+        """The tensor that is taken."""
+        shape = [None, None] if self.multivalued else [None]
+        return tf.TensorSpec(shape, tf.as_dtype(self.dtype), name=self.name)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -69,13 +84,24 @@ def serving_inputs(fitted: FittedTransform) -> tuple[Input, ...]:
     )
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What isn't TensorFlow's, in an object of its own, lest a module wraps the tuples."""
+
+    fitted: FittedTransform
+    feed: Feed
+    tasks: tuple[Task, ...]
+    inputs: tuple[Input, ...]
+
+
 class Serving(tf.Module):
     """The module that is saved; see the module's text.
 
     Args:
         fitted: the preprocessing.
-        network: from the feature matrix to the task's outputs.
-        task: says what the outputs mean.
+        network: the trained network.
+        feed: how it is fed.
+        tasks: say what its outputs mean.
         inputs: see `serving_inputs`.
         columns_file: the mapping, to be carried as an asset.
     """
@@ -84,7 +110,8 @@ class Serving(tf.Module):
         self,
         fitted: FittedTransform,
         network: keras.Model,
-        task: Task,
+        feed: Feed,
+        tasks: tuple[Task, ...],
         inputs: tuple[Input, ...],
         columns_file: Path,
     ) -> None:
@@ -92,57 +119,59 @@ class Serving(tf.Module):
         self.network = network
         self.preprocessing = fitted.tensorflow_module()
         self.columns = tf.saved_model.Asset(str(columns_file))
-        self._fitted = fitted
-        self._task = task
-        self._inputs = inputs
-        spec = {i.name: tf.TensorSpec([None], tf.as_dtype(i.dtype), name=i.name) for i in inputs}
+        self._plan = _Plan(fitted, feed, tasks, inputs)
+        spec = {i.name: i.spec for i in inputs}
         text = tf.TensorSpec([None], tf.string, name="examples")
         self.transform_features = tf.function(self._features, input_signature=[spec])
-        self.network_outputs = tf.function(self._raw_outputs, input_signature=[spec])
+        self.network_outputs = tf.function(self._answers, input_signature=[spec])
         self.serve_columns = tf.function(self._serve, input_signature=[spec])
         self.serve_examples = tf.function(self._serve_examples, input_signature=[text])
 
-    def _transformed(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        features: dict[str, tf.Tensor] = self.preprocessing({i.column: columns[i.name] for i in self._inputs})
+    def _stored(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Features as they are stored in shards, one-hots as ids."""
+        inputs = self._plan.inputs
+        features: dict[str, tf.Tensor] = self.preprocessing(
+            {i.column: columns[i.name] for i in inputs}, expand=False
+        )
         return features
 
     def _features(self, columns: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
-        features = self._transformed(columns)
-        return [features[feature.name] for feature in self._fitted.features]
+        fitted, space = self._plan.fitted, namespace_of(tf)
+        stored = self._stored(columns)
+        return [feature.expand(space, stored[feature.name]) for feature in fitted.features]
 
-    def _raw_outputs(self, columns: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        matrix = tf.cast(self._fitted.matrix(tf, self._transformed(columns)), tf.float32)
-        return answers(self.network, matrix)
+    def _answers(self, columns: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+        feed, tasks = self._plan.feed, self._plan.tasks
+        given = answers(self.network, feed, feed.pack(tf, self._stored(columns)))
+        keys = output_keys(tasks)
+        return [given] if len(tasks) == 1 else [given[keys[task.label]] for task in tasks]
 
     def _serve(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        outputs = self._raw_outputs(columns)
-        if not self._task.classes:
-            assert self._fitted.label is not None
-            return {"prediction": tf.cast(self._fitted.label.inverse(tf, outputs[:, 0]), tf.float32)}
-        shares = probabilities(tf, self._task, outputs)
-        names = tf.constant(self._task.classes)
-        known = tf.reduce_all(tf.math.is_finite(shares), axis=1)
-        return {
-            "prediction": tf.where(known, tf.gather(names, tf.argmax(shares, axis=1)), ""),
-            "probability": tf.where(known, tf.reduce_max(shares, axis=1), tf.constant(float("nan"))),
-            "probabilities": shares,
-            "classes": tf.tile(names[tf.newaxis, :], [tf.shape(shares)[0], 1]),
-        }
+        return served(self._plan.fitted.labels, self._plan.tasks, self._answers(columns))
 
     def _serve_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        spec = {
-            i.column: tf.io.FixedLenFeature([], tf.as_dtype(i.dtype), default_value=MISSING[i.dtype])
-            for i in self._inputs
-        }
-        parsed = tf.io.parse_example(examples, spec)
-        return self._serve({i.name: parsed[i.column] for i in self._inputs})
+        inputs = self._plan.inputs
+        parsed = tf.io.parse_example(examples, {i.column: _example_feature(i) for i in inputs})
+        return self._serve({i.name: _padded(i, parsed[i.column]) for i in inputs})
+
+
+def _example_feature(one: Input) -> Any:
+    dtype = tf.as_dtype(one.dtype)
+    if one.multivalued:
+        return tf.io.RaggedFeature(dtype, row_splits_dtype=tf.int64)
+    return tf.io.FixedLenFeature([], dtype, default_value=MISSING[one.dtype])
+
+
+def _padded(one: Input, values: Any) -> tf.Tensor:
+    return values.to_tensor(default_value=MISSING[one.dtype]) if one.multivalued else values
 
 
 def write_saved_model(
     folder: Path,
     fitted: FittedTransform,
     network: keras.Model,
-    task: Task,
+    feed: Feed,
+    tasks: tuple[Task, ...],
     inputs: tuple[Input, ...],
     scratch: Path,
 ) -> None:
@@ -151,7 +180,7 @@ def write_saved_model(
     mapping.write_text(
         json.dumps([i.to_json() for i in inputs], indent=1, ensure_ascii=False) + "\n", "utf-8"
     )
-    serving = Serving(fitted, network, task, inputs, mapping)
+    serving = Serving(fitted, network, feed, tasks, inputs, mapping)
     tf.saved_model.save(
         serving,
         str(folder),

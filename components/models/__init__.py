@@ -1,10 +1,19 @@
-"""Keras models for a matrix of features: two built-in ones, or a user's function.
+"""Keras models: three built-in ones, or a user's function.
 
-A model function is called with `inputs` (the width of the feature matrix), `outputs` (1 for regression and
-binary, the number of classes for multi-class), `task` ("regression", "binary" or "multiclass"), and the
-step's `model_args`. It returns a `keras.Model` from float32 `[batch, inputs]` to float32
-`[batch, outputs]`: a value of the transformed label, the probability of the second class, or the
-probabilities of all classes. A model that comes compiled keeps its optimizer and loss.
+A model function is called with `outputs` (1 for regression and binary, the number of classes for multi-class
+and multi-label), `task` ("regression", "binary", "multiclass" or "multilabel"), the step's `model_args`, and
+what it wants to know of the features, which also says how its network is fed:
+
+    inputs: int                            float32 `[batch, inputs]`, all features side by side, one-hots
+                                           expanded; not for features that are ids
+    features: tuple[FeatureInput, ...]     a dict, for each feature a tensor `[batch, width]` by its `key`;
+                                           see `headrace.components.models.inputs`
+    packed: Packed                         the same in two tensors, `dense` and `ids`, quicker for many
+
+It returns a `keras.Model` to float32 `[batch, outputs]`: a value of the transformed label, the probability
+of the second class, or the probabilities of all classes. Where there are several labels, `outputs` and `task`
+are dicts by the labels' keys (their columns' names, as far as Keras takes them), and so is what the network
+gives. A model that comes compiled keeps its optimizer and loss.
 """
 
 from __future__ import annotations
@@ -12,9 +21,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+_DEEP = ("hidden_units", "activation", "dropout", "l2", "batch_normalization", "embedding_size")
 BUILT_IN: dict[str, tuple[str, ...]] = {
     "linear": ("l1", "l2"),
-    "mlp": ("hidden_units", "activation", "dropout", "l2", "batch_normalization"),
+    "mlp": _DEEP,
+    "wide_deep": (*_DEEP, "wide_l1", "wide_l2"),
 }
 """The built-in models, each with the names of its `model_args`."""
 
@@ -33,6 +44,10 @@ def model_function(name: str) -> Callable[..., Any]:
         from .mlp import mlp
 
         return mlp
+    if name == "wide_deep":
+        from .wide_deep import wide_deep
+
+        return wide_deep
     from .user import load_function
 
     return load_function(name)

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
-ACTIVATIONS = {"regression": "linear", "binary": "sigmoid", "multiclass": "softmax"}
-"""The last layer's activation by task."""
+from ...pipelines.errors import DataError
+from .blocks import Outputs, Sources, Tasks, affine, heads
+from .inputs import Packed
 
 
-def linear(inputs: int, outputs: int, task: str, *, l1: float = 0.0, l2: float = 0.0) -> keras.Model:
-    """One dense layer from `[batch, inputs]` to `[batch, outputs]`.
+def linear(packed: Packed, outputs: Outputs, task: Tasks, *, l1: float = 0.0, l2: float = 0.0) -> keras.Model:
+    """One dense layer on numbers and one-hots, `[batch, outputs]`; wide one-hots are looked up by their ids.
 
     Args:
-        inputs: the width of the feature matrix.
-        outputs: 1, or the number of classes of a multi-class task.
-        task: "regression", "binary" or "multiclass".
+        packed: the features; ids that aren't one-hots are refused.
+        outputs: 1, or the number of classes of a multi-class or multi-label task; by key for several labels.
+        task: "regression", "binary", "multiclass" or "multilabel"; by key for several labels.
         l1, l2: weight penalties, at least 0.
+
+    Raises:
+        DataError: a feature is ids.
     """
-    return keras.Sequential(
-        [
-            keras.Input((inputs,), name="features"),
-            keras.layers.Dense(
-                outputs,
-                activation=ACTIVATIONS[task],
-                kernel_regularizer=keras.regularizers.L1L2(l1, l2) if l1 or l2 else None,
-                name="output",
-            ),
-        ],
-        name="linear",
-    )
+    ids = ", ".join(f.name for f in packed.of("ids", "sequence", dtype="int64"))
+    if ids:
+        raise DataError(
+            f"{ids}: ids are names and not amounts, so the linear model can't take them",
+            argument="model",
+            remedy="put one_hot behind, as in [vocabulary, one_hot], or use mlp or wide_deep",
+        )
+    sources = Sources(packed)
+    values = sources.take([f for f in packed.features if f.dtype == "float32"], "values")
+    penalty = keras.regularizers.L1L2(l1, l2) if l1 or l2 else None
+
+    def logits(units: int, name: str) -> Any:
+        one_hots = packed.of("one_hot", dtype="int64")
+        return affine(values, sources, one_hots, units, name, penalty=penalty)
+
+    return keras.Model(sources.keras, heads(logits, outputs, task), name="linear")

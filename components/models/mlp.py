@@ -3,43 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
-from .linear import ACTIVATIONS
+from .blocks import Outputs, Sources, Tasks, affine, embedded, heads, hidden_layers, side_by_side
+from .inputs import Packed
 
 
 def mlp(
-    inputs: int,
-    outputs: int,
-    task: str,
+    packed: Packed,
+    outputs: Outputs,
+    task: Tasks,
     *,
     hidden_units: Sequence[int] = (128, 64),
     activation: str = "relu",
     dropout: float = 0.0,
     l2: float = 0.0,
     batch_normalization: bool = False,
+    embedding_size: int = 0,
 ) -> keras.Model:
-    """Dense layers from `[batch, inputs]` to `[batch, outputs]`.
+    """Dense layers on numbers, one-hots and embeddings side by side, `[batch, outputs]`.
+
+    Ids are embedded, each column by a table of its own; of a sequence's vectors the mean is taken, padding
+    left out.
 
     Args:
-        inputs: the width of the feature matrix.
-        outputs: 1, or the number of classes of a multi-class task.
-        task: "regression", "binary" or "multiclass".
+        packed: the features.
+        outputs: 1, or the number of classes of a multi-class or multi-label task; by key for several labels.
+        task: "regression", "binary", "multiclass" or "multilabel"; by key for several labels.
         hidden_units: the width of each hidden layer.
         activation: of the hidden layers, by its Keras name.
         dropout: the rate after each hidden layer, from 0 to below 1.
         l2: the weight penalty of the hidden layers, at least 0.
         batch_normalization: whether each hidden layer is normalized before its activation.
+        embedding_size: the dimensions of embeddings that state none; 0 for the rule of
+            `headrace.components.models.inputs.embedding_size`.
     """
-    layers = [keras.Input((inputs,), name="features")]
-    for number, units in enumerate(hidden_units, start=1):
-        penalty = keras.regularizers.L2(l2) if l2 else None
-        layers.append(keras.layers.Dense(units, kernel_regularizer=penalty, name=f"hidden_{number}"))
-        if batch_normalization:
-            layers.append(keras.layers.BatchNormalization(name=f"normalization_{number}"))
-        layers.append(keras.layers.Activation(activation, name=f"activation_{number}"))
-        if dropout:
-            layers.append(keras.layers.Dropout(dropout, name=f"dropout_{number}"))
-    layers.append(keras.layers.Dense(outputs, activation=ACTIVATIONS[task], name="output"))
-    return keras.Sequential(layers, name="mlp")
+    sources = Sources(packed)
+    dense = sources.take([f for f in packed.features if f.dtype == "float32"], "values")
+    vectors = embedded(sources, packed.of("ids", "sequence", dtype="int64"), embedding_size)
+    values = side_by_side([dense, *vectors], "deep")
+    one_hots = packed.of("one_hot", dtype="int64")
+
+    def first(units: int, penalty: Any) -> Any:
+        return affine(values, sources, one_hots, units, "hidden_1", penalty=penalty)
+
+    hidden = hidden_layers(
+        values,
+        hidden_units,
+        activation=activation,
+        dropout=dropout,
+        l2=l2,
+        batch_normalization=batch_normalization,
+        first=first,
+    )
+
+    def logits(units: int, name: str) -> Any:
+        return affine(hidden, sources, () if hidden_units else one_hots, units, name)
+
+    return keras.Model(sources.keras, heads(logits, outputs, task), name="mlp")

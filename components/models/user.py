@@ -17,8 +17,23 @@ from typing import Any
 
 from ...pipelines.errors import InvalidRequestError, Problem
 
-CALLED_WITH = ("inputs", "outputs", "task")
-"""The keywords of every call of a model function; `model_args` come on top."""
+CALLED_WITH = ("outputs", "task")
+"""The keywords of every call of a model function; one of `FED_BY` and `model_args` come on top."""
+FED_BY = ("inputs", "features", "packed")
+"""How a model function gets to know its features, and its network the rows; by the first that it names."""
+
+
+def fed_by(accepted: Iterable[str]) -> str:
+    """Which keyword of `FED_BY` a function is called with that accepts these; "inputs" if it names none."""
+    named = set(accepted)
+    return next((keyword for keyword in FED_BY if keyword in named), "inputs")
+
+
+_HINTS = {
+    "inputs": "inputs: int",
+    "features": "features: tuple[FeatureInput, ...]",
+    "packed": "packed: Packed",
+}
 
 
 def split_path(path: str) -> tuple[str, str]:
@@ -75,11 +90,13 @@ def _signature_problem(
     needed = [one.arg for one in positional[: len(positional) - len(told.defaults)]]
     needed += [one.arg for one, value in zip(told.kwonlyargs, told.kw_defaults, strict=True) if value is None]
     accepted = [one.arg for one in (*told.args, *told.kwonlyargs)]
-    given = (*CALLED_WITH, *model_args)
+    keyword = fed_by(accepted)
+    given = (keyword, *CALLED_WITH, *model_args)
     refused = [] if told.kwarg else [key for key in given if key not in accepted]
     for_nothing = [key for key in needed if key not in given or key not in accepted]
     if refused:
-        what, first = f"the model function {name} takes no keyword {refused[0]!r}", refused[0]
+        also = " (nor 'features')" if refused[0] == "inputs" else ""
+        what, first = f"the model function {name} takes no keyword {refused[0]!r}{also}", refused[0]
     elif for_nothing:
         what, first = f"the model function {name} needs {for_nothing[0]!r}, which nothing gives", ""
     else:
@@ -91,7 +108,7 @@ def _signature_problem(
         line=function.lineno,
         given=first if first in model_args else "",
         available=tuple(accepted),
-        remedy=f"write def {name}(inputs: int, outputs: int, task: str, **model_args)",
+        remedy=f"write def {name}({_HINTS[keyword]}, outputs, task, **model_args)",
     )
 
 

@@ -7,12 +7,11 @@ parts' accumulators in their order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,13 +20,15 @@ import pyarrow.parquet as pq
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, StoreError
+from ...schemas.folding import fold_halves
 from ...schemas.moments import ColumnMoments, Moments
 from ...schemas.numeric_counts import NumericCounts
 from ...schemas.packing import join, split
 from ...schemas.string_counts import StringCounts
-from ..data_plane.work import MapUnits, Result, run_units
+from ..data_plane.work import Result, run_units
 from ..transforms import Analyzer, coerce, coerced
 from ..transforms.namespace import NumpyNamespace
+from ..transforms.ragged import Ragged
 from .casting import serving_batch
 from .fitted import Branch, Label
 
@@ -59,7 +60,13 @@ class Request:
             for stage in self.branch.stages
         ]
         return repr(
-            (self.branch.column, stages, self.analyzers, coerced(self.branch.end[0], self.takes), self.names)
+            (
+                self.branch.column,
+                stages,
+                self.analyzers,
+                coerced(self.branch.end.kind, self.takes),
+                self.names,
+            )
         )
 
     def column(self, columns: Mapping[str, Any]) -> Any:
@@ -69,7 +76,7 @@ class Request:
         if self.names:
             return Label(self.branch.column, self.branch.type, "class").names(raw)
         made = self.branch.run(xp, raw, [stage.constants for stage in self.branch.stages])
-        return coerce(xp, made, self.branch.end[0], self.takes)[0]
+        return coerce(xp, made, self.branch.end.kind, self.takes)[0]
 
 
 @dataclass(frozen=True)
@@ -159,6 +166,22 @@ class Found:
         assert self.values is not None
         return float(np.float32(self.values.quantiles([share])[0]))
 
+    def cuts(self, buckets: int) -> list[float]:
+        """The bounds between buckets of equally many values, rounded to float32."""
+        assert self.values is not None
+        return [float(np.float32(cut)) for cut in self.values.cuts(buckets)]
+
+    def distribution(self) -> tuple[Any, Any]:
+        """Distinct numbers, ascending, and their counts."""
+        assert self.values is not None
+        values, counts = self.values.compute()
+        return values.astype(np.float64), counts
+
+    def string_counts(self, top_k: int | None) -> list[tuple[str, int]]:
+        """Strings by descending count, ties by value descending, with their counts."""
+        assert self.strings is not None
+        return list(self.strings.top(top_k))
+
     def most_frequent(self) -> float | str:
         """The most frequent value."""
         counts: Any = self.values if self.values is not None else self.strings
@@ -184,24 +207,6 @@ class AnalyzePart:
         return Result(join([a.to_bytes() for a in accumulate(self.requests, batch)]), part.rows)
 
 
-class Analyze(beam.PTransform):
-    """PCollection of `(unit: int, Part)` → PCollection of `Partial`, each with a part's accumulators.
-
-    Args:
-        requests: what has to be known.
-        folder: where the accumulators are spilled; every worker has to reach it.
-    """
-
-    def __init__(self, requests: Sequence[Request], folder: Any) -> None:
-        super().__init__()
-        self._requests = tuple(requests)
-        self._folder = folder
-
-    def expand(self, parts: Any) -> Any:
-        """Analyzes each part."""
-        return parts | MapUnits(AnalyzePart(self._requests), self._folder)
-
-
 def accumulate(requests: Sequence[Request], batch: pa.RecordBatch) -> list[Any]:
     """The accumulators of a batch: the moments of all requests first, then values and strings one by one."""
     columns = serving_batch(batch, {r.branch.column: r.branch.type for r in requests})
@@ -217,8 +222,10 @@ def accumulate(requests: Sequence[Request], batch: pa.RecordBatch) -> list[Any]:
             counted = kept if kept.dtype == np.int64 else kept.astype(np.float64)
             found.append(NumericCounts.of_array(counted, QUANTILE_BUDGET))
         if "strings" in request.analyzers:
+            # Of several values a row each counts; those that are missing have been left out.
+            text = NumpyNamespace().to_string(column.values if isinstance(column, Ragged) else column)
             missing = pa.scalar(None, pa.string())
-            found.append(StringCounts.of(pc.if_else(pc.equal(column, ""), missing, column)))
+            found.append(StringCounts.of(pc.if_else(pc.equal(text, ""), missing, text)))
     return found
 
 
@@ -257,10 +264,16 @@ def _read(readers: Sequence[Callable[[bytes], Any]], payload: bytes) -> list[Any
 
 
 def _merge(partials: Iterable[list[Any]]) -> list[Any]:
-    total: list[Any] = []
-    for partial in partials:
-        total = [a.merge(b) for a, b in zip(total, partial, strict=True)] if total else partial
-    return total
+    """Counts by halves; moments, which come first, one by one, since the order decides their last bits."""
+    moments: list[Any] = []
+
+    def counts() -> Iterator[list[Any]]:
+        for own, *rest in partials:
+            moments[:] = [moments[0].merge(own)] if moments else [own]
+            yield rest
+
+    folded = fold_halves(counts(), lambda a, b: [x.merge(y) for x, y in zip(a, b, strict=True)], [])
+    return moments + folded
 
 
 def _found(requests: Sequence[Request], accumulators: Sequence[Any]) -> list[Found]:

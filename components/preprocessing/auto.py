@@ -5,6 +5,7 @@
 - other numbers: z_score; log1p before it if nothing is below 0 and the upper tail is long (the 95th
   percentile is at least 2.5 medians, and more than twice as far from the median as the 5th) of more than
   two values; the median imputed first if a value is missing anywhere.
+- points in time and columns with several values a row are dropped: there are too many ways to use them.
 - a column with one value, or none, is dropped; so is an int column that numbers the rows: all values
   different, and hardly any number left out between the first and the last of all splits.
 """
@@ -30,6 +31,10 @@ from .text_looks import LOOKED_AT, text_warnings
 
 TAIL, SPREAD = 2.0, 2.5
 """For log1p: the 95th percentile lies TAIL times as far from the median as the 5th, at SPREAD medians."""
+RAW_TYPES = ("float", "int", "bool", "string")
+NOT_PLAIN = (
+    "points in time and several values a row are not for auto: see date_parts, cyclic, multi_hot and bag"
+)
 RUNNING_NUMBER_ROWS = 50
 """Rows from which on an int column may be taken for a running number."""
 
@@ -97,7 +102,12 @@ def choose(feature: Feature, profile: Profile) -> Choice:
 
 
 def choose_features(
-    ctx: Context, fitter: Fitter, examples: Examples, schema: Schema | None, label: LabelSpec
+    ctx: Context,
+    fitter: Fitter,
+    examples: Examples,
+    schema: Schema | None,
+    label: LabelSpec,
+    weight: str = "",
 ) -> tuple[list[FeatureSpec], str]:
     """Chooses features by the schema and one look at the data; tells the person what was chosen.
 
@@ -114,7 +124,9 @@ def choose_features(
             remedy="give transform the output of infer_schema, or name the features",
         )
     features = [
-        f for f in read_schema(schema.file("schema.yaml").read_text("utf-8")) if f.name != label.column
+        f
+        for f in read_schema(schema.file("schema.yaml").read_text("utf-8"))
+        if f.name not in (label.column, weight)
     ]
     unknown = [f.name for f in features if f.name not in fitter.types]
     if unknown:
@@ -124,8 +136,11 @@ def choose_features(
             given=unknown[0],
             available=tuple(fitter.types),
         )
-    profiles = _profiles(ctx, fitter, examples, features)
-    choices = {f.name: choose(f, profiles[f.name]) for f in features}
+    plain = [f for f in features if fitter.types[f.name] in RAW_TYPES]
+    profiles = _profiles(ctx, fitter, examples, plain)
+    choices = {
+        f.name: choose(f, profiles[f.name]) if f in plain else Choice(dropped=NOT_PLAIN) for f in features
+    }
     text = as_yaml(label, choices)
     ctx.say("features: auto chose this, which can be edited and put into the pipeline:\n" + text.rstrip())
     made = {name: choice.made for name, choice in choices.items() if not choice.dropped}

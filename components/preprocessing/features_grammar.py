@@ -7,6 +7,8 @@
       bedrooms: [{impute: median}, log1p, z_score]             # a chain of any of these
       bucket: {from: income, apply: {bucketize: [1.5, 3]}}     # from a column of another name
       place: {from: [longitude, latitude], apply: min_max}     # or from several, side by side
+      grid: {from: [longitude, latitude], apply: [{bucketize: 20}, {cross: 400}]}        # or joined into one
+      sea: {from: {age: {bucketize: [10, 30]}, ocean: identity}, apply: {cross: 50}}     # each in its own way
     label: {price: z_score}                                    # or a column alone
 
 Light: neither NumPy nor the data is needed, so everything here is checked before anything runs.
@@ -22,9 +24,13 @@ from typing import Any, cast
 import msgspec
 
 from ...pipelines.errors import Problem
-from ..transforms import TRANSFORMS, Kind, Transform, coerced
+from ..transforms import TRANSFORMS, Identity, Kind, Transform, coerced
 
-RAW: dict[str, Kind] = {"float": "float", "int": "int", "bool": "int", "string": "string"}
+RAW: dict[str, Kind] = {
+    "float": "float", "int": "int", "bool": "int", "string": "string", "timestamp": "time",
+    "strings": "strings", "ints": "ints", "floats": "floats",
+}  # fmt: skip
+"""Column type → kind at the start of a chain."""
 LABEL_TRANSFORMS = tuple(name for name, cls in TRANSFORMS.items() if cls.label)
 
 
@@ -34,14 +40,16 @@ class FeatureSpec:
 
     Attributes:
         name: its name.
-        columns: the raw columns that it is made from; each goes through the chain, and the outputs lie
-            side by side.
-        chain: the transforms in order.
+        columns: the raw columns that it is made from; each goes through its chain, and the outputs lie
+            side by side, or are joined.
+        chains: for each column the transforms in order.
+        joined: the transform that makes one column of them, and those behind it; empty if nothing joins.
     """
 
     name: str
     columns: tuple[str, ...]
-    chain: tuple[Transform, ...]
+    chains: tuple[tuple[Transform, ...], ...]
+    joined: tuple[Transform, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,11 +72,18 @@ def parse_features(told: Mapping[str, Any]) -> tuple[list[FeatureSpec], list[Pro
         if not isinstance(name, str) or not name:
             problems.append(Problem(f"a feature's name has to be a string, not {name!r}", argument=where))
             continue
-        columns, applied, wrong = _columns(name, value, where)
+        source, applied, wrong = _columns(name, value, where)
         chain, more = _chain(applied, where) if not wrong else ((), [])
-        problems += wrong + more
-        if not wrong and not more:
-            specs.append(FeatureSpec(name, columns, chain))
+        own = {
+            column: _chain(told, where) if told is not None else ((), []) for column, told in source.items()
+        }
+        found = [*wrong, *more, *(problem for _, each in own.values() for problem in each)]
+        place = next((i for i, transform in enumerate(chain) if transform.joins), len(chain))
+        chains = tuple((*before, *chain[:place]) for before, _ in own.values())
+        found += _join_problems(chains, chain[place:], where) if not found else []
+        problems += found
+        if not found:
+            specs.append(FeatureSpec(name, tuple(source), chains, chain[place:]))
     return specs, problems
 
 
@@ -86,8 +101,10 @@ def parse_label(told: Any) -> tuple[LabelSpec | None, list[Problem]]:
         ]
     column, applied = next(iter(told.items()))
     chain, problems = _chain(applied, f"label.{column}")
+    several = bool(chain) and chain[-1].label == "multi"
     for transform in chain:
-        if not transform.label:
+        early = transform.label == "multi" and transform is not chain[-1]
+        if early or not (transform.label or several):
             problems.append(
                 Problem(
                     f"{transform.name} can't make a label",
@@ -128,14 +145,35 @@ def check_specs(
             problems.append(
                 Problem(f"the feature {spec.name!r} {what}", argument=where, remedy="remove or rename it")
             )
-        for column in spec.columns:
+        for column, chain in zip(spec.columns, spec.chains, strict=True):
             if names is not None and column not in names:
                 problems.append(_no_column(column, names, where))
                 continue
             kind = (types or {}).get(column)
-            wrong = _check_chain(spec.chain, column, kind, where)
-            problems += wrong or _check_end(spec.chain, kind, where)
+            whole = (*chain, *spec.joined)
+            wrong = _check_chain(whole, column, kind, where)
+            problems += wrong or _check_end(whole, kind, where)
     return problems
+
+
+def weight_problems(
+    weight: str | None, types: Mapping[str, str], label: LabelSpec | None, names: Sequence[str] | None = None
+) -> list[Problem]:
+    """What is wrong with a column of row weights."""
+    if not weight:
+        return []
+    if label is not None and weight == label.column:
+        return [Problem(f"{weight!r} is the label, and can't be the row weight too", argument="weight")]
+    if names is None:
+        names = tuple(types) or None
+    if names is not None and weight not in names:
+        return [_no_column(weight, names, "weight")]
+    if types.get(weight, "float") not in ("float", "int", "bool"):
+        remedy = "give a column of numbers, 0 or more"
+        return [
+            Problem(f"the weight {weight!r} is of type {types[weight]}", argument="weight", remedy=remedy)
+        ]
+    return []
 
 
 def possible_kinds(kind: str | None) -> set[Kind]:
@@ -177,54 +215,91 @@ def _check_chain(chain: Sequence[Transform], column: str, kind: str | None, wher
 
 def _check_end(chain: Sequence[Transform], kind: str | None, where: str) -> list[Problem]:
     kinds, _ = _walk(chain, possible_kinds(kind))
-    if kinds == {"string"}:
-        return [
-            Problem(
-                "the feature ends as a string, which a model can't read",
-                argument=where,
-                remedy="add one_hot, vocabulary or hash at the end",
-            )
-        ]
+    for kind, (what, remedy) in _NO_END.items():
+        if kinds == {kind}:
+            return [
+                Problem(
+                    f"the feature ends as {what}, which a model can't read", argument=where, remedy=remedy
+                )
+            ]
+    return []
+
+
+_NO_END = {
+    "string": ("a string", "add one_hot, vocabulary or hash at the end"),
+    "time": ("a point in time", "add date_parts or cyclic at the end"),
+    "strings": ("lists of strings", "add multi_hot or bag, or vocabulary and pad, at the end"),
+    "ints": ("lists of numbers", "add multi_hot or bag, or vocabulary and pad, at the end"),
+    "floats": ("lists of numbers", "lists of floats have no transform yet: make a column of each place"),
+    "id_lists": ("lists of ids", "add {pad: length} at the end"),
+}
+"""Kinds that no feature can end as: what they are, and the remedy."""
+
+
+def _join_problems(
+    chains: Sequence[Sequence[Transform]], joined: Sequence[Transform], where: str
+) -> list[Problem]:
+    """What is wrong with joining columns, or with not joining them."""
+    if any(transform.joins for chain in chains for transform in chain):
+        return [Problem("a transform that joins columns stands under apply, not under from", argument=where)]
+    if joined and len(chains) < 2:
+        remedy = f"for example from: [a, b], apply: {{{joined[0].name}: …}}; hash takes one column"
+        return [Problem(f"{joined[0].name} needs two columns or more", argument=where, remedy=remedy)]
+    if any(transform.joins for transform in joined[1:]):
+        return [Problem(f"{joined[0].name} stands twice in a chain", argument=where)]
     return []
 
 
 def _takes(transform: Transform) -> str:
-    words = {"float": "numbers", "string": "strings and whole numbers", "ids": "ids", "one_hot": ""}
+    words = {
+        "float": "numbers", "string": "strings and whole numbers", "ids": "ids", "one_hot": "",
+        "time": "points in time", "strings": "lists of strings", "ints": "lists of whole numbers",
+        "id_lists": "lists of ids", "sequence": "sequences of ids",
+    }  # fmt: skip
     kinds = [k for k in transform.takes if not (k == "int" and "float" in transform.takes)]
     return " or ".join(words[k] for k in kinds if words.get(k))
 
 
 def _enumerate(kinds: set[Kind]) -> str:
-    words = {"float": "a float", "int": "an int", "string": "a string", "ids": "ids", "one_hot": "one-hots"}
+    words = {
+        "float": "a float", "int": "an int", "string": "a string", "ids": "ids", "one_hot": "one-hots",
+        "time": "a point in time", "strings": "lists of strings", "ints": "lists of whole numbers",
+        "floats": "lists of numbers", "id_lists": "lists of ids", "sequence": "sequences of ids",
+        "vector": "several numbers a row",
+    }  # fmt: skip
     return " or ".join(words[k] for k in sorted(kinds))
 
 
-def _columns(name: str, value: Any, where: str) -> tuple[tuple[str, ...], Any, list[Problem]]:
-    """Splits `{from, apply}`; gives columns, what is applied, problems."""
+def _columns(name: str, value: Any, where: str) -> tuple[dict[str, Any], Any, list[Problem]]:
+    """Splits `{from, apply}`; gives the columns, each with its chain or None, what is applied, problems."""
     if not isinstance(value, Mapping) or not ("from" in value or "apply" in value):
-        return (name,), value, []
+        return {name: None}, value, []
     unknown = [key for key in value if key not in ("from", "apply")]
     if unknown:
         given = str(unknown[0])
         text = f"there is no {given!r} beside from and apply"
-        return (), None, [Problem(text, argument=where, given=given, available=("from", "apply"))]
+        return {}, None, [Problem(text, argument=where, given=given, available=("from", "apply"))]
     if "apply" not in value:
         remedy = "say what is done, for example apply: identity"
-        return (), None, [Problem("apply is missing", argument=where, remedy=remedy)]
+        return {}, None, [Problem("apply is missing", argument=where, remedy=remedy)]
     source = value.get("from", name)
     columns = (source,) if isinstance(source, str) else source
     if (
-        not isinstance(columns, (list, tuple))
+        not isinstance(columns, (list, tuple, Mapping))
         or not columns
         or not all(isinstance(c, str) and c for c in columns)
     ):
-        text = f"from has to be a column or a list of columns, not {source!r}"
-        return (), None, [Problem(text, argument=where)]
-    columns = tuple(columns)
-    twice = sorted({column for column in columns if columns.count(column) > 1})
+        text = f"from has to be a column, a list of columns, or a chain for each column, not {source!r}"
+        return {}, None, [Problem(text, argument=where)]
+    twice = sorted({column for column in columns if list(columns).count(column) > 1})
     if twice:
-        return (), None, [Problem(f"from names {', '.join(twice)} twice", argument=where)]
-    return columns, value["apply"], []
+        return {}, None, [Problem(f"from names {', '.join(twice)} twice", argument=where)]
+    own = (
+        {c: None if told == Identity.name else told for c, told in columns.items()}
+        if isinstance(columns, Mapping)
+        else dict.fromkeys(columns)
+    )
+    return own, value["apply"], []
 
 
 def _chain(applied: Any, where: str) -> tuple[tuple[Transform, ...], list[Problem]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,12 +24,15 @@ from ..transforms import Constants, Kind, Transform, coerce, coerced
 from ..transforms.base import MISSING_INT
 from ..transforms.namespace import Namespace, NumpyNamespace, namespace_of
 from .casting import SERVING_DTYPES, as_numpy, serving_batch
+from .features_grammar import RAW
 
-RAW_KINDS: dict[str, Kind] = {"float": "float", "int": "int", "bool": "int", "string": "string"}
-"""Column type → kind at the start of a chain."""
+LISTS = ("strings", "ints", "floats", "id_lists")
+"""Kinds with any number of values a row."""
 MISSING_LABEL = "the label is missing"
 INFINITE_LABEL = "the label is infinite, beyond float32 (3.4e38), or has no transformed value"
 UNKNOWN_LABEL = "the label is of a class that the train split doesn't have"
+WRONG_WEIGHT = "the row weight is missing, below 0, or infinite"
+WEIGHT_REMEDY = "a row weighs 0 or more: correct the column, or leave these rows out"
 LABEL_REMEDY = (
     "fill the label in, or delete these rows from the data (a row of delimiters alone is left out by itself);"
     " where a text was taken for a missing value that is none, give csv_examples other missing_values"
@@ -59,55 +62,119 @@ class Branch:
     stages: tuple[Stage, ...]
 
     @cached_property
-    def end(self) -> tuple[Kind, int]:
-        """The kind that comes out, and for ids their number."""
-        kind: Kind = RAW_KINDS[self.type]
-        size = 0
-        for stage in self.stages:
-            kind = coerced(kind, stage.transform.takes) or kind
-            size = stage.transform.size(stage.constants, size)
-            kind = stage.transform.gives(kind)
-        return kind, size
+    def end(self) -> End:
+        """What comes out."""
+        return End(RAW[self.type]).behind(self.stages)
 
     def run(self, xp: Namespace, column: Any, prepared: Sequence[Constants]) -> Any:
-        """The chain's output on a cast column, [n]."""
-        kind: Kind = RAW_KINDS[self.type]
+        """The chain's output on a cast column, [n], or [n, width]."""
         # NaN and infinities go through: whoever learns from the result refuses them, with their rows.
         with np.errstate(all="ignore"):
-            for stage, constants in zip(self.stages, prepared, strict=True):
-                column, kind = coerce(xp, column, kind, stage.transform.takes)
-                column = stage.transform.apply(xp, column, constants)
-                kind = stage.transform.gives(kind)
-        return column
+            return run_stages(xp, column, RAW[self.type], self.stages, prepared)
+
+
+class End(NamedTuple):
+    """What comes out of a chain.
+
+    Attributes:
+        kind: its kind.
+        size: for ids, how many there are.
+        width: the values a row.
+        embedding: the dimensions of the embedding that is asked for, or 0.
+    """
+
+    kind: Kind
+    size: int = 0
+    width: int = 1
+    embedding: int = 0
+
+    def behind(self, stages: Sequence[Stage]) -> End:
+        """What comes out behind further stages."""
+        kind, size, width, embedding = self
+        for transform, constants in ((stage.transform, stage.constants) for stage in stages):
+            kind = coerced(kind, transform.takes) or kind
+            embedding = transform.dimensions(size)
+            size, width = transform.size(constants, size), transform.width(constants, width)
+            kind = transform.gives(kind)
+        return End(kind, size, width, embedding)
+
+
+def run_stages(
+    xp: Namespace, column: Any, kind: Kind, stages: Sequence[Stage], prepared: Sequence[Constants]
+) -> Any:
+    """A column of `kind` through a chain, with the constants prepared for the plane."""
+    for stage, constants in zip(stages, prepared, strict=True):
+        column, kind = coerce(xp, column, kind, stage.transform.takes)
+        column = stage.transform.apply(xp, column, constants)
+        kind = stage.transform.gives(kind)
+    return column
 
 
 @dataclass(frozen=True)
 class FittedFeature:
-    """An output feature and the chains that make it, one a source column."""
+    """An output feature.
+
+    Attributes:
+        name: its name.
+        branches: the chains that make it, one a source column.
+        joined: what makes one column of their outputs, and what stands behind that; empty where the outputs
+            lie side by side.
+    """
 
     name: str
     branches: tuple[Branch, ...]
+    joined: tuple[Stage, ...] = ()
+
+    @cached_property
+    def ends(self) -> tuple[End, ...]:
+        """What the columns are that lie side by side."""
+        ends = tuple(branch.end for branch in self.branches)
+        return (ends[0].behind(self.joined),) if self.joined else ends
 
     @cached_property
     def output(self) -> OutputFeature:
         """How the model gets it and how it is stored."""
-        ends = [branch.end for branch in self.branches]
-        kinds = {kind for kind, _ in ends}
-        sizes = tuple(size for _, size in ends)
+        kinds = {end.kind for end in self.ends}
+        sizes = tuple(end.size for end in self.ends)
         if kinds == {"ids"}:
-            return OutputFeature(self.name, "int64", len(ends), "ids", sizes)
+            return OutputFeature(self.name, "int64", len(sizes), "ids", sizes, self.ends[0].embedding)
+        if kinds == {"sequence"}:
+            last = self.ends[0]
+            sizes = (last.size,) * last.width
+            return OutputFeature(self.name, "int64", last.width, "ids", sizes, last.embedding, sequence=True)
         if kinds == {"one_hot"}:
             width = sum(sizes)
             stored: Literal["dense", "ids"] = "dense" if width <= DENSE_LIMIT else "ids"
             return OutputFeature(self.name, "float32", width, stored, sizes)
-        return OutputFeature(self.name, "int64" if kinds == {"int"} else "float32", len(ends))
+        width = sum(end.width for end in self.ends)
+        return OutputFeature(self.name, "int64" if kinds == {"int"} else "float32", width)
+
+    def joint(self, xp: Namespace, columns: Sequence[Any], prepared: Sequence[Constants]) -> list[Any]:
+        """The chains' outputs, [n] each, as the columns that lie side by side."""
+        if not self.joined:
+            return list(columns)
+        first, *rest = self.joined
+        takes = first.transform.takes
+        read = [
+            coerce(xp, column, branch.end.kind, takes)[0]
+            for column, branch in zip(columns, self.branches, strict=True)
+        ]
+        made = first.transform.apply(xp, read, prepared[0])
+        kind = first.transform.gives(self.branches[0].end.kind)
+        return [run_stages(xp, made, kind, rest, prepared[1:])]
 
     def join(self, xp: Namespace, columns: Sequence[Any]) -> Any:
-        """The chains' outputs as they are stored, [n, stored width]."""
+        """The columns that lie side by side as they are stored, [n, stored width]."""
         output = self.output
+        kinds = {end.kind for end in self.ends}
         if output.stored == "dense" and output.sizes:
             pairs = zip(columns, output.sizes, strict=True)
             return xp.concat([xp.one_hot(column, size) for column, size in pairs])
+        if kinds == {"sequence"}:
+            return columns[0]
+        if "vector" in kinds:
+            pairs_ = zip(columns, self.ends, strict=True)
+            return xp.concat([c if e.kind == "vector" else xp.stack([xp.to_float(c)]) for c, e in pairs_])
         if output.stored_dtype == "float32":
             return xp.stack([xp.to_float(column) for column in columns])
         return xp.stack(list(columns))
@@ -120,14 +187,15 @@ class Label:
     Attributes:
         column: the raw column.
         type: its type.
-        kind: `value` (float32, regression) or `class` (int64 class ids).
+        kind: `value` (float32, regression), `class` (int64 class ids), or `multi` (any number of classes a
+            row, float32 [n, classes] of zeros and ones).
         classes: the class names in the order of their ids; empty for a value.
-        stages: the chain of a value.
+        stages: the chain of a value, or of several classes up to their names.
     """
 
     column: str
     type: str
-    kind: Literal["value", "class"]
+    kind: Literal["value", "class", "multi"]
     classes: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = ()
 
@@ -164,13 +232,14 @@ class Program:
     def __init__(self, features: Sequence[FittedFeature], xp: Namespace) -> None:
         self.features = features
         self.xp = xp
-        self._prepared = [
-            [[{k: xp.prepare(v) for k, v in s.constants.items()} for s in b.stages] for b in f.branches]
-            for f in features
-        ]
+        self._prepared = [[self._ready(branch.stages) for branch in f.branches] for f in features]
+        self._prepared_joined = [self._ready(f.joined) for f in features]
+
+    def _ready(self, stages: Sequence[Stage]) -> list[Constants]:
+        return [{k: self.xp.prepare(v) for k, v in stage.constants.items()} for stage in stages]
 
     def run(self, columns: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """Cast columns → by feature the output of each chain, [n]."""
+        """Cast columns → by feature the output of each column's chain, [n] or [n, width]."""
         found = {}
         for feature, prepared in zip(self.features, self._prepared, strict=True):
             pairs = zip(feature.branches, prepared, strict=True)
@@ -179,20 +248,38 @@ class Program:
 
     def join(self, made: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
         """What `run` gave → features as they are stored, [n, stored width]."""
-        return {feature.name: feature.join(self.xp, made[feature.name]) for feature in self.features}
+        return {
+            feature.name: feature.join(self.xp, feature.joint(self.xp, made[feature.name], prepared))
+            for feature, prepared in zip(self.features, self._prepared_joined, strict=True)
+        }
 
-    def outputs(self, columns: Mapping[str, Any]) -> dict[str, Any]:
-        """Cast columns → features as the model gets them, [n, width]."""
+    def outputs(self, columns: Mapping[str, Any], expand: bool = True) -> dict[str, Any]:
+        """Cast columns → features as the model gets them, [n, width]; as stored without `expand`."""
         stored = self.join(self.run(columns))
-        return {f.name: f.output.expand(self.xp, stored[f.name]) for f in self.features}
+        return {
+            f.name: f.output.expand(self.xp, stored[f.name]) if expand else stored[f.name]
+            for f in self.features
+        }
 
 
 @dataclass(frozen=True)
 class FittedTransform:
-    """The fitted preprocessing of features and label; see the module's text."""
+    """The fitted preprocessing of features and label; see the module's text.
+
+    Attributes:
+        fitted: the features.
+        label: the label.
+        weight: the raw column of row weights; empty if rows weigh the same.
+    """
 
     fitted: tuple[FittedFeature, ...]
     label: Label
+    weight: str = ""
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels; there is one so far."""
+        return (self.label,)
 
     @cached_property
     def types(self) -> dict[str, str]:
@@ -222,12 +309,37 @@ class FittedTransform:
         """
         return {name: as_numpy(column) for name, column in serving_batch(batch, self.types).items()}
 
-    def apply_numpy(self, batch: pa.RecordBatch) -> dict[str, np.ndarray[Any, Any]]:
-        """Raw rows → features by name, float32 or int64 [n, width], one-hots expanded."""
-        return self.numpy_program.outputs(serving_batch(batch, self.types))
+    def apply_numpy(self, batch: pa.RecordBatch, expand: bool = True) -> dict[str, np.ndarray[Any, Any]]:
+        """Raw rows → features by name, float32 or int64 [n, width].
+
+        Args:
+            batch: raw rows.
+            expand: whether one-hots that are stored as ids are expanded, as in `dataset()`.
+        """
+        return self.numpy_program.outputs(serving_batch(batch, self.types), expand)
+
+    def weight_numpy(self, batch: pa.RecordBatch) -> np.ndarray[Any, Any] | None:
+        """Raw rows → row weights, float32 [n]; None if rows weigh the same.
+
+        Raises:
+            DataError: a weight is missing, below 0 or infinite.
+        """
+        if not self.weight:
+            return None
+        weights: np.ndarray[Any, Any] = serving_batch(batch, {self.weight: "float"})[self.weight]
+        wrong = ~((weights >= 0) & np.isfinite(weights))
+        if wrong.any():
+            first = int(np.flatnonzero(wrong)[0])
+            raise DataError(
+                f"{WRONG_WEIGHT} in {int(wrong.sum())} of {len(weights)} rows, first in row {first + 1} of"
+                f" the batch ({weights[first]:g})",
+                argument="weight",
+                remedy=WEIGHT_REMEDY,
+            )
+        return weights
 
     def label_numpy(self, batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
-        """Raw rows → labels [n]: float32 as the model learns them, or int64 class ids.
+        """Raw rows → labels [n]: float32 as the model learns them, int64 class ids, or float32 [n, classes].
 
         Raises:
             DataError: a label is missing, not finite, or of a class that the train split doesn't have.
@@ -259,13 +371,13 @@ class FittedTransform:
     def _module(self) -> Any:
         return self.tensorflow_module()
 
-    def apply_tensorflow(self, columns: Mapping[str, Any]) -> dict[str, Any]:
-        """Cast columns as tensors [n] → features by name, [n, width].
+    def apply_tensorflow(self, columns: Mapping[str, Any], expand: bool = True) -> dict[str, Any]:
+        """Cast columns as tensors [n] → features by name, [n, width]; see `apply_numpy`.
 
         The look-up tables belong to this object: a module that is exported has to hold
         `tensorflow_module()` as an attribute and call that.
         """
-        found: dict[str, Any] = self._module(columns)
+        found: dict[str, Any] = self._module(columns, expand)
         return found
 
     def matrix(self, xp: Any, outputs: Mapping[str, Any]) -> Any:
@@ -293,6 +405,8 @@ def canonical(constants: Mapping[str, Any]) -> dict[str, Any]:
 def label_column(label: Label, column: Any) -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
     """A cast column as labels [n], and by fault a mask [n] of the rows that have it."""
     xp = NumpyNamespace()
+    if label.kind == "multi":
+        return _multi_label(label, column)
     if label.kind == "class":
         names = label.names(column)
         empty = xp.is_empty(names)
@@ -302,3 +416,15 @@ def label_column(label: Label, column: Any) -> tuple[np.ndarray[Any, Any], dict[
     made = Branch(label.column, label.type, label.stages).run(xp, column, [s.constants for s in label.stages])
     values: np.ndarray[Any, Any] = xp.to_float(made)
     return values, {MISSING_LABEL: missing, INFINITE_LABEL: ~np.isfinite(values) & ~missing}
+
+
+def _multi_label(label: Label, column: Any) -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
+    """Zeros and ones, float32 [n, classes], and the rows with a class that isn't known; no class is fine."""
+    xp = NumpyNamespace()
+    lists = Branch(label.column, label.type, label.stages).run(
+        xp, column, [s.constants for s in label.stages]
+    )
+    ids = xp.look_up(xp.to_string(lists.values), xp.prepare(label.classes))
+    unknown = np.bincount(lists.rows[ids < 0], minlength=len(lists)) > 0
+    hot = np.minimum(xp.counts(lists.like(ids), len(label.classes)), np.float32(1))
+    return hot, {UNKNOWN_LABEL: unknown}

@@ -34,6 +34,7 @@ def save_fitted(fitted: FittedTransform, folder: Path) -> None:
                     }
                     for j, b in enumerate(f.branches)
                 ],
+                **({"joined": _chain_json(f.joined, f"{i}.joined", arrays)} if f.joined else {}),
             }
             for i, f in enumerate(fitted.fitted)
         ],
@@ -44,6 +45,7 @@ def save_fitted(fitted: FittedTransform, folder: Path) -> None:
             "classes": list(fitted.label.classes),
             "chain": _chain_json(fitted.label.stages, "label", arrays),
         },
+        **({"weight": fitted.weight} if fitted.weight else {}),
     }
     text = json.dumps(plan, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / PLAN).write_text(text + "\n", "utf-8")
@@ -73,6 +75,7 @@ def load_fitted(folder: str | Path) -> FittedTransform:
                         Branch(b["column"], b["type"], _chain(b["chain"], f"{i}.{j}", arrays))
                         for j, b in enumerate(f["branches"])
                     ),
+                    _chain(f.get("joined", ()), f"{i}.joined", arrays),
                 )
                 for i, f in enumerate(plan["features"])
             )
@@ -85,7 +88,7 @@ def load_fitted(folder: str | Path) -> FittedTransform:
             file=str(folder / PLAN),
             remedy="run the transform step again",
         ) from error
-    return FittedTransform(features, label)
+    return FittedTransform(features, label, plan.get("weight", ""))
 
 
 def _chain_json(stages: Sequence[Stage], key: str, arrays: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from ..transforms.namespace_tf import TensorFlowNamespace
+from .casting import MULTIVALUED
 from .fitted import FittedTransform, Program
 
 
@@ -21,11 +22,20 @@ class PreprocessingModule(tf.Module):
         super().__init__(name="preprocessing")
         xp = TensorFlowNamespace()
         self._program = _Opaque(Program(fitted.fitted, xp))
+        self._lists = tuple(name for name, kind in fitted.types.items() if kind in MULTIVALUED)
         self.tables = list(xp.tables)
 
-    def __call__(self, columns: Mapping[str, Any]) -> dict[str, Any]:
-        """Cast columns [n] by raw name (missing: NaN, -2**63, "") → features by name, [n, width]."""
-        return self._program.value.outputs(columns)
+    def __call__(self, columns: Mapping[str, Any], expand: bool = True) -> dict[str, Any]:
+        """Cast columns by raw name → features by name, [n, width].
+
+        Args:
+            columns: [n] each, missing: NaN, -2**63, ""; [n, longest row] for several values a row, padded
+                with the same.
+            expand: whether one-hots that are stored as ids are expanded, as in `dataset()`.
+        """
+        program = self._program.value
+        lists = {name: program.xp.ragged(columns[name]) for name in self._lists}
+        return program.outputs({**columns, **lists}, expand)
 
 
 class _Opaque:

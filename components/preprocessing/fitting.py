@@ -10,8 +10,8 @@ from ...pipelines.context import Context
 from ...pipelines.errors import DataError
 from ..transforms import Identity, Transform, ZScore, coerced
 from .analysis import Found, Request, analyze
-from .features_grammar import FeatureSpec, LabelSpec
-from .fitted import RAW_KINDS, Branch, FittedFeature, FittedTransform, Label, Stage, canonical
+from .features_grammar import RAW, FeatureSpec, LabelSpec
+from .fitted import Branch, FittedFeature, FittedTransform, Label, Stage, canonical
 
 TRAIN = "train"
 MAX_INT_CLASSES = 20
@@ -35,7 +35,7 @@ class _Chain:
         """Fits what can be fitted; gives what has to be known next, None at the end of the chain."""
         while self.pending:
             transform = self.pending[0]
-            kind = coerced(self.branch.end[0], transform.takes)
+            kind = coerced(self.branch.end.kind, transform.takes)
             assert kind is not None, "the chain was checked against the columns' types"
             wanted = transform.analyzers(kind)
             if wanted and found is None:
@@ -110,7 +110,10 @@ class Fitter:
         Raises:
             DataError: a column has no values, or is infinite where moments are needed; one class only.
         """
-        chains = {s.name: [_Chain(c, self.types[c], list(s.chain)) for c in s.columns] for s in specs}
+        chains = {
+            s.name: [_Chain(c, self.types[c], list(own)) for c, own in zip(s.columns, s.chains, strict=True)]
+            for s in specs
+        }
         target = _LabelChain(label, self.types[label.column], scale_label, self._warn)
         every: list[_Chain | _LabelChain] = [target, *(c for branches in chains.values() for c in branches)]
         waiting: list[tuple[_Chain | _LabelChain, Request | None]] = [(c, c.advance()) for c in every]
@@ -122,7 +125,12 @@ class Fitter:
             waiting += [
                 (chain, chain.advance(found)) for (chain, _), found in zip(ready, answers, strict=True)
             ]
-        fitted = [FittedFeature(name, tuple(c.branch for c in branches)) for name, branches in chains.items()]
+        # What joins columns, and what stands behind it, needs nothing of the data.
+        joined = {s.name: tuple(Stage(t, canonical(t.fit(_NOTHING, "ids"))) for t in s.joined) for s in specs}
+        fitted = [
+            FittedFeature(name, tuple(c.branch for c in branches), joined[name])
+            for name, branches in chains.items()
+        ]
         return FittedTransform(tuple(fitted), target.label)
 
 
@@ -137,6 +145,8 @@ class _LabelChain:
         self._classes: tuple[str, ...] = ()
         self._given = bool(spec.chain)
         as_class = spec.chain[0].label == "class" if spec.chain else kind in ("string", "bool")
+        self._several = spec.chain[-1] if spec.chain and spec.chain[-1].label == "multi" else None
+        as_class = as_class or self._several is not None
         self._as_class = as_class
         self._asks_for_distinct = not self._given and kind == "int"
         self._asks_for_spread = not as_class
@@ -161,9 +171,14 @@ class _LabelChain:
             numbers = sorted(int(value) for value in found.values.compute()[0])
             self._close([str(number) for number in numbers])
             return None
+        if self._several is not None:
+            if found is None:
+                return Request(self._lists, ("strings",), self._several.takes)
+            self._close(sorted(self._several.fit(found, "strings")["keys"]), least=1)
+            return None
         if self._as_class:
             if found is None:
-                return Request(bare, ("strings",), (RAW_KINDS[self._type],), names=True)
+                return Request(bare, ("strings",), (RAW[self._type],), names=True)
             given = self._spec.chain[0].fit(found, "string")["keys"] if self._given else None
             self._close(given or sorted(found.vocabulary(None, 1)))
             return None
@@ -198,8 +213,17 @@ class _LabelChain:
                     f" read: types: {{{self._spec.column}: int}}"
                 )
 
-    def _close(self, classes: list[str]) -> None:
-        if len(classes) < 2:
+    @property
+    def _lists(self) -> Branch:
+        """The chain up to the names of several classes; its transforms need nothing of the data."""
+        stages = tuple(
+            Stage(transform, canonical(transform.fit(_NOTHING, "string")))
+            for transform in self._spec.chain[:-1]
+        )
+        return Branch(self._spec.column, self._type, stages)
+
+    def _close(self, classes: list[str], least: int = 2) -> None:
+        if len(classes) < least:
             only = f", {classes[0]!r}" if classes else ""
             raise DataError(
                 f"the label {self._spec.column!r} has only one class in the train split{only}",
@@ -212,6 +236,8 @@ class _LabelChain:
     @property
     def label(self) -> Label:
         """The fitted label."""
+        if self._several is not None:
+            return Label(self._spec.column, self._type, "multi", self._classes, self._lists.stages)
         if self._classes:
             return Label(self._spec.column, self._type, "class", self._classes)
         return Label(self._spec.column, self._type, "value", (), tuple(self._chain.stages))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from ...pipelines.artifact import Examples, Schema, Transform
@@ -12,7 +13,7 @@ from ..split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
 from ..tfrecords.encoding import Encoder
 from ..tfrecords.layout import Layout
 from ..tfrecords.shards import write_shards
-from .features_grammar import check_specs, parse_features, parse_label
+from .features_grammar import check_specs, parse_features, parse_label, weight_problems
 from .fitted import FittedTransform
 from .fitted_file import save_fitted
 from .fitting import TRAIN, Fitter, train_pass
@@ -29,6 +30,7 @@ def run_transform(
     shards: int | None,
     layout: Literal["packed", "columns"],
     compression: Literal["", "gzip"],
+    weight: str = "",
 ) -> tuple[Examples, Transform]:
     """See `headrace.components.transform.transform`."""
     _check_splits(examples)
@@ -38,16 +40,17 @@ def run_transform(
         raise DataError(problems)
     fitter = Fitter(types, train_pass(ctx, examples), ctx.warn)
     chosen = ""
+    _refuse(weight_problems(weight, types, target))
     if features == "auto":
         _refuse(check_specs([], target, types, list(types)))
         from .auto import choose_features
 
-        specs, chosen = choose_features(ctx, fitter, examples, schema, target)
+        specs, chosen = choose_features(ctx, fitter, examples, schema, target, weight)
     else:
         specs, problems = parse_features(features)
         _refuse(problems or check_specs(specs, target, types, list(types)))
-    fitted = fitter.fit(specs, target, scale_label=features == "auto")
-    shape = Layout(fitted.features, fitted.label.stored, layout, compression)
+    fitted = replace(fitter.fit(specs, target, scale_label=features == "auto"), weight=weight)
+    shape = Layout(fitted.features, fitted.label.stored, layout, compression, weight)
     made = _write_examples(ctx, examples, Encoder(fitted, shape), shards, seed)
     return made, _write_transform(ctx, fitted, chosen)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,15 @@ import pyarrow as pa
 
 from ...pipelines.artifact import Transform
 from ..preprocessing.casting import serving_batch
-from ..preprocessing.fitted import LABEL_REMEDY, Branch, FittedTransform, label_column
+from ..preprocessing.fitted import (
+    LABEL_REMEDY,
+    LISTS,
+    WEIGHT_REMEDY,
+    WRONG_WEIGHT,
+    Branch,
+    FittedTransform,
+    label_column,
+)
 from ..preprocessing.fitted_file import load_fitted
 from ..transforms.base import MISSING_INT
 from ..transforms.namespace import NumpyNamespace
@@ -75,7 +83,9 @@ class Encoder:
 
     @property
     def _types(self) -> dict[str, str]:
-        return {**self.fitted.types, self.fitted.label.column: self.fitted.label.type}
+        fitted = self.fitted
+        weight = {fitted.weight: "float"} if fitted.weight else {}
+        return {**weight, **fitted.types, fitted.label.column: fitted.label.type}
 
     def encode(self, batch: pa.RecordBatch) -> tuple[np.ndarray[Any, Any] | None, list[Fault]]:
         """Serialized tf.Examples, uint8 [n, length]; None and the faults if there is a value to refuse."""
@@ -88,14 +98,26 @@ class Encoder:
         for feature in self.fitted.fitted:
             for branch, values in zip(feature.branches, made[feature.name], strict=True):
                 faults += check_values(feature.name, branch, columns[branch.column], values)
+        weights = self._weights(columns, faults)
         if faults:
             return None, faults
-        return self.template.encode(self._fields(program.join(made), label)), []
+        last = [label.reshape(len(label), -1), *weights]
+        return self.template.encode(self._fields(program.join(made), last)), []
+
+    def _weights(self, columns: Mapping[str, Any], faults: list[Fault]) -> list[np.ndarray[Any, Any]]:
+        """The row weights, [n, 1], if there are any; adds what is wrong with them to `faults`."""
+        name = self.fitted.weight
+        if not name:
+            return []
+        weights = NumpyNamespace().to_float(columns[name])
+        wrong = ~((weights >= 0) & np.isfinite(weights))
+        faults += _faults(f"weight.{name}", {WRONG_WEIGHT: wrong}, weights, WEIGHT_REMEDY)
+        return [weights[:, None]]
 
     def _fields(
-        self, stored: Mapping[str, np.ndarray[Any, Any]], label: np.ndarray[Any, Any]
+        self, stored: Mapping[str, np.ndarray[Any, Any]], last: Sequence[np.ndarray[Any, Any]]
     ) -> dict[str, np.ndarray[Any, Any]]:
-        every = [*(stored[f.name] for f in self.layout.features), label[:, None]]
+        every = [*(stored[f.name] for f in self.layout.features), *last]
         by_field: dict[str, list[np.ndarray[Any, Any]]] = {}
         for (_, key, _, _), values in zip(self.layout.columns(), every, strict=True):
             by_field.setdefault(key, []).append(values)
@@ -141,13 +163,12 @@ def check_values(name: str, branch: Branch, raw: Any, made: np.ndarray[Any, Any]
         name: the feature.
         branch: the chain.
         raw: the cast column that went in, [n].
-        made: what came out, [n].
+        made: what came out, [n] or [n, width].
     """
-    kind = branch.end[0]
-    bad = ~np.isfinite(made) if kind == "float" else made == MISSING_INT if kind == "int" else made < 0
+    bad = _bad(branch.end.kind, made)
     if not bad.any():
         return []
-    numbers = NumpyNamespace().to_float(raw)
+    numbers = NumpyNamespace().to_float(raw) if isinstance(raw, np.ndarray) else np.zeros(len(bad))
     missing, infinite = bad & np.isnan(numbers), bad & np.isinf(numbers)
     masks = {MISSING: missing, INFINITE: infinite, NO_VALUE: bad & ~missing & ~infinite}
     found = []
@@ -155,6 +176,18 @@ def check_values(name: str, branch: Branch, raw: Any, made: np.ndarray[Any, Any]
         text = f"the column {branch.column!r} {what}"
         found += _faults(f"features.{name}", {text: rows}, raw, _REMEDIES[what])
     return found
+
+
+def _bad(kind: str, made: Any) -> np.ndarray[Any, Any]:
+    """The rows, bool [n], in which a chain made what no model can take."""
+    if kind == "vector":
+        return np.asarray(~np.isfinite(made).all(axis=1))
+    if kind in ("string", "sequence", *LISTS):
+        return np.zeros(len(made), bool)
+    bad: np.ndarray[Any, Any] = (
+        ~np.isfinite(made) if kind == "float" else made == MISSING_INT if kind == "int" else made < 0
+    )
+    return bad
 
 
 def _faults(where: str, wrong: Mapping[str, np.ndarray[Any, Any]], raw: Any, remedy: str) -> list[Fault]:

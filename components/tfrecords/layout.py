@@ -28,6 +28,8 @@ class OutputFeature:
         width: the number of values a row, as the model gets it.
         stored: `dense`, as the model gets it; or `ids`, int64 ids (expanded to one-hots if dtype is float32).
         sizes: for categories the number of ids of each source column; empty for numbers.
+        embedding: the dimensions of the embedding that is asked for, 0 if none is.
+        sequence: whether it is `width` ids of one vocabulary, which share one table; 0 is padding.
     """
 
     name: str
@@ -35,6 +37,8 @@ class OutputFeature:
     width: int
     stored: Literal["dense", "ids"] = "dense"
     sizes: tuple[int, ...] = ()
+    embedding: int = 0
+    sequence: bool = False
 
     @property
     def expands(self) -> bool:
@@ -64,18 +68,24 @@ class StoredLabel:
 
     Attributes:
         column: the raw column.
-        kind: `value`, stored as float32; or `class`, stored as int64 class ids.
+        kind: `value`, stored as float32; `class`, stored as int64 class ids; or `multi`, stored as float32
+            with a 0 or 1 for each class.
         classes: the number of classes, 0 for a value.
     """
 
     column: str
-    kind: Literal["value", "class"]
+    kind: Literal["value", "class", "multi"]
     classes: int = 0
 
     @property
     def dtype(self) -> Literal["float32", "int64"]:
         """The dtype in the shards."""
-        return "float32" if self.kind == "value" else "int64"
+        return "int64" if self.kind == "class" else "float32"
+
+    @property
+    def width(self) -> int:
+        """The number of values a row."""
+        return self.classes if self.kind == "multi" else 1
 
 
 @dataclass(frozen=True)
@@ -107,18 +117,23 @@ class Layout:
         label: the label.
         layout: `packed` or `columns`.
         compression: empty or `gzip`.
+        weight: the raw column of row weights, stored as float32; empty if rows weigh the same.
     """
 
     features: tuple[OutputFeature, ...]
     label: StoredLabel
     layout: Literal["packed", "columns"] = "packed"
     compression: Literal["", "gzip"] = ""
+    weight: str = ""
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """The tf.Example features of a record; the label is the last value of its list, or the last list."""
+        """The tf.Example features of a record: the features', then the label's, then the weight's."""
         columns = [Field(f.name, f.stored_dtype, _sizes(f)) for f in self.features]
-        columns.append(Field(self.label.column, self.label.dtype, (self.label.classes,)))
+        sizes = (self.label.classes,) if self.label.kind == "class" else (0,) * self.label.width
+        columns.append(Field(self.label.column, self.label.dtype, sizes))
+        if self.weight:
+            columns.append(Field(self.weight_key, "float32", (0,)))
         if self.layout == "columns":
             return tuple(columns)
         packed: list[Field] = []
@@ -129,10 +144,21 @@ class Layout:
                 packed.append(Field(key, dtype, sizes))
         return tuple(packed)
 
+    @property
+    def weight_key(self) -> str:
+        """The weight's tf.Example feature in the layout `columns`, where features may have its name."""
+        taken = {self.label.column, *(f.name for f in self.features)}
+        key = self.weight
+        while key in taken:
+            key += "_weight"
+        return key
+
     def columns(self) -> list[tuple[str, str, int, int]]:
-        """For each feature, then the label: its name, and the field, first value and width that hold it."""
+        """For each feature, the label, then the weight if there is one: its name, and the field, first value
+        and width that hold it."""
         named = [(f.name, f.stored_dtype, f.stored_width) for f in self.features]
-        named.append((self.label.column, self.label.dtype, 1))
+        named.append((self.label.column, self.label.dtype, self.label.width))
+        named += [(self.weight_key, "float32", 1)] if self.weight else []
         if self.layout == "columns":
             return [(name, name, 0, width) for name, _, width in named]
         position = {"float32": 0, "int64": 0}
@@ -154,21 +180,27 @@ class Layout:
                     "width": f.width,
                     "kind": f.stored,
                     **({"sizes": list(f.sizes)} if f.sizes else {}),
+                    **({"embedding": f.embedding} if f.embedding else {}),
+                    **({"sequence": True} if f.sequence else {}),
                 }
                 for f in self.features
             ],
             "label": {"column": self.label.column, "kind": self.label.kind, "classes": self.label.classes},
+            **({"weight": self.weight} if self.weight else {}),
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Layout:
         """From the properties of an Examples artifact."""
         features = tuple(
-            OutputFeature(f["name"], f["dtype"], f["width"], f["kind"], tuple(f.get("sizes", ())))
+            OutputFeature(
+                f["name"], f["dtype"], f["width"], f["kind"], tuple(f.get("sizes", ())),
+                f.get("embedding", 0), f.get("sequence", False),
+            )
             for f in values["features"]
-        )
+        )  # fmt: skip
         label = StoredLabel(**values["label"])
-        return cls(features, label, values["layout"], values["compression"])
+        return cls(features, label, values["layout"], values["compression"], values.get("weight", ""))
 
 
 def as_matrix(xp: Namespace, features: Sequence[OutputFeature], outputs: Mapping[str, Any]) -> Any:

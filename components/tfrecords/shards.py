@@ -11,25 +11,24 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import apache_beam as beam
 import numpy as np
 
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, Problem
 from ..data_plane.row_hash import mix
-from ..data_plane.work import MapUnits, Result, run_units
+from ..data_plane.work import Result, run_units
 from ..preprocessing.analysis import Part, parts_of
 from ..preprocessing.fitted_file import load_fitted, save_fitted
 from .encoding import Encoder, Fault
 from .layout import Layout
-from .tfrecord import FOOTER, HEADER, frame, record_file
+from .tfrecord import FOOTER, HEADER, frame_pieces, gathered, record_file
 
 SHARD_BYTES = 64 * 2**20
 """About how many bytes a shard gets if their number is not given."""
@@ -100,7 +99,6 @@ class EncodePart:
         records, faults = encoder.encode(part.read(encoder.columns))
         if records is None:
             return Result(json.dumps({"faults": faults}).encode(), part.rows)
-        framed = frame(records)
         plan = self.plans[part.split]
         hashes = plan.hashes(part.number, part.rows)
         shards = hashes % np.uint64(plan.shards)
@@ -108,7 +106,7 @@ class EncodePart:
         offsets = np.searchsorted(shards[order], np.arange(plan.shards + 1, dtype=np.uint64))
         path = Path(self.folder) / f"{part.split}-{part.number:06d}-{uuid.uuid4().hex}"
         with path.open("wb") as stream:
-            stream.write(np.ascontiguousarray(framed[order]).data)
+            stream.writelines(frame_pieces(records, order))
             stream.write(hashes[order].astype("<u8").tobytes())
             stream.write(offsets.astype("<i8").tobytes())
         return Result(json.dumps({"spilled": Spilled(str(path), part.rows)}).encode(), part.rows)
@@ -159,7 +157,7 @@ class MergeShard:
                     end = len(own) if bound is None else int(np.searchsorted(own, bound))
                     runs.append((spilled[i][0], first, own, places[i], end))
                     places[i] = end
-                stream.write(self._merged(runs))
+                stream.writelines(self._merged(runs))
         partly.replace(shard.path)
         return Result(json.dumps(len(hashes)).encode(), len(hashes))
 
@@ -171,37 +169,24 @@ class MergeShard:
             stream.seek(spilled.rows * self.record + start * 8)
             return start, np.fromfile(stream, "<u8", end - start)
 
-    def _merged(self, runs: Sequence[tuple[str, int, np.ndarray[Any, Any], int, int]]) -> bytes:
-        """The records of runs by their hashes; a run is (path, first row, hashes, start, end)."""
-        records, hashes = [], []
-        for path, first, own, start, end in runs:
-            if start < end:
-                with Path(path).open("rb") as stream:
-                    stream.seek((first + start) * self.record)
-                    records.append(np.fromfile(stream, np.uint8, (end - start) * self.record))
-                hashes.append(own[start:end])
-        if not records:
-            return b""
+    def _merged(
+        self, runs: Sequence[tuple[str, int, np.ndarray[Any, Any], int, int]]
+    ) -> Iterator[memoryview]:
+        """The records of runs by their hashes, in pieces; a run is (path, first row, hashes, start, end)."""
+        records = np.empty((sum(end - start for *_, start, end in runs), self.record), np.uint8)
+        hashes = [own[start:end] for _, _, own, start, end in runs]
+        filled = 0
+        for path, first, _, start, end in runs:
+            if start == end:
+                continue
+            target = records[filled : filled + end - start]
+            with Path(path).open("rb", buffering=0) as stream:
+                stream.seek((first + start) * self.record)
+                if stream.readinto(target.data) != target.nbytes:
+                    raise RuntimeError(f"{path} ends before its records do")
+            filled += end - start
         order = np.argsort(np.concatenate(hashes), kind="stable")
-        return np.concatenate(records).reshape(-1, self.record)[order].tobytes()
-
-
-class WriteExamples(beam.PTransform):
-    """PCollection of `(unit: int, Part)` → PCollection of `Partial`, each with where a part was spilled to.
-
-    Args:
-        encode: the work on a part.
-        folder: where the references are spilled; every worker has to reach it.
-    """
-
-    def __init__(self, encode: EncodePart, folder: Path) -> None:
-        super().__init__()
-        self._encode = encode
-        self._folder = folder
-
-    def expand(self, parts: Any) -> Any:
-        """Encodes each part."""
-        return parts | MapUnits(self._encode, self._folder)
+        return (piece.data for piece in gathered(records, order))
 
 
 def shard_count(rows: int, record_bytes: int) -> int:

@@ -14,14 +14,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from ...pipelines.artifact import Examples
 from ...pipelines.errors import DataError, InvalidRequestError, StepError
 from ..models import model_function
-from .epochs import Epochs
-from .tasks import LOSSES, Task
+from ..models.user import fed_by
+from ..tfrecords.layout import OutputFeature
+from .epochs import Epochs, Only
+from .feed import Feed
+from .probe import probe
+from .targets import Targets
+from .tasks import LOSSES, METRICS, Task, output_keys
 
 Progress = Callable[..., None]
 STEPS = 16
@@ -41,7 +45,8 @@ class Settings:
     optimizer: str
     learning_rate: float | None
     learning_rate_schedule: str
-    loss: str | None
+    loss: str | Mapping[str, str] | None
+    loss_weights: Mapping[str, float]
     metrics: Sequence[str]
     patience: int | None
     seed: int
@@ -53,11 +58,13 @@ class Trained:
 
     Attributes:
         network: with the best weights if there were examples to validate on, else the last.
+        feed: how it is fed.
         history: for each epoch `epoch` (from 1), `loss`, the metrics, and `val_…` of each.
         best_epoch: the epoch, from 1, whose weights these are.
     """
 
     network: keras.Model
+    feed: Feed
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
 
@@ -66,10 +73,12 @@ def train_network(
     examples: Examples,
     train: str,
     validation: str | None,
-    width: int,
-    task: Task,
+    features: Sequence[OutputFeature],
+    tasks: Sequence[Task],
+    class_weights: Mapping[str, tuple[float, ...]],
     settings: Settings,
     tell: Progress,
+    only: Only = None,
 ) -> Trained:
     """Builds, compiles and trains a network.
 
@@ -77,24 +86,33 @@ def train_network(
         examples: transformed examples.
         train: the split to learn from.
         validation: the split that chooses the epoch, or None to take the last one.
-        width: of the feature matrix.
-        task: what to learn.
+        features: the transform's.
+        tasks: what to learn.
+        class_weights: by label the weight of each class, for those that have some.
         settings: the hyperparameters.
         tell: takes `epoch`, `epochs`, `loss`, `rows` and so on as keyword arguments.
+        only: which rows of the split to learn from, see `dataset()`; all by default.
 
     Raises:
         InvalidRequestError: Keras refuses the model, the optimizer, the loss or a metric.
         DataError, StepError: the loss is no longer a finite number.
     """
     make_deterministic(settings.seed)
-    network = build_network(settings, width, task)
-    steps = math.ceil(examples.rows(train) / settings.batch_size)
-    _compile(network, settings, task, steps)
-    shape = _label_shape(network, task)
-    trained = Trained(network)
-    live = _Live(tell, settings, examples.rows(train))
-    source = Epochs(examples, train, width, settings.batch_size, shape, settings.seed)
-    held_out = validation and Epochs(examples, validation, width, max(settings.batch_size, 1024), shape)
+    network, feed = build_network(settings, features, tasks)
+    rows = examples.rows(train) if only is None else int(only.sum())
+    steps = math.ceil(rows / settings.batch_size)
+    _compile(network, settings, tasks, steps)
+    targets = Targets(
+        tasks, {t.label: _is_sparse(network, output_keys(tasks)[t.label]) for t in tasks}, class_weights
+    )
+
+    def shape(tensors: Any, *rest: Any) -> tuple[Any, ...]:
+        return feed.network_input(tensors), *targets(*rest)
+
+    trained = Trained(network, feed)
+    live = _Live(tell, settings, rows)
+    source = Epochs(examples, train, feed, settings.batch_size, shape, settings.seed, only)
+    held_out = validation and Epochs(examples, validation, feed, max(settings.batch_size, 1024), shape)
     best, best_weights = math.inf, None
     for epoch in range(settings.epochs):
         live.epoch = epoch
@@ -128,14 +146,19 @@ def make_deterministic(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def build_network(settings: Settings, width: int, task: Task) -> keras.Model:
+def build_network(
+    settings: Settings, features: Sequence[OutputFeature], tasks: Sequence[Task]
+) -> tuple[keras.Model, Feed]:
     """Calls the model function and checks what it returns: type, output shape, and range of the outputs.
 
     Raises:
         InvalidRequestError: it can't be called so, or what it returns doesn't do the task.
+        DataError: it can't take features of ids, and there are some.
     """
     function = model_function(settings.model)
-    arguments = {"inputs": width, "outputs": task.outputs, "task": task.name, **settings.model_args}
+    keyword = fed_by(inspect.signature(function).parameters)
+    feed = Feed.of(keyword, features)
+    arguments = {**_called_with(keyword, feed, tasks), **settings.model_args}
     try:
         inspect.signature(function).bind(**arguments)
     except TypeError as error:
@@ -143,7 +166,7 @@ def build_network(settings: Settings, width: int, task: Task) -> keras.Model:
             f"the model function {settings.model} can't be called with {', '.join(arguments)}: {error}",
             argument="model_args",
             available=tuple(inspect.signature(function).parameters),
-            remedy="it takes inputs, outputs and task, and then what model_args names",
+            remedy="it takes inputs (or features), outputs and task, and then what model_args names",
         ) from error
     try:
         network = function(**arguments)
@@ -157,37 +180,24 @@ def build_network(settings: Settings, width: int, task: Task) -> keras.Model:
             argument="model",
             remedy="return the model, for example keras.Sequential([...])",
         )
-    _probe(network, width, task, settings.model)
-    return network
+    probe(network, feed, tasks, settings.model)
+    return network, feed
 
 
-def _probe(network: keras.Model, width: int, task: Task, name: str) -> None:
-    """Sends a few made-up rows through the network, and looks at what comes out."""
-    rows = np.random.default_rng(0).normal(size=(8, width)).astype(np.float32)
-    try:
-        outputs = np.asarray(network(rows, training=False))
-    except Exception as error:
-        raise InvalidRequestError(
-            f"the model of {name} does not take a matrix [rows, {width}]: {error}", argument="model"
-        ) from error
-    if outputs.shape != (8, task.outputs):
-        raise InvalidRequestError(
-            f"the model of {name} gives shape {['rows', *outputs.shape[1:]]} and the task {task.name!r} "
-            f"needs ['rows', {task.outputs}]",
-            argument="model",
-            remedy="the last layer needs `outputs` units",
-        )
-    sums_to_one = task.name != "multiclass" or np.allclose(outputs.sum(axis=1), 1.0, atol=1e-3)
-    if task.classes and not (outputs.min() >= 0.0 and outputs.max() <= 1.0 and sums_to_one):
-        last = "softmax" if task.name == "multiclass" else "sigmoid"
-        raise InvalidRequestError(
-            f"the model of {name} does not give probabilities (it gave {outputs[0][:4].tolist()})",
-            argument="model",
-            remedy=f"end it with the activation {last!r}",
-        )
+def _called_with(keyword: str, feed: Feed, tasks: Sequence[Task]) -> dict[str, Any]:
+    keys = output_keys(tasks)
+    several = len(tasks) > 1
+    given: dict[str, Any] = {"inputs": sum(feed.widths.values())}
+    if keyword != "inputs":
+        given = {"packed": feed.packed, "features": feed.packed.features}
+    return {
+        keyword: given[keyword],
+        "outputs": {keys[t.label]: t.outputs for t in tasks} if several else tasks[0].outputs,
+        "task": {keys[t.label]: t.name for t in tasks} if several else tasks[0].name,
+    }
 
 
-def _compile(network: keras.Model, settings: Settings, task: Task, steps: int) -> None:
+def _compile(network: keras.Model, settings: Settings, tasks: Sequence[Task], steps: int) -> None:
     if network.compiled:
         return
     try:
@@ -198,21 +208,33 @@ def _compile(network: keras.Model, settings: Settings, task: Task, steps: int) -
             rate = keras.optimizers.schedules.CosineDecay(start, steps * settings.epochs)
         if rate is not None:
             optimizer = type(optimizer).from_config({**optimizer.get_config(), "learning_rate": rate})
-        metrics = list(settings.metrics) or (["accuracy"] if task.classes else [])
-        network.compile(optimizer=optimizer, loss=settings.loss or LOSSES[task.name], metrics=metrics)
+        network.compile(optimizer=optimizer, **_losses(settings, tasks))
     except (TypeError, ValueError) as error:
         raise InvalidRequestError(f"Keras refuses the optimizer, loss or metrics: {error}") from error
 
 
-def _label_shape(network: keras.Model, task: Task) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """Labels as the loss wants them: `[n, 1]` floats, class numbers `[n]`, or one-hots `[n, classes]`."""
-    if task.name != "multiclass":
-        return lambda x, y: (x, tf.reshape(tf.cast(y, tf.float32), [-1, 1]))
+def _losses(settings: Settings, tasks: Sequence[Task]) -> dict[str, Any]:
+    """`loss`, `loss_weights` and `metrics` as Keras' compile takes them."""
+    told = settings.loss or {}
+    each = {t.label: told if isinstance(told, str) else told.get(t.label, LOSSES[t.name]) for t in tasks}
+    metrics = {t.label: list(settings.metrics) or list(METRICS[t.name]) for t in tasks}
+    if len(tasks) == 1:
+        return {"loss": each[tasks[0].label], "metrics": metrics[tasks[0].label]}
+    keys = output_keys(tasks)
+    return {
+        "loss": {keys[label]: loss for label, loss in each.items()},
+        "loss_weights": {keys[label]: settings.loss_weights.get(label, 1.0) for label in each},
+        "metrics": {keys[label]: names for label, names in metrics.items()},
+    }
+
+
+def _is_sparse(network: keras.Model, key: str) -> bool:
+    """Whether the loss of an output takes class numbers."""
     loss = network.loss
+    if isinstance(loss, Mapping):
+        loss = loss.get(key, "")
     name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
-    if str(name).lower().startswith("sparse"):
-        return lambda x, y: (x, y)
-    return lambda x, y: (x, tf.one_hot(y, task.outputs))
+    return str(name).lower().startswith("sparse")
 
 
 def _fit_epoch(network: keras.Model, batches: Any, epoch: int, live: _Live) -> dict[str, float]:

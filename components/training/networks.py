@@ -19,6 +19,10 @@ import tensorflow as tf
 
 from ...pipelines.artifact import Model
 from ...pipelines.errors import DataError, StepError
+from ..models.inputs import DENSE, IDS
+from ..models.layers import custom_objects
+from ..preprocessing.fitted import FittedTransform
+from .feed import Feed, Tensors
 from .tasks import Task
 
 Floats = npt.NDArray[np.float32]
@@ -44,7 +48,7 @@ def save_network(network: keras.Model, folder: Path, code: str) -> None:
     network.save(folder / "model.keras")
     (folder / "code.json").write_text(json.dumps({"model": code}), "utf-8")
     try:
-        again = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
+        again = _read(folder / "model.keras")
     except Exception as error:
         raise StepError(
             f"the model can't be read back after saving it: {_first_line(error)}",
@@ -86,38 +90,59 @@ def _load(model: Model) -> keras.Model:
     """Reads the file; only if that fails, the user's module is imported, which registers their own layers."""
     path, code = model.file("model.keras"), model.read_json("code.json")["model"]
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return _read(path)
     except (TypeError, ValueError):
         if ":" not in code:
             raise
     from ..models import model_function
 
     model_function(code)
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
+    return _read(path)
 
 
-def answers(network: keras.Model, features: tf.Tensor) -> tf.Tensor:
-    """float32 `[n, outputs]` of float32 `[n, width]`; NaN for a row with a feature that isn't finite.
+def _read(path: Path) -> keras.Model:
+    return keras.saving.load_model(path, custom_objects(), compile=False, safe_mode=True)
 
-    A network can't be left to say so by itself: TensorFlow's relu makes a 0 of NaN.
+
+def answers(network: keras.Model, feed: Feed, tensors: Tensors) -> Any:
+    """What a network gives, float32 `[n, outputs]`, or for several labels a dict of that by output key.
+
+    NaN stands in a row with a number that isn't finite. A network can't be left to say so by itself:
+    TensorFlow's relu makes a 0 of NaN.
+
+    Args:
+        network: fed as `feed` says.
+        feed: how features are packed.
+        tensors: the packed rows.
     """
-    outputs = tf.cast(network(features, training=False), tf.float32)
-    whole = tf.reduce_all(tf.math.is_finite(features), axis=1, keepdims=True)
-    return tf.where(whole, outputs, tf.constant(float("nan"), tf.float32))
+    outputs = network(feed.network_input(tensors), training=False)
+    if DENSE not in tensors:
+        return tf.nest.map_structure(lambda values: tf.cast(values, tf.float32), outputs)
+    whole = tf.reduce_all(tf.math.is_finite(tensors[DENSE]), axis=1, keepdims=True)
+    nan = tf.constant(float("nan"), tf.float32)
+    return tf.nest.map_structure(lambda values: tf.where(whole, tf.cast(values, tf.float32), nan), outputs)
 
 
-def forward(network: keras.Model, width: int) -> Any:
-    """`answers` of the network as a `tf.function` from float32 `[n, width]` to float32 `[n, outputs]`."""
+def forward(network: keras.Model, feed: Feed) -> Any:
+    """`answers` of the network as a `tf.function` of `Tensors`, as `feed.pack` makes them."""
+    dtypes = {DENSE: tf.float32, IDS: tf.int64}
+    spec = {name: tf.TensorSpec([None, width], dtypes[name], name) for name, width in feed.widths.items()}
+    return tf.function(lambda tensors: answers(network, feed, tensors), input_signature=[spec])
 
-    return tf.function(
-        lambda features: answers(network, features),
-        input_signature=[tf.TensorSpec([None, width], tf.float32, name="features")],
-    )
+
+def feed_of(model: Model, fitted: FittedTransform) -> Feed:
+    """How the network of a Model artifact is fed.
+
+    Args:
+        model: the artifact.
+        fitted: its Transform.
+    """
+    return Feed(model.read_json("model.json").get("feed", "matrix"), fitted.features)
 
 
 def probabilities(xp: Any, task: Task, outputs: Any) -> Any:
-    """`[n, classes]` probabilities of a network's outputs, with NumPy or TensorFlow as `xp`."""
-    if task.name == "multiclass":
+    """`[n, classes]` probabilities of a task's outputs, with NumPy or TensorFlow as `xp`."""
+    if task.name in ("multiclass", "multilabel"):
         return outputs
     return xp.concatenate([1.0 - outputs, outputs], 1) if xp is np else tf.concat([1.0 - outputs, outputs], 1)
 

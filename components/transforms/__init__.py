@@ -4,32 +4,55 @@ from __future__ import annotations
 
 from .base import Analyzer, Constants, Kind, Results, Transform, coerce, coerced
 from .buckets import Bucketize
-from .categories import Hash, OneHot, Vocabulary
+from .categories import Count, Frequency, Hash, OneHot, Vocabulary
+from .crosses import Cross, Embedding
+from .dates import Cyclic, DateParts
+from .distributions import Power, QuantileNormal
 from .identity import Identity
 from .impute import Impute
-from .scaling import Clip, Log1p, MinMax, Rescale, ZScore
+from .multivalued import Bag, MultiHot, Pad, Split, Tokens
+from .scaling import Clip, Log1p, MaxAbs, MinMax, Rescale, Robust, ZScore
 
 TRANSFORMS: dict[str, type[Transform]] = {
     cls.name: cls
-    for cls in (ZScore, MinMax, Rescale, Log1p, Clip, Impute, Bucketize, Vocabulary, OneHot, Hash, Identity)
-}
+    for cls in (
+        ZScore, MinMax, MaxAbs, Robust, QuantileNormal, Power, Rescale, Log1p, Clip, Impute, Bucketize,
+        Vocabulary, OneHot, Hash, Count, Frequency, Cross, Embedding, DateParts, Cyclic, Split, Tokens,
+        MultiHot, Bag, Pad, Identity,
+    )
+}  # fmt: skip
 """Every transform that the `features` grammar knows."""
 
 __all__ = [
     "TRANSFORMS",
     "Analyzer",
+    "Bag",
     "Bucketize",
     "Clip",
     "Constants",
+    "Count",
+    "Cross",
+    "Cyclic",
+    "DateParts",
+    "Embedding",
+    "Frequency",
     "Hash",
     "Identity",
     "Impute",
     "Kind",
     "Log1p",
+    "MaxAbs",
     "MinMax",
+    "MultiHot",
     "OneHot",
+    "Pad",
+    "Power",
+    "QuantileNormal",
     "Rescale",
     "Results",
+    "Robust",
+    "Split",
+    "Tokens",
     "Transform",
     "Vocabulary",
     "ZScore",

@@ -15,12 +15,28 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 if TYPE_CHECKING:
     from .namespace import Namespace
 
-Kind = Literal["float", "int", "string", "ids", "one_hot"]
+Kind = Literal[
+    "float",
+    "int",
+    "string",
+    "time",
+    "strings",
+    "ints",
+    "floats",
+    "ids",
+    "one_hot",
+    "id_lists",
+    "sequence",
+    "vector",
+]
 """What a column is between two transforms of a chain.
 
 float: float32, missing is NaN; int: int64, missing is -2**63; string: UTF-8, missing is "";
+time: int64 microseconds since 1970-01-01 UTC, missing is -2**63;
 ids: int64 from 0 to size - 1; one_hot: the same ids, which reach the model as one-hots of `size` slots.
 An id below 0 stands for a missing number.
+strings, ints, floats, id_lists: any number of values a row, `Ragged` in NumPy, a ragged tensor in TensorFlow;
+sequence: ids [n, width], of which 0 is padding; vector: float32 [n, width].
 """
 
 Analyzer = Literal["moments", "values", "strings"]
@@ -59,11 +75,20 @@ class Results(Protocol):
     def quantile(self, share: float) -> float:
         """The value below which `share` of the values lie, interpolated linearly."""
 
+    def cuts(self, buckets: int) -> list[float]:
+        """The bounds between `buckets` buckets of equally many values: values of the data, ascending."""
+
     def most_frequent(self) -> float | str:
         """The most frequent value; the largest of several."""
 
+    def distribution(self) -> tuple[Any, Any]:
+        """The distinct numbers, ascending, float64 [d], and how often each occurs, int64 [d]."""
+
     def vocabulary(self, top_k: int | None, min_count: int) -> list[str]:
         """Strings by descending count, ties by value descending, as TFT orders them."""
+
+    def string_counts(self, top_k: int | None) -> list[tuple[str, int]]:
+        """Strings with their counts in the same order."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +98,8 @@ class Transform:
     Attributes:
         name: what a pipeline calls it.
         takes: the kinds that it reads; an int column is cast to float or string where those are taken.
+        joins: whether it makes one column of all columns that the chain was applied to up to it; `apply`
+            gets the list of them then.
         first: the argument that `{name: value}` sets, or those that `{name: [value, value]}` sets.
         label: "value" or "class" if a label may be made by it, else empty.
     """
@@ -81,6 +108,7 @@ class Transform:
     takes: ClassVar[tuple[Kind, ...]] = ("float",)
     first: ClassVar[tuple[str, ...]] = ()
     label: ClassVar[str] = ""
+    joins: ClassVar[bool] = False
 
     def problem(self, kind: Kind | None) -> str:
         """What is wrong with the arguments taken together or for this kind; empty if nothing is."""
@@ -94,6 +122,14 @@ class Transform:
         """The number of ids that come out, where `size` is what came in; 0 if there are no ids."""
         return 0
 
+    def width(self, constants: Constants, width: int) -> int:
+        """The values a row that come out of it, where `width` came in; for sequences and vectors."""
+        return width
+
+    def dimensions(self, size: int) -> int:
+        """The dimensions of the embedding that is asked for where `size` ids go in; 0 for none."""
+        return 0
+
     def analyzers(self, kind: Kind) -> tuple[Analyzer, ...]:
         """What has to be known of the column in the train split."""
         return ()
@@ -103,7 +139,7 @@ class Transform:
         return {}
 
     def apply(self, xp: Namespace, column: Any, constants: Constants) -> Any:
-        """The transformed column, in shape [n]."""
+        """The transformed column, in shape [n], or [n, width] for sequences and vectors."""
         raise NotImplementedError
 
     def inverse(self, xp: Namespace, column: Any, constants: Constants) -> Any:
@@ -115,6 +151,8 @@ def coerced(kind: Kind, takes: tuple[Kind, ...]) -> Kind | None:
     """The kind that a transform reads when a column of `kind` is given to it, None if it can't."""
     if kind in takes:
         return kind
+    if kind == "one_hot" and "ids" in takes:
+        return "ids"
     if kind == "int":
         return "float" if "float" in takes else "string" if "string" in takes else None
     return None
@@ -125,6 +163,6 @@ def coerce(xp: Namespace, column: Any, kind: Kind, takes: tuple[Kind, ...]) -> t
     read = coerced(kind, takes)
     if read is None:
         raise ValueError(f"a column of kind {kind} was given where {', '.join(takes)} is read")
-    if read == kind:
-        return column, kind
+    if read == kind or read == "ids":
+        return column, read
     return (xp.int_to_float(column) if read == "float" else xp.int_to_string(column)), read

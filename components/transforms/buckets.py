@@ -18,8 +18,8 @@ class Bucketize(Transform):
     """The number of boundaries that are at most `x`, as `tft.apply_buckets`; a one-hot for the model.
 
     Attributes:
-        buckets: how many quantile buckets of the train split (fewer if boundaries coincide), or the
-            boundaries themselves, ascending.
+        buckets: how many quantile buckets of the train split (fewer if boundaries coincide), with the
+            boundaries of `tft.quantiles` where that is exact; or the boundaries themselves, ascending.
         output: `one_hot`, or `ids` for a model that embeds them.
 
     A missing number has no bucket: impute first.
@@ -53,8 +53,7 @@ class Bucketize(Transform):
     def fit(self, results: Results, kind: Kind) -> dict[str, Any]:
         """The boundaries."""
         if isinstance(self.buckets, int):
-            cuts = [results.quantile(i / self.buckets) for i in range(1, self.buckets)]
-            return {"boundaries": sorted(set(cuts))}
+            return {"boundaries": sorted(set(results.cuts(self.buckets)))}
         return {"boundaries": [float(b) for b in self.buckets]}
 
     def apply(self, xp: Any, column: Any, constants: Constants) -> Any:

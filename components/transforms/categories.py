@@ -9,7 +9,7 @@ import msgspec
 
 from .base import Analyzer, Constants, Kind, Results, Transform
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
+Whole = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,17 @@ class Vocabulary(Transform):
         oov_buckets: how many ids the other values share.
     """
 
-    top_k: Count | None = None
-    min_count: Count = 1
-    oov_buckets: Count = 1
+    top_k: Whole | None = None
+    min_count: Whole = 1
+    oov_buckets: Whole = 1
     name: ClassVar[str] = "vocabulary"
-    takes: ClassVar[tuple[Kind, ...]] = ("string",)
+    takes: ClassVar[tuple[Kind, ...]] = ("string", "strings", "ints")
     first: ClassVar[tuple[str, ...]] = ("top_k",)
     label: ClassVar[str] = "class"
 
     def gives(self, kind: Kind) -> Kind:
         """Ids."""
-        return "ids"
+        return "ids" if kind == "string" else "id_lists"
 
     def size(self, constants: Constants, size: int) -> int:
         """Values, unknown, missing."""
@@ -51,6 +51,9 @@ class Vocabulary(Transform):
 
     def apply(self, xp: Any, column: Any, constants: Constants) -> Any:
         """See the class."""
+        if xp.is_ragged(column):
+            text = xp.to_string(xp.values(column))
+            return xp.like(column, look_up(xp, text, constants["keys"], self.oov_buckets))
         return look_up(xp, column, constants["keys"], self.oov_buckets)
 
 
@@ -66,8 +69,8 @@ class OneHot(Transform):
         min_count: how often a value has to occur to get one.
     """
 
-    top_k: Count | None = None
-    min_count: Count = 1
+    top_k: Whole | None = None
+    min_count: Whole = 1
     name: ClassVar[str] = "one_hot"
     takes: ClassVar[tuple[Kind, ...]] = ("string", "ids", "one_hot")
     first: ClassVar[tuple[str, ...]] = ("top_k",)
@@ -102,12 +105,12 @@ class Hash(Transform):
 
     buckets: Annotated[int, msgspec.Meta(ge=2, le=2**31)]
     name: ClassVar[str] = "hash"
-    takes: ClassVar[tuple[Kind, ...]] = ("string",)
+    takes: ClassVar[tuple[Kind, ...]] = ("string", "strings", "ints")
     first: ClassVar[tuple[str, ...]] = ("buckets",)
 
     def gives(self, kind: Kind) -> Kind:
         """Ids."""
-        return "ids"
+        return "ids" if kind == "string" else "id_lists"
 
     def size(self, constants: Constants, size: int) -> int:
         """The number of buckets."""
@@ -115,7 +118,60 @@ class Hash(Transform):
 
     def apply(self, xp: Any, column: Any, constants: Constants) -> Any:
         """See the class."""
+        if xp.is_ragged(column):
+            return xp.like(column, xp.hash_bucket(xp.to_string(xp.values(column)), self.buckets))
         return xp.hash_bucket(column, self.buckets)
+
+
+@dataclass(frozen=True)
+class Count(Transform):
+    """How often a value occurs in the train split; 0 for one that doesn't, and for a missing one.
+
+    Attributes:
+        top_k: how many values are counted at most, the most frequent ones; the others have 0.
+    """
+
+    top_k: Whole | None = None
+    name: ClassVar[str] = "count"
+    takes: ClassVar[tuple[Kind, ...]] = ("string",)
+    first: ClassVar[tuple[str, ...]] = ("top_k",)
+
+    def gives(self, kind: Kind) -> Kind:
+        """A number."""
+        return "float"
+
+    def analyzers(self, kind: Kind) -> tuple[Analyzer, ...]:
+        """Counts of strings."""
+        return ("strings",)
+
+    def fit(self, results: Results, kind: Kind) -> dict[str, Any]:
+        """The values, and the number of each, with a 0 behind."""
+        found = results.string_counts(self.top_k)
+        return {
+            "keys": [key for key, _ in found],
+            "numbers": [*(self.number(n, results) for _, n in found), 0.0],
+        }
+
+    def number(self, count: int, results: Results) -> float:
+        """What stands for a value that occurs `count` times."""
+        return float(count)
+
+    def apply(self, xp: Any, column: Any, constants: Constants) -> Any:
+        """See the class."""
+        found = xp.look_up(column, constants["keys"])
+        last = xp.full_like(found, xp.length(constants["keys"]))
+        return xp.take(constants["numbers"], xp.where((found < 0) | xp.is_empty(column), last, found))
+
+
+@dataclass(frozen=True)
+class Frequency(Count):
+    """The share of the train split's values that are this one; 0 for one not among them, or missing."""
+
+    name: ClassVar[str] = "frequency"
+
+    def number(self, count: int, results: Results) -> float:
+        """The share."""
+        return count / results.count
 
 
 def look_up(xp: Any, column: Any, keys: Any, oov_buckets: int) -> Any:

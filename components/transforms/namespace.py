@@ -13,6 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .base import MISSING_INT
+from .ragged import Ragged
+
+UNIT_SEPARATOR = "\x1f"
+"""Stands between tokens, ASCII's unit separator."""
+SPECIAL_CASES = {"\u0130": "i\u0307", "\u03a3": "\u03c3"}
+"""Capitals whose small letter depends on the language or the place in a word; replaced in both planes."""
+_CROSS_KEY, _CROSS_FACTOR = 0xDECAFCAFFE, np.uint64(0xC6A4A7935BD1E995)
 
 
 class Namespace(Protocol):
@@ -65,6 +72,58 @@ class Namespace(Protocol):
 
     def hash_bucket(self, column: Any, buckets: int) -> Any:
         """FarmHash's 64-bit fingerprint of each string modulo `buckets`, int64."""
+
+    def cross_bucket(self, columns: list[Any], buckets: int) -> Any:
+        """The combination of strings or int64 of each row, hashed into `buckets`, int64, as
+        `keras.layers.HashedCrossing`."""
+
+    def take(self, values: Any, places: Any) -> Any:
+        """`values[places]` of a constant array."""
+
+    def to_string(self, column: Any) -> Any:
+        """Strings from either strings or int64."""
+
+    def minimum(self, column: Any, most: float) -> Any:
+        """float32, at most `most`."""
+
+    def isnan(self, column: Any) -> Any:
+        """Where float32 is NaN."""
+
+    def sin(self, column: Any) -> Any:
+        """Sine of float32 in radians."""
+
+    def cos(self, column: Any) -> Any:
+        """Cosine of float32 in radians."""
+
+    def log(self, column: Any) -> Any:
+        """Natural logarithm of float32."""
+
+    def power(self, column: Any, exponent: float) -> Any:
+        """float32 to the power of a number."""
+
+    def split(self, column: Any, separator: str) -> Any:
+        """Strings cut at each `separator`, spaces around and empty ones left out: ragged strings."""
+
+    def tokens(self, column: Any, pattern: str, lower: bool) -> Any:
+        """Strings cut wherever an RE2 expression matches, empty ones left out: ragged strings."""
+
+    def ragged(self, column: Any) -> Any:
+        """A serving input of several values a row as this plane's ragged column."""
+
+    def is_ragged(self, column: Any) -> bool:
+        """Whether a column has several values a row."""
+
+    def values(self, column: Any) -> Any:
+        """All values of a ragged column, one behind the other."""
+
+    def like(self, column: Any, values: Any) -> Any:
+        """Other values in the rows of a ragged column."""
+
+    def counts(self, column: Any, size: int) -> Any:
+        """float32 [n, size]: how often a row of ragged ids has each; ids outside of it are left out."""
+
+    def pad(self, column: Any, width: int) -> Any:
+        """Ragged ids as int64 [n, width], cut or filled up with 0."""
 
     def one_hot(self, ids: Any, size: int) -> Any:
         """float32 [n, size]; a row of zeros for an id outside of it."""
@@ -158,6 +217,99 @@ class NumpyNamespace:
         table = np.array(hashes, np.int64)
         return table[encoded.indices.to_numpy(zero_copy_only=False)]
 
+    def cross_bucket(self, columns: list[Any], buckets: int) -> Any:
+        """See `Namespace`; TensorFlow's FingerprintCat64 over FarmHash's fingerprints, as whole arrays."""
+        import farmhash
+
+        mixed: Any = np.uint64(_CROSS_KEY)
+        with np.errstate(over="ignore"):
+            for column in columns:
+                if isinstance(column, np.ndarray):
+                    prints = column.astype(np.int64).view(np.uint64)
+                else:
+                    encoded = pc.dictionary_encode(column)
+                    table = [farmhash.fingerprint64(text) for text in encoded.dictionary.to_pylist()]
+                    prints = np.array(table, np.uint64)[encoded.indices.to_numpy(zero_copy_only=False)]
+                mixed = _concatenated(mixed, prints)
+        found: Any = (mixed % np.uint64(buckets)).astype(np.int64)
+        return found
+
+    def take(self, values: Any, places: Any) -> Any:
+        """See `Namespace`."""
+        return values[places]
+
+    def to_string(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return self.int_to_string(column) if isinstance(column, np.ndarray) else column
+
+    def minimum(self, column: Any, most: float) -> Any:
+        """See `Namespace`."""
+        return np.minimum(column, np.float32(most))
+
+    def isnan(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return np.isnan(column)
+
+    def sin(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return np.sin(column)
+
+    def cos(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return np.cos(column)
+
+    def log(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return np.log(column)
+
+    def power(self, column: Any, exponent: float) -> Any:
+        """See `Namespace`."""
+        return np.power(column, np.float32(exponent))
+
+    def split(self, column: Any, separator: str) -> Any:
+        """See `Namespace`."""
+        cut = _ragged(pc.split_pattern(column, separator))
+        bare = cut.like(pc.ascii_trim_whitespace(cut.values))
+        return bare.keep(pc.not_equal(bare.values, "").to_numpy(zero_copy_only=False))
+
+    def tokens(self, column: Any, pattern: str, lower: bool) -> Any:
+        """See `Namespace`."""
+        if lower:
+            for special, plain in SPECIAL_CASES.items():
+                column = pc.replace_substring(column, special, plain)
+            column = pc.utf8_lower(column)
+        return self.split(pc.replace_substring_regex(column, pattern, UNIT_SEPARATOR), UNIT_SEPARATOR)
+
+    def ragged(self, column: Any) -> Any:
+        """See `Namespace`; `serving_batch` has made it so already."""
+        return column
+
+    def is_ragged(self, column: Any) -> bool:
+        """See `Namespace`."""
+        return isinstance(column, Ragged)
+
+    def values(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return column.values
+
+    def like(self, column: Any, values: Any) -> Any:
+        """See `Namespace`."""
+        return column.like(values)
+
+    def counts(self, column: Any, size: int) -> Any:
+        """See `Namespace`."""
+        inside = (column.values >= 0) & (column.values < size)
+        cells = column.rows[inside] * size + column.values[inside]
+        return np.bincount(cells, minlength=len(column) * size).reshape(-1, size).astype(np.float32)
+
+    def pad(self, column: Any, width: int) -> Any:
+        """See `Namespace`."""
+        made = np.zeros((len(column), width), np.int64)
+        rows, places = column.rows, column.places
+        inside = places < width
+        made[rows[inside], places[inside]] = column.values[inside]
+        return made
+
     def one_hot(self, ids: Any, size: int) -> Any:
         """See `Namespace`."""
         rows = np.zeros((len(ids), size), np.float32)
@@ -180,6 +332,22 @@ class NumpyNamespace:
     def int64(self, values: Any) -> Any:
         """See `Namespace`."""
         return np.asarray(values, np.int64)
+
+
+def _concatenated(first: Any, second: Any) -> Any:
+    """TensorFlow's `FingerprintCat64` of uint64 arrays."""
+    shift = np.uint64(47)
+    mixed = second * _CROSS_FACTOR
+    result = (first ^ _CROSS_FACTOR) ^ ((mixed ^ (mixed >> shift)) * _CROSS_FACTOR)
+    result = result * _CROSS_FACTOR
+    result = (result ^ (result >> shift)) * _CROSS_FACTOR
+    return result ^ (result >> shift)
+
+
+def _ragged(lists: Any) -> Ragged:
+    """A list array without nulls."""
+    offsets = lists.offsets.to_numpy().astype(np.int64)
+    return Ragged(lists.values.slice(offsets[0], offsets[-1] - offsets[0]), offsets - offsets[0])
 
 
 def namespace_of(xp: Any) -> Namespace:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from .base import MISSING_INT
+from .namespace import SPECIAL_CASES, UNIT_SEPARATOR
 
 
 class _Table:
@@ -101,6 +102,91 @@ class TensorFlowNamespace:
     def hash_bucket(self, column: Any, buckets: int) -> Any:
         """See `Namespace`."""
         return tf.strings.to_hash_bucket_fast(column, buckets)
+
+    def cross_bucket(self, columns: list[Any], buckets: int) -> Any:
+        """See `Namespace`."""
+        crossed = tf.sparse.cross_hashed([column[:, None] for column in columns], num_buckets=buckets)
+        return crossed.values
+
+    def take(self, values: Any, places: Any) -> Any:
+        """See `Namespace`."""
+        return tf.gather(tf.constant(values), places)
+
+    def to_string(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return column if column.dtype == tf.string else self.int_to_string(column)
+
+    def minimum(self, column: Any, most: float) -> Any:
+        """See `Namespace`."""
+        return tf.minimum(column, np.float32(most))
+
+    def isnan(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return tf.math.is_nan(column)
+
+    def sin(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return tf.sin(column)
+
+    def cos(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return tf.cos(column)
+
+    def log(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return tf.math.log(column)
+
+    def power(self, column: Any, exponent: float) -> Any:
+        """See `Namespace`."""
+        return tf.pow(column, np.float32(exponent))
+
+    def split(self, column: Any, separator: str) -> Any:
+        """See `Namespace`."""
+        cut = tf.strings.split(column, separator)
+        bare = cut.with_flat_values(
+            tf.strings.regex_replace(cut.flat_values, r"^[ \t\n\v\f\r]+|[ \t\n\v\f\r]+$", "")
+        )
+        return tf.ragged.boolean_mask(bare, bare != "")
+
+    def tokens(self, column: Any, pattern: str, lower: bool) -> Any:
+        """See `Namespace`."""
+        if lower:
+            for special, plain in SPECIAL_CASES.items():
+                column = tf.strings.regex_replace(column, special, plain)
+            column = tf.strings.lower(column, encoding="utf-8")
+        return self.split(tf.strings.regex_replace(column, pattern, UNIT_SEPARATOR), UNIT_SEPARATOR)
+
+    def ragged(self, column: Any) -> Any:
+        """See `Namespace`; takes padded values, [n, longest row]."""
+        if column.dtype == tf.string:
+            there = column != ""
+        else:
+            there = ~tf.math.is_nan(column) if column.dtype == tf.float32 else column != MISSING_INT
+        return tf.ragged.boolean_mask(column, there)
+
+    def is_ragged(self, column: Any) -> bool:
+        """See `Namespace`."""
+        return isinstance(column, tf.RaggedTensor)
+
+    def values(self, column: Any) -> Any:
+        """See `Namespace`."""
+        return column.flat_values
+
+    def like(self, column: Any, values: Any) -> Any:
+        """See `Namespace`."""
+        return column.with_flat_values(values)
+
+    def counts(self, column: Any, size: int) -> Any:
+        """See `Namespace`."""
+        ids, rows = column.flat_values, column.value_rowids()
+        inside = (ids >= 0) & (ids < size)
+        cells = tf.boolean_mask(tf.stack([tf.cast(rows, tf.int64), ids], axis=1), inside)
+        shape = tf.stack([column.nrows(out_type=tf.int64), tf.constant(size, tf.int64)])
+        return tf.ensure_shape(tf.scatter_nd(cells, tf.ones(tf.shape(cells)[:1]), shape), [None, size])
+
+    def pad(self, column: Any, width: int) -> Any:
+        """See `Namespace`."""
+        return column.to_tensor(0, shape=[None, width])
 
     def one_hot(self, ids: Any, size: int) -> Any:
         """See `Namespace`."""

@@ -74,6 +74,69 @@ class MinMax(_Scaling):
 
 
 @dataclass(frozen=True)
+class MaxAbs(_Scaling):
+    """`x / max |x|` of the train split, so -1 … 1 with 0 left at 0; as scikit-learn's `MaxAbsScaler`."""
+
+    name: ClassVar[str] = "max_abs"
+
+    def analyzers(self, kind: Kind) -> tuple[Analyzer, ...]:
+        """Moments, which hold the range."""
+        return ("moments",)
+
+    def fit(self, results: Results, kind: Kind) -> dict[str, Any]:
+        """The greatest magnitude and its reciprocal (0 for a column of zeros)."""
+        greatest = max(abs(results.min), abs(results.max))
+        return {"greatest": greatest, "scale": reciprocal(greatest)}
+
+    def apply(self, xp: Any, column: Any, constants: Constants) -> Any:
+        """See the class."""
+        return column * constants["scale"]
+
+    def inverse(self, xp: Any, column: Any, constants: Constants) -> Any:
+        """Back to the column's units."""
+        return column * constants["greatest"]
+
+
+@dataclass(frozen=True)
+class Robust(_Scaling):
+    """`(x - median) / (upper quantile - lower quantile)`; 0 where these are equal.
+
+    As scikit-learn's `RobustScaler`.
+
+    Attributes:
+        low, high: the shares of the quantiles, by default the interquartile range.
+    """
+
+    low: float = 0.25
+    high: float = 0.75
+    name: ClassVar[str] = "robust"
+    first: ClassVar[tuple[str, ...]] = ("low", "high")
+
+    def problem(self, kind: Kind | None) -> str:
+        """Shares, in order."""
+        if not 0 <= self.low < self.high <= 1:
+            return f"low ({self.low:g}) and high ({self.high:g}) have to be shares from 0 to 1, in this order"
+        return ""
+
+    def analyzers(self, kind: Kind) -> tuple[Analyzer, ...]:
+        """Counts of values, for quantiles."""
+        return ("values",)
+
+    def fit(self, results: Results, kind: Kind) -> dict[str, Any]:
+        """The median, the range between the quantiles, and its reciprocal."""
+        spread = results.quantile(self.high) - results.quantile(self.low)
+        return {"median": results.quantile(0.5), "spread": spread, "scale": reciprocal(spread)}
+
+    def apply(self, xp: Any, column: Any, constants: Constants) -> Any:
+        """See the class."""
+        return (column - constants["median"]) * constants["scale"]
+
+    def inverse(self, xp: Any, column: Any, constants: Constants) -> Any:
+        """Back to the column's units."""
+        return column * constants["spread"] + constants["median"]
+
+
+@dataclass(frozen=True)
 class Rescale(_Scaling):
     """`x * factor + offset`, as Keras' `Rescaling`."""
 

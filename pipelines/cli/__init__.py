@@ -26,7 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "gc": ("artifacts", "Remove old runs and the artifacts that only they refer to."),
     "predict": ("predict", "Apply an exported model to a file."),
     "components": ("catalog", "List the components, or describe one."),
-    "schema": ("catalog", "Write the JSON Schema of pipeline documents, for editors."),
+    "schema": ("schema", "Infer, compare, convert and check schemas; the JSON Schema of documents."),
 }
 """The module of each command, whose function has the command's name, and its one line of help."""
 

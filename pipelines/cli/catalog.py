@@ -1,16 +1,13 @@
-"""`headrace components` and `headrace schema`."""
+"""`headrace components`."""
 
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InvalidRequestError
 from .common import brief, echo_json, json_option, table
 
 if TYPE_CHECKING:
@@ -106,25 +103,3 @@ def _row(argument: Argument) -> tuple[str, str, str]:
 
 def _first_line(component: Component[..., Any]) -> str:
     return (inspect.getdoc(component.function) or "").partition("\n")[0]
-
-
-@click.command()
-@click.option(
-    "--output", type=click.Path(path_type=Path), default=None, metavar="FILE", help="Write it here."
-)
-def schema(output: Path | None) -> int:
-    """Write the JSON Schema of pipeline documents, for editors.
-
-    An editor uses it for a document that begins with `# yaml-language-server: $schema=FILE`.
-    """
-    from ..json_schema import document_schema
-
-    text = json.dumps(document_schema(), indent=1, ensure_ascii=False)
-    if output is None:
-        click.echo(text)
-        return 0
-    try:
-        output.write_text(text + "\n", "utf-8")
-    except OSError as error:
-        raise InvalidRequestError(f"can't be written: {error.strerror}", file=str(output)) from error
-    return 0

@@ -80,10 +80,12 @@ class Paths:
         self.events = []
         return Context("step", staging, listener=self.events.append)
 
-    def prepare(self, tables: Mapping[str, pa.Table], features: Mapping[str, Any], label: Any) -> Prepared:
+    def prepare(
+        self, tables: Mapping[str, pa.Table], features: Mapping[str, Any], label: Any, **more: Any
+    ) -> Prepared:
         """Raw examples of the tables, transformed."""
         raw = make_raw_examples(self.ctx(), tables)
-        examples, fitted = transform.function(self.ctx(), raw, features=dict(features), label=label)
+        examples, fitted = transform.function(self.ctx(), raw, features=dict(features), label=label, **more)
         return Prepared(raw, examples, fitted)
 
     def train(self, path: Prepared, **parameters: Any) -> Model:

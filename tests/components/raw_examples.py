@@ -11,7 +11,16 @@ import pyarrow.parquet as pq
 from headrace.pipelines import Context, Examples
 from headrace.pipelines.artifact import Draft
 
-TYPES = {pa.float64(): "float", pa.int64(): "int", pa.string(): "string", pa.bool_(): "bool"}
+TYPES = {
+    pa.float64(): "float",
+    pa.int64(): "int",
+    pa.string(): "string",
+    pa.bool_(): "bool",
+    pa.timestamp("us", "UTC"): "timestamp",
+    pa.list_(pa.string()): "strings",
+    pa.list_(pa.int64()): "ints",
+    pa.list_(pa.float64()): "floats",
+}
 
 
 def make_raw_examples(
@@ -21,7 +30,7 @@ def make_raw_examples(
 
     Args:
         where: a context (the artifact becomes its output `name`), or a folder that doesn't exist yet.
-        tables: a table by split; all with the same columns of float64, int64, string or bool.
+        tables: a table by split; all with the same columns of the types in `TYPES`.
         rows_per_part: how many rows each part holds; small numbers give many units of work.
         name: the output's name in the context.
     """

@@ -37,7 +37,7 @@ from headrace.pipelines.component import Known
 def test_what_can_be_written(told: Any, columns: tuple[str, ...], chain: tuple[Any, ...]) -> None:
     (spec,), problems = parse_features({"f": told})
     assert not problems
-    assert (spec.name, spec.columns, spec.chain) == ("f", columns, chain)
+    assert (spec.name, spec.columns, spec.chains) == ("f", columns, (chain,) * len(columns))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_what_can_be_written(told: Any, columns: tuple[str, ...], chain: tuple[A
         ({"impute": "median", "log1p": None}, ["here are 2: impute, log1p", "for a chain write a list"]),
         ({"from": "a", "aply": "z_score"}, ["no 'aply'", "did you mean 'apply'"]),
         ({"from": "a"}, ["apply is missing"]),
-        ({"from": [], "apply": "z_score"}, ["from has to be a column or a list"]),
+        ({"from": [], "apply": "z_score"}, ["from has to be a column, a list"]),
         ({"from": ["a", "a"], "apply": "z_score"}, ["names a twice"]),
         ([], ["the chain is empty"]),
     ],

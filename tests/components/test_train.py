@@ -274,6 +274,17 @@ def test_the_static_check() -> None:
     }
     (problem,), _ = train.checker({"model": "mlp", "model_args": {"hiden_units": [3]}}, {})
     assert problem.closest == "hidden_units"
+    (problem,), _ = train.checker({"class_weights": "balancd"}, {})
+    assert (problem.argument, problem.closest) == ("class_weights", "balanced")
+    for weights in ({"a": 0}, {"a": -1.0}, {"label": {"a": float("inf")}}, {"a": "heavy"}, {"a": True}):
+        (problem,), _ = train.checker({"class_weights": weights}, {})
+        assert "a number above 0" in problem.what
+    for weights in ("balanced", {"a": 2, "b": 0.5}, {"label": "balanced"}, None):
+        assert train.checker({"class_weights": weights}, {})[0] == []
+    (problem,), _ = train.checker({"loss": {"price": "mean_square_error"}}, {})
+    assert problem.closest == "mean_squared_error"
+    (problem,), _ = train.checker({"model": "wide_deep", "model_args": {"wide_l3": 1}}, {})
+    assert problem.closest in ("wide_l1", "wide_l2")
     (problem,), _ = train.checker({"model": "/nowhere/model.py:build"}, {})
     assert (problem.argument, problem.what) == ("model", "there is no file /nowhere/model.py")
 

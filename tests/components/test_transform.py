@@ -263,38 +263,6 @@ def test_odd_column_names_go_through(ctx: Any) -> None:
     assert list(features) == names
 
 
-def test_the_ptransforms_work_in_any_beam_pipeline(ctx: Any, raw: Examples, tmp_path: Path) -> None:
-    import apache_beam as beam
-
-    from headrace.components.preprocessing.analysis import Analyze, Request, parts_of
-    from headrace.components.preprocessing.fitted import Branch
-    from headrace.components.tfrecords.encoding import ApplyTransform
-    from headrace.components.tfrecords.layout import Layout
-    from headrace.components.tfrecords.shards import EncodePart, ShardPlan, WriteExamples
-
-    made = run(ctx, raw)
-    fitted = load_fitted(made.transform.path)
-    encode = EncodePart(
-        str(made.transform.path),
-        Layout.from_json(made.examples.properties),
-        {"test": ShardPlan("test", 2, 0)},
-        str(tmp_path),
-    )
-    parts = list(enumerate(parts_of(raw, ["test"])))
-    asked = [Request(Branch("size", "float", ()), ("moments",), ("float",))]
-    (batch,) = table(5).to_batches()
-    folders = [ctx.scratch(name) for name in ("one", "two")]
-    with beam_pipeline(ctx.runner) as pipeline:
-        units = pipeline | beam.Create(parts)
-        analyzed = units | Analyze(asked, folders[0]) | "a" >> beam.Map(lambda partial: partial.rows)
-        written = units | WriteExamples(encode, folders[1]) | "w" >> beam.Map(lambda partial: partial.rows)
-        applied = pipeline | "b" >> beam.Create([batch]) | ApplyTransform(fitted) | "n" >> beam.Map(_height)
-        assert_that(analyzed, equal_to([100] * 3), "analyzed")
-        assert_that(written, equal_to([100] * 3), "written")
-        assert_that(applied, equal_to([5]), "applied")
-    assert len(list(tmp_path.glob("test-*"))) == 3
-
-
 def test_a_transform_is_applied_in_a_pipeline_of_ones_own(ctx: Any, raw: Examples, tmp_path: Path) -> None:
     """The example in the docstring of `ApplyTransform`."""
     import apache_beam as beam
@@ -322,13 +290,8 @@ def test_the_public_names_are_there() -> None:
     import headrace.components as components
 
     assert {"load_fitted", "shard_errors", "ApplyTransform"} <= set(components.__all__)
-    assert not {"Analyze", "WriteExamples"} & set(components.__all__)
     for name in components.__all__:
         assert callable(getattr(components, name)), name
-
-
-def _height(features: dict[str, np.ndarray]) -> int:
-    return len(features["size"])
 
 
 NUMBER = Profile(

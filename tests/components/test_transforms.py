@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ from headrace.components.preprocessing.fitting import Fitter
 from headrace.components.transforms import TRANSFORMS
 from headrace.pipelines.errors import DataError, StoreError
 
-ARROW = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "string": pa.string()}
+ARROW = {
+    "float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "string": pa.string(),
+    "timestamp": pa.timestamp("us", "UTC"), "strings": pa.list_(pa.string()), "ints": pa.list_(pa.int64()),
+}  # fmt: skip
 ULP = 4
 """How far the planes may be apart where a function is computed, in units in the last place."""
 
@@ -41,7 +45,7 @@ CASES: list[tuple[Any, str]] = [
     ({"impute": "most_frequent"}, "int"),
     ({"impute": 7}, "int"),
     ({"impute": 7.5}, "int"),
-    ([{"impute": "median"}, "log1p", "z_score"], "float"),
+    ([{"impute": "median"}, {"clip": [0, 1e6]}, "log1p", "z_score"], "float"),
     ([{"impute": "most_frequent"}, "one_hot"], "string"),
     ([{"impute": {"constant": "median"}}, "one_hot"], "string"),
     ([{"impute": 3}, "one_hot"], "int"),
@@ -57,9 +61,41 @@ CASES: list[tuple[Any, str]] = [
     ({"one_hot": 2}, "string"),
     ({"hash": 13}, "string"),
     ([{"hash": 100}, "one_hot"], "int"),
+    ("max_abs", "float"),
+    ("max_abs", "int"),
+    ("robust", "float"),
+    ({"robust": [0.1, 0.9]}, "int"),
+    ("quantile_normal", "float"),
+    ({"quantile_normal": 7}, "int"),
+    ("power", "float"),
+    (["power", "z_score"], "float"),
+    ("count", "string"),
+    ({"count": 2}, "int"),
+    ("frequency", "string"),
+    ("frequency", "bool"),
+    (["vocabulary", {"embedding": 4}], "string"),
+    ([{"hash": 50}, "embedding"], "int"),
+    ({"date_parts": "month"}, "timestamp"),
+    ([{"date_parts": "weekday"}, "one_hot"], "timestamp"),
+    ({"date_parts": ["year", "quarter", "day", "day_of_year", "hour", "minute", "second"]}, "timestamp"),
+    ({"date_parts": {"parts": ["year", "epoch_days"], "epoch": "s"}}, "int"),
+    ({"cyclic": ["month", "weekday"]}, "timestamp"),
+    ({"cyclic": {"period": 24}}, "float"),
+    ({"cyclic": {"parts": "hour", "epoch": "days"}}, "int"),
+    ([{"split": "b"}, "multi_hot"], "string"),
+    (["split", {"hash": 9}, {"pad": 3}], "string"),
+    (["tokens", {"bag": 20}], "string"),
+    (["tokens", "multi_hot"], "string"),
+    ([{"tokens": {"split_by": r"\s", "lower": False}}, "vocabulary", {"pad": 4}, "embedding"], "string"),
+    ("multi_hot", "strings"),
+    ({"multi_hot": 2}, "ints"),
+    ({"bag": 5}, "ints"),
+    (["vocabulary", {"pad": 2}], "strings"),
     ("identity", "float"),
     ("identity", "int"),
 ]
+CROSSES = {"cross"}
+"""Those that take several columns, which have a test of their own."""
 
 
 def fit(
@@ -103,10 +139,24 @@ def column(kind: str) -> st.SearchStrategy[list[Any]]:
         "float": st.one_of(st.floats(-1e6, 1e6, width=32), st.sampled_from([0.0, 1.0, 1.5, 3.0, -0.0])),
         "int": st.one_of(st.integers(-5, 20), st.integers(-(2**62), 2**62)),
         "bool": st.booleans(),
-        "string": st.one_of(st.sampled_from(["a", "b", "ß", "日本", "a b"]), st.text(max_size=5)),
+        "string": st.one_of(
+            st.sampled_from(["a", "b", "ß", "日本", "a b", "ΣΑΣ İa|B", "x| y |x"]), st.text(max_size=5)
+        ).filter(lambda v: "\x00" not in v),
+        "timestamp": st.datetimes(datetime(1677, 9, 22), datetime(2262, 4, 11)),
     }
-    text = values[kind].filter(lambda v: not isinstance(v, str) or "\x00" not in v)
+    values["strings"] = st.lists(st.one_of(values["string"], st.none()), max_size=4)
+    values["ints"] = st.lists(st.one_of(st.integers(-3, 9), st.none()), max_size=4)
+    text = values[kind]
     return st.lists(st.one_of(text, text, text, st.none()), min_size=1, max_size=30)
+
+
+def has_value(value: Any) -> bool:
+    """Whether a cell has a value, and one that is left when it is cut at `b`, at `|` or into words."""
+    if isinstance(value, list):
+        return any(has_value(one) for one in value)
+    if isinstance(value, str):
+        return any(letter.isalnum() and letter != "b" for letter in value)
+    return value is not None
 
 
 def unseen(kind: str) -> list[Any]:
@@ -116,6 +166,9 @@ def unseen(kind: str) -> list[Any]:
         "int": [None, 0, 7, 2**62, -(2**62), -(2**63)],
         "bool": [None, True, False],
         "string": [None, "", "never seen", "🙂", "x" * 100],
+        "timestamp": [None, datetime(1, 1, 1), datetime(1600, 2, 29, 23), datetime(9999, 12, 31, 23, 59, 59)],
+        "strings": [None, [], ["", None], ["never seen", "a", "a", "x"]],
+        "ints": [None, [], [None], [2**62, 5, 5, 5]],
     }[kind]
 
 
@@ -126,7 +179,7 @@ def test_the_table_names_every_transform() -> None:
         for link in (made if isinstance(made, list) else [made])
         for name in ([link] if isinstance(link, str) else link)
     }
-    assert named == set(TRANSFORMS)
+    assert named == set(TRANSFORMS) - CROSSES
 
 
 @pytest.mark.parametrize(("made", "kind"), CASES, ids=str)
@@ -135,7 +188,7 @@ def test_the_table_names_every_transform() -> None:
 )
 @given(data=st.data())
 def test_both_planes_agree(made: Any, kind: str, data: st.DataObject, tmp_path_factory: Any) -> None:
-    values = data.draw(column(kind).filter(lambda c: any(v is not None and v != "" for v in c)))
+    values = data.draw(column(kind).filter(lambda c: any(has_value(v) for v in c)))
     fitted = fit({"f": {"from": "c", "apply": made}}, {"c": (kind, values)})
     folder = tmp_path_factory.mktemp("fitted")
     save_fitted(fitted, folder)
@@ -252,6 +305,120 @@ def test_hash_is_that_of_tensorflow() -> None:
         numbers[:, 0].tolist()
         == tf.strings.to_hash_bucket_fast(["0", "-7", str(2**62)], 1000).numpy().tolist()
     )
+
+
+def test_a_cross_is_that_of_keras() -> None:
+    import keras
+
+    numbers, words = [5, 7, 5, -1, 2**62], ["a", "日本", "", "b", "a"]
+    data = {"a": ("int", numbers), "b": ("string", words)}
+    fitted = fit({"f": {"from": ["a", "b"], "apply": {"cross": 97}}}, data)
+    columns = [np.array(numbers)[:, None], np.array(words)[:, None]]
+    expected = keras.layers.HashedCrossing(num_bins=97, dtype="int64")(columns)
+    np.testing.assert_array_equal(fitted.apply_numpy(batch(data))["f"], np.asarray(expected))
+
+
+@settings(max_examples=10, deadline=None, derandomize=True, database=None)
+@given(data=st.data())
+def test_crosses_agree_in_both_planes(data: st.DataObject, tmp_path_factory: Any) -> None:
+    kinds = {"a": "float", "b": "string", "c": "int"}
+    drawn = {
+        name: data.draw(st.lists(column(kind), min_size=1, max_size=1))[0] for name, kind in kinds.items()
+    }
+    rows = min(map(len, drawn.values()))
+    table = {name: (kinds[name], values[:rows]) for name, values in drawn.items()}
+    made = {
+        "from": {"a": {"bucketize": [0, 2]}, "b": "identity", "c": {"hash": 5}},
+        "apply": [{"cross": 40}, "one_hot"],
+    }
+    fitted = fit({"f": made}, table)
+    save_fitted(fitted, folder := tmp_path_factory.mktemp("fitted"))
+    raw = batch(table)
+    compare_planes(load_fitted(folder), raw, fitted.apply_numpy(raw)["f"])
+    assert (fitted.features[0].width, fitted.features[0].sizes) == (40, (40,))
+
+
+def test_text_is_made_small_alike_in_both_planes() -> None:
+    surrogates = range(0xD800, 0xE000)
+    # Letters that came with Unicode 14 and later, which the libraries don't all know.
+    young = {0x2C2F, *range(0xA7C0, 0xA7DD), *range(0x10570, 0x10596), *range(0x1DF00, 0x1DF2B)}
+    words = [f"x{chr(p)}y" for p in range(1, 0x1FFFF) if p not in surrogates and p not in young]
+    assert_planes_cut_alike(words)
+    assert_planes_cut_alike(["ΟΔΟΣ Σ ΑΣ", "İSTANBUL", "Straße", "ÀÉ", "a\x1fb"])
+
+
+def assert_planes_cut_alike(words: list[str]) -> None:
+    import tensorflow as tf
+
+    from headrace.components.transforms.namespace import NumpyNamespace
+    from headrace.components.transforms.namespace_tf import TensorFlowNamespace
+
+    pattern = r"[^\p{L}\p{N}_]+"
+    here = NumpyNamespace().tokens(pa.array(words), pattern, True)
+    there = TensorFlowNamespace().tokens(tf.constant(words), pattern, True)
+    assert [one.decode() for one in there.flat_values.numpy()] == here.values.to_pylist()
+    np.testing.assert_array_equal(there.row_splits.numpy(), here.offsets)
+
+
+def test_calendar_is_that_of_python() -> None:
+    times = [
+        datetime(1, 1, 1),
+        datetime(1600, 2, 29, 5),
+        datetime(1969, 12, 31, 23, 59, 59),
+        datetime(2024, 12, 31),
+    ]
+    parts = ["year", "month", "day", "day_of_year", "weekday", "hour", "minute", "second"]
+    expected = [
+        [t.year, t.month, t.day, t.timetuple().tm_yday, t.weekday(), t.hour, t.minute, t.second]
+        for t in times
+    ]
+    np.testing.assert_array_equal(one({"date_parts": parts}, "timestamp", times), expected)
+
+
+def test_numbers_of_another_distribution_are_those_of_scikit_learn() -> None:
+    from sklearn.preprocessing import MaxAbsScaler, PowerTransformer, QuantileTransformer, RobustScaler
+
+    values = np.random.default_rng(5).gamma(2, 3, 500).astype(np.float32).astype(np.float64)
+    table = values[:, None]
+    pairs = {
+        "max_abs": (MaxAbsScaler(), 1e-6),
+        "robust": (RobustScaler(), 1e-6),
+        "power": (PowerTransformer(standardize=False), 1e-3),
+        "quantile_normal": (QuantileTransformer(n_quantiles=500, output_distribution="normal"), 1e-4),
+    }
+    for name, (scaler, tolerance) in pairs.items():
+        made = one({name: 500} if name == "quantile_normal" else name, "float", values)
+        expected = np.asarray(scaler.fit_transform(table))
+        if name == "quantile_normal":  # scikit-learn's ends lie farther out
+            expected = np.clip(expected, made.min(), made.max())
+        np.testing.assert_allclose(made, expected, atol=tolerance, rtol=tolerance)
+
+
+def test_several_values_a_row() -> None:
+    cells = ["red|blue", " blue ", "", None, "red|red"]
+    hot = one([{"split": "|"}, "multi_hot"], "string", cells, [*cells, "green"])
+    np.testing.assert_array_equal(hot, [[1, 1, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0], [1, 0, 0], [0, 0, 1]])
+    ids = one([{"split": "|"}, "vocabulary", {"pad": 3}], "string", cells)
+    assert ids.tolist() == [[1, 2, 0], [2, 0, 0], [0, 0, 0], [0, 0, 0], [1, 1, 0]]
+    bag = one(["tokens", {"bag": 50}], "string", ["A a, b", "c"])
+    assert sorted(bag[0][bag[0] > 0]) == [1, 2]
+
+
+def test_a_chain_that_does_not_fit_is_refused() -> None:
+    refused = {
+        "cross needs two columns": {"from": "a", "apply": {"cross": 5}},
+        "a point in time": {"from": "when", "apply": [{"date_parts": "hour"}, "split"]},
+        "points in time": {"from": "a", "apply": {"date_parts": "hour"}},
+        "lists of strings": {"from": "b", "apply": "split"},
+        "look-around": {"from": "b", "apply": [{"tokens": "(?=x)"}, {"bag": 5}]},
+        "but the column is a float": {"from": ["a", "b"], "apply": {"cross": 9}},
+        "twice": {"from": ["b", "b"], "apply": {"cross": 9}},
+    }
+    types = {"a": "float", "b": "string", "when": "timestamp", "label": "float"}
+    for expected, made in refused.items():
+        specs, problems = parse_features({"f": made})
+        problems += check_specs(specs, LabelSpec("label"), types, list(types))
+        assert problems, expected
 
 
 def test_several_columns_lie_side_by_side() -> None:

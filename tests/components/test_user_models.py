@@ -81,12 +81,15 @@ def test_what_is_not_callable_is_refused(file: Path) -> None:
         ("def build(*, inputs, outputs, task, units=3): ...", ["units"], "", ""),
         ("def build(**anything): ...", ["units"], "", ""),
         ("def build(inputs, outputs, task, units): ...", ["units"], "", ""),
+        ("def build(features, outputs, task, units): ...", ["units"], "", ""),
+        ("def build(packed, outputs, task): ...", [], "", ""),
         ("class Layer:\n    def build(self, shape): ...\ndef build(inputs, outputs, task): ...", [], "", ""),
         ("def build(inputs): ...\nbuild = print", [], "", ""),
         ("import functools\n@functools.cache\ndef build(*args): ...", [], "", ""),
         ("class build:\n    pass", [], "", ""),
         ("def build(inputs, outputs): ...", [], "takes no keyword 'task'", ""),
-        ("def build(n, outputs, task): ...", [], "takes no keyword 'inputs'", ""),
+        ("def build(n, outputs, task): ...", [], "takes no keyword 'inputs' (nor 'features')", ""),
+        ("def build(inputs, features, outputs, task): ...", [], "needs 'features', which nothing gives", ""),
         ("def build(inputs, /, outputs, task): ...", [], "takes no keyword 'inputs'", ""),
         ("def build(*args): ...", [], "takes no keyword 'inputs'", ""),
         ("def build(inputs, outputs, task, units=3): ...", ["unitz"], "takes no keyword 'unitz'", "units"),
@@ -105,7 +108,7 @@ def test_signatures_are_read_without_importing(
         assert problem is None
         return
     assert problem is not None and what in problem.what
-    assert "def build(inputs: int, outputs: int, task: str, **model_args)" in problem.remedy
+    assert "def build(inputs: int, outputs, task, **model_args)" in problem.remedy
     assert problem.line == source[: source.index("def build")].count("\n") + 1
     assert problem.closest == closest
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from headrace.pipelines.beam import OPTIONS, beam_pipeline, check_runner, direct_options
@@ -26,7 +28,9 @@ def test_what_does_not_exist_is_refused(name, options, told):
 
 
 def test_a_number_of_workers_implies_threads():
-    assert direct_options({}) == {}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert direct_options({})["direct_num_workers"] == str(cores)
+    assert direct_options({"direct_running_mode": "in_memory"}) == {"direct_running_mode": "in_memory"}
     assert direct_options({"direct_num_workers": "1"}) == {"direct_num_workers": "1"}
     assert direct_options({"direct_num_workers": "3"})["direct_running_mode"] == "multi_threading"
     stated = {"direct_num_workers": "3", "direct_running_mode": "multi_processing"}

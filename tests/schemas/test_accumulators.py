@@ -159,6 +159,21 @@ def test_exact_quantiles_equal_numpy(values: list[float]) -> None:
     assert counts.distinct == len(set(values)) and counts.exact and counts.relative_error == 0.0
 
 
+@settings(deadline=None)
+@given(st.lists(st.floats(-1e9, 1e9) | st.integers(-4, 4).map(float), min_size=1, max_size=50), st.data())
+def test_cuts_stand_where_tft_has_them(values: list[float], data: st.DataObject) -> None:
+    buckets = data.draw(st.integers(2, 20))
+    ordered = sorted(value + 0.0 for value in values)
+    expected = [ordered[i * len(values) // buckets] for i in range(1, buckets)]
+    half = len(values) // 2
+    assert numeric(values).cuts(buckets) == expected
+    assert numeric(values[:half]).merge(numeric(values[half:])).cuts(buckets) == expected
+
+
+def test_cuts_of_nothing_are_nan() -> None:
+    assert np.isnan(NumericCounts.empty().cuts(3)).tolist() == [True, True]
+
+
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e8])
 def test_cut_quantiles_are_within_the_stated_error(scale: float) -> None:
     values = np.random.default_rng(1).lognormal(sigma=2, size=50_000) * scale

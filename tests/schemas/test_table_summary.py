@@ -68,5 +68,12 @@ def test_column_types() -> None:
         "a": "float",
         "b": "string",
     }
-    with pytest.raises(TypeError, match="'when' has the type timestamp"):
-        column_types(pa.schema([("when", pa.timestamp("s"))]))
+    lists = [("t", pa.list_(pa.string())), ("n", pa.large_list(pa.int32())), ("x", pa.list_(pa.float64()))]
+    assert column_types(pa.schema([("when", pa.timestamp("s")), *lists])) == {
+        "when": "timestamp",
+        "t": "strings",
+        "n": "ints",
+        "x": "floats",
+    }
+    with pytest.raises(TypeError, match="'when' has the type time32"):
+        column_types(pa.schema([("when", pa.time32("s"))]))

@@ -42,7 +42,17 @@ def test_row_ends_equal_a_sequential_readers(data: bytes) -> None:
     assert found.tolist() == sequential_row_ends(data)
 
 
-@given(messy, st.integers(1, 17))
+@given(messy, messy, st.sampled_from([b'"a","b"\n', b'"a ""b""",c\n"\n",""\n', b'5" pipe,"a"\n']))
+@settings(max_examples=400, deadline=None)
+def test_row_ends_around_many_quotes(begin: bytes, end: bytes, row: bytes) -> None:
+    data = begin + row * 100 + end
+    assert row_ends(np.frombuffer(data, np.uint8), COMMA, QUOTE).tolist() == sequential_row_ends(data)
+
+
+@given(
+    st.one_of(messy, st.tuples(messy, messy).map(lambda ends: (b'"a","b ""c"""\n' * 90).join(ends))),
+    st.one_of(st.integers(1, 17), st.integers(700, 800)),
+)
 @settings(max_examples=400, deadline=None)
 def test_blocks_fold_to_cuts_at_true_row_ends(data: bytes, size: int) -> None:
     scans = []

@@ -14,25 +14,42 @@ EVALUATION = {
     "split": "test",
     "rows": 30,
     "metrics": {"accuracy": 0.8123456789, "auc": 0.9},
+    "per_class": {"no": {"support": 21, "recall": 0.95}, "yes": {"support": 9, "recall": None}},
     "slices": {"sex": {"female": {"rows": 10, "accuracy": 0.7, "auc": None}}},
-    "baseline": {"from": "the shares", "prediction": "no", "metrics": {"accuracy": 0.6, "auc": 0.5}},
+    "naive": {"from": "the shares", "prediction": "no", "metrics": {"accuracy": 0.6, "auc": 0.5}},
+    "baseline": {
+        "metrics": {"accuracy": 0.8, "auc": None},
+        "change": {"accuracy": 0.0123456789, "auc": None},
+    },
     "confusion": [[20, 1], [4, 5]],
-    "thresholds": {"accuracy": {"min": 0.9}, "auc": 0.5},
+    "thresholds": {
+        "accuracy": {"min": 0.9},
+        "auc": 0.5,
+        "per_class": {"yes": {"recall": 0.5}},
+        "slices": {"sex": {"female": {"auc": {"better_than_naive": 0}}}},
+    },
     "blessed": False,
     "reasons": ["accuracy 0.8123 < 0.9"],
 }
 SHOWN = """
 binary of survived, on 30 rows of test
 
+           model  naive  baseline   change
+accuracy  0.8123    0.6       0.8  0.01235
+auc          0.9    0.5         -        -
+
               rows  accuracy  auc
-model           30    0.8123  0.9
-baseline        30       0.6  0.5
 sex = female    10       0.7    -
 
-baseline: the shares, no
+     support  recall
+no        21    0.95
+yes        9       -
+
 thresholds
-  accuracy  min 0.9
-  auc       0.5
+  accuracy           min 0.9
+  auc                0.5
+  recall of yes      0.5
+  auc of sex=female  better_than_naive 0
 not blessed
   accuracy 0.8123 < 0.9
 
@@ -40,6 +57,41 @@ confusion: a row for each label, a column for each prediction
      no  yes
 no   20    1
 yes   4    5
+"""
+CROSSED = {
+    "tasks": [{"name": "regression", "label": "price"}, {"name": "binary", "label": "sold"}],
+    "split": "train",
+    "rows": 30,
+    "metrics": {"price/rmse": 12345.6, "sold/accuracy": 0.75},
+    "deviations": {"price/rmse": 200.4, "sold/accuracy": None},
+    "naive": {"metrics": {"price/rmse": 20000.0, "sold/accuracy": 0.5}},
+    "folds": [
+        {
+            "fold": n,
+            "train_rows": 15,
+            "rows": 15,
+            "best_epoch": 2 + n,
+            "metrics": {"price/rmse": 12000.4, "sold/accuracy": 0.7},
+        }
+        for n in (1, 2)
+    ],
+    "thresholds": {},
+    "blessed": True,
+    "reasons": ["no thresholds were given"],
+}
+SHOWN_CROSSED = """
+regression of price; binary of sold, on 30 rows of 2 folds of train
+
+               model      ±  naive
+price/rmse     12346  200.4  20000
+sold/accuracy   0.75      -    0.5
+
+        train_rows  rows  best_epoch  price/rmse  sold/accuracy
+fold 1          15    15           3       12000            0.7
+fold 2          15    15           4       12000            0.7
+
+blessed
+  no thresholds were given
 """
 MODEL = {
     "task": EVALUATION["task"],
@@ -118,6 +170,11 @@ def shown(headrace, name):
 def test_an_evaluation_is_shown_as_a_table_of_metrics_and_slices(own):
     own("run", "own.yaml")
     assert shown(own, "evaluate").partition("\n\n")[2] == SHOWN[1:]
+
+
+def test_a_cross_validation_is_shown_with_its_folds(own):
+    own("run", "own.yaml", "--set", f"evaluate.told={json.dumps(CROSSED)}")
+    assert shown(own, "evaluate").partition("\n\n")[2] == SHOWN_CROSSED[1:]
 
 
 def test_an_evaluation_of_another_layout_is_shown_as_it_is(own):

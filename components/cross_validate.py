@@ -1,0 +1,195 @@
+"""Train and measure on k folds of a split, for the mean and the deviation of each metric."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from msgspec import Meta
+
+from ..pipelines.artifact import Evaluation, Examples, Transform
+from ..pipelines.component import CodePath, Known, Marker, component
+from ..pipelines.context import Context
+from ..pipelines.errors import InvalidRequestError, Problem
+from .evaluation.gates import GROUPS, Asked, Report, Thresholds, behind_naive, bless, threshold_problems
+from .train import _told as settings_told
+from .train import train
+
+if TYPE_CHECKING:
+    from .evaluation.crossing import Fold, Plan
+    from .training.tasks import Task
+
+
+@component(process="tensorflow")
+def cross_validate(
+    ctx: Context,
+    examples: Examples,
+    transform: Transform,
+    *,
+    folds: Annotated[int, Meta(ge=2)] = 5,
+    stratify: bool = True,
+    model: CodePath = "mlp",
+    model_args: dict[str, Any] | None = None,
+    task: Literal["auto", "regression", "binary", "multiclass", "multilabel"] = "auto",
+    epochs: Annotated[int, Meta(ge=1)] = 20,
+    batch_size: Annotated[int, Meta(ge=1)] | None = None,
+    optimizer: str = "adam",
+    learning_rate: Annotated[float, Meta(gt=0)] | None = None,
+    learning_rate_schedule: Literal["constant", "cosine"] = "cosine",
+    loss: str | dict[str, str] | None = None,
+    loss_weights: dict[str, Annotated[float, Meta(ge=0)]] | None = None,
+    class_weights: str | dict[str, float | str | dict[str, float]] | None = None,
+    patience: Annotated[int, Meta(ge=1)] | None = None,
+    train_split: str = "train",
+    validation_split: str = "validation",
+    seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0,
+    thresholds: dict[str, float | dict[str, Any]] | None = None,
+    parallel: Annotated[int, Meta(ge=1), Marker("operational")] = 1,
+) -> Evaluation:
+    """Cuts a split into k folds, trains on k - 1 of them and measures on the last, for each in turn.
+
+    `metrics` are the means over the folds, `deviations` their sample standard deviations, `folds` has a line
+    for each. No row is written anew: the fold of a row follows from its place in the shards, `folds` and
+    `seed`. Every fold starts from the same initial weights. As in `train`, the validation split chooses the
+    epoch, and not the rows that are measured; without rows in it the last epoch counts. Equal arguments give
+    equal numbers on a CPU.
+
+    The transform was fitted on the whole split: means, quantiles and vocabularies have seen the fold that is
+    measured (not its labels, unless a feature is made from them). For most tables that is far below the
+    deviation between folds; where it isn't, split the raw examples and transform each part.
+
+    The folds are trained one after another in the step's process, or `parallel` of them at once in processes
+    of their own, with the same numbers. Keras' own work between the steps of a small network keeps one core
+    busy and leaves the others idle, so that it helps where a fold takes longer than the 5 to 8 seconds in
+    which a process imports TensorFlow.
+
+    Args:
+        examples: transformed examples.
+        transform: the Transform that made them.
+        folds: how many, at least 2.
+        stratify: whether each fold has the classes in the same shares, where there is one label of classes.
+        model, model_args, task, epochs, batch_size, optimizer, learning_rate, learning_rate_schedule: as in
+            `train`.
+        loss, loss_weights, class_weights, patience: as in `train`.
+        train_split: the split that is cut into folds.
+        validation_split: the split that chooses the epoch.
+        seed: of the folds, the initial weights, the dropout and the order of the examples.
+        thresholds: limits on the mean metrics, as in `evaluate`; not on classes, slices or a baseline model.
+        parallel: how many folds are trained at once; no part of the result.
+
+    Raises:
+        InvalidRequestError: as in `train`, or an unknown metric.
+        DataError: too few examples for so many folds.
+        StepError: the loss is NaN or infinite.
+    """
+    arguments = {
+        name: value for name, value in locals().items() if name not in ("ctx", "examples", "transform")
+    }
+    from .evaluation.crossing import plan_of, summary
+
+    plan = plan_of(ctx, examples, transform, arguments)
+    names = _names(plan.tasks)
+    _refuse(_threshold_problems(thresholds or {}, names))
+    measured = _measured(ctx, plan, transform, arguments, parallel)
+    metrics, deviations = summary([fold.metrics for fold in measured])
+    naive, naive_deviations = summary([fold.naive for fold in measured])
+    verdict = bless(thresholds or {}, names, Report(metrics), Report(naive))
+    if not verdict.blessed:
+        ctx.warn(f"the thresholds are not met: {'; '.join(verdict.reasons)}")
+    loss_to_naive = behind_naive(metrics, naive, names)
+    if loss_to_naive:
+        ctx.warn(f"the model is not better than the naive prediction from the train labels: {loss_to_naive}")
+    stated = {"blessed": verdict.blessed, "reasons": verdict.reasons}
+    told = {
+        **_about(plan, measured),
+        "metrics": metrics,
+        "deviations": deviations,
+        "naive": {"metrics": naive, "deviations": naive_deviations},
+        "thresholds": thresholds or {},
+        **stated,
+    }
+    draft = ctx.output(Evaluation)
+    (draft.path / "evaluation.json").write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", "utf-8")
+    return draft.finish(
+        # It is of no model, so that no model is exported by its blessing.
+        properties={**stated, "weights": ""},
+        summary={
+            "metrics": metrics, "deviations": deviations, "split": f"{folds} folds of {train_split}",
+            "rows": told["rows"], **stated,
+        },
+    )  # fmt: skip
+
+
+def _measured(
+    ctx: Context, plan: Plan, transform: Transform, arguments: Mapping[str, Any], parallel: int
+) -> list[Fold]:
+    if parallel > 1:
+        from .evaluation.fold import folds_side_by_side
+
+        return folds_side_by_side(ctx, plan.examples, transform, arguments, min(parallel, plan.folds))
+    from .evaluation.crossing import run_fold
+
+    found = []
+    for number in range(1, plan.folds + 1):
+
+        def tell(before: int = plan.settings.epochs * (number - 1), **values: Any) -> None:
+            told = {name: value for name, value in values.items() if name not in ("epoch", "epochs", "rows")}
+            done = before + values.get("epoch", 0)
+            ctx.progress(done=done, total=plan.settings.epochs * plan.folds, **told)
+
+        found.append(run_fold(plan, number, tell))
+    return found
+
+
+def _about(plan: Plan, measured: list[Fold]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from .training.tasks import tasks_to_json
+
+    return {
+        **tasks_to_json(plan.tasks),
+        "split": plan.split,
+        "validation_split": plan.validation,
+        "rows": sum(fold.rows for fold in measured),
+        "weight": plan.fitted.weight or None,
+        "stratified_by": plan.stratified_by or None,
+        "settings": settings_told(plan.settings),
+        "folds": [asdict(fold) for fold in measured],
+    }
+
+
+def _names(tasks: tuple[Task, ...]) -> dict[str, str]:
+    from .evaluation.asking import by_output
+
+    return {output: task.name for output, task in by_output(tasks).items()}
+
+
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        raise InvalidRequestError(problems)
+
+
+def _threshold_problems(thresholds: Thresholds, tasks: Mapping[str, str] | None) -> list[Problem]:
+    """Thresholds are on the means over the folds, and there are none of classes and slices."""
+    whole = {name: bound for name, bound in thresholds.items() if name not in GROUPS}
+    remedy = "set them on the evaluate step, for the model that you export"
+    problems = [
+        Problem(f"cross_validate has no thresholds on {name}", argument="thresholds", remedy=remedy)
+        for name in thresholds
+        if name in GROUPS
+    ]
+    return problems + threshold_problems(whole, Asked(tasks, (), False))
+
+
+@cross_validate.check
+def _check(
+    arguments: Mapping[str, Any], known: Mapping[str, Known]
+) -> tuple[list[Problem], dict[str, Known]]:
+    assert train.checker is not None
+    problems, told = train.checker(arguments, known)
+    thresholds = arguments.get("thresholds") or {}
+    if isinstance(thresholds, Mapping):
+        task = told["output"].facts.get("task")
+        problems = [*problems, *_threshold_problems(thresholds, {"": task} if task else None)]
+    return problems, {"output": Known()}

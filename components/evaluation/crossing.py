@@ -1,0 +1,172 @@
+"""Cross-validation: a network trained for each fold on the other folds' rows, and measured on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...pipelines.artifact import Examples, Transform
+from ...pipelines.context import Context
+from ...pipelines.errors import DataError
+from ..dataset import dataset, shard_errors
+from ..preprocessing.fitted import FittedTransform, Label
+from ..preprocessing.fitted_file import load_fitted
+from ..train import _require_labels as require_labels
+from ..train import _splits as splits_to_use
+from ..train import _tasks as learned_tasks
+from ..training.loop import Progress, Settings, default_batch_size, train_network
+from ..training.networks import forward
+from ..training.targets import class_weights, look_at
+from ..training.tasks import Task
+from .answers import Metrics
+from .asking import Answerer, by_output
+from .folds import fold_numbers, mean_and_deviation
+from .outcome import Request, gather
+from .predictions import require_same_features
+
+CLASSES = ("binary", "multiclass")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained, and on which rows.
+
+    Attributes:
+        examples: transformed examples.
+        fitted: their transform.
+        tasks: in the order of the labels.
+        settings: the hyperparameters.
+        class_weights: by label the weight of each class.
+        split: the split that is cut into folds.
+        validation: the split that chooses the epoch, or None.
+        folds: how many.
+        stratify: whether folds have equal shares of each class, where there is one label of classes.
+    """
+
+    examples: Examples
+    fitted: FittedTransform
+    tasks: tuple[Task, ...]
+    settings: Settings
+    class_weights: Mapping[str, tuple[float, ...]]
+    split: str
+    validation: str | None
+    folds: int
+    stratify: bool
+
+    @property
+    def stratified_by(self) -> str:
+        """The label whose classes each fold has in equal shares, or ""."""
+        alone = len(self.tasks) == 1 and self.tasks[0].name in CLASSES
+        return self.tasks[0].label if self.stratify and alone else ""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What came out of one fold.
+
+    Attributes:
+        fold: its number, from 1.
+        train_rows, rows: how many rows were learned from, and measured on.
+        best_epoch: whose weights were measured.
+        metrics: of the fold's rows.
+        naive: those of the naive prediction from the other folds' labels.
+    """
+
+    fold: int
+    train_rows: int
+    rows: int
+    best_epoch: int
+    metrics: Metrics
+    naive: Metrics
+
+
+def plan_of(ctx: Context, examples: Examples, transform: Transform, told: Mapping[str, Any]) -> Plan:
+    """What the arguments of the component `cross_validate` ask for.
+
+    Raises:
+        InvalidRequestError, DataError: as in `train`, or there are too few rows for so many folds.
+    """
+    loss, loss_weights, split = told["loss"], told["loss_weights"] or {}, told["train_split"]
+    fitted = load_fitted(transform.path)
+    tasks = learned_tasks(fitted, told["task"])
+    require_labels(tasks, {"loss": loss if isinstance(loss, dict) else {}, "loss_weights": loss_weights})
+    validation = splits_to_use(ctx, examples, transform, tasks, split, told["validation_split"])
+    require_same_features(examples, fitted)
+    seen = look_at(examples, split, tasks, fitted.labels)
+    rows, folds = examples.rows(split), told["folds"]
+    if rows < 2 * folds:
+        raise DataError(
+            f"the split {split!r} has {rows} rows, and {folds} folds need {2 * folds}",
+            argument="folds",
+            remedy="take fewer folds, or give the split more rows",
+        )
+    batch = told["batch_size"] or default_batch_size(rows * (folds - 1) // folds)
+    settings = Settings(
+        told["model"], told["model_args"] or {}, told["epochs"], batch, told["optimizer"],
+        told["learning_rate"], told["learning_rate_schedule"], loss, loss_weights, [], told["patience"],
+        told["seed"],
+    )  # fmt: skip
+    weights = class_weights(told["class_weights"], tasks, seen)
+    return Plan(examples, fitted, tasks, settings, weights, split, validation, folds, told["stratify"])
+
+
+def summary(folds: Sequence[Metrics]) -> tuple[Metrics, Metrics]:
+    """The mean and the deviation of each metric over the folds."""
+    told = {name: mean_and_deviation([fold[name] for fold in folds]) for name in folds[0]}
+    return {name: mean for name, (mean, _) in told.items()}, {name: sd for name, (_, sd) in told.items()}
+
+
+def run_fold(plan: Plan, number: int, tell: Progress) -> Fold:
+    """Trains a network on the rows outside of a fold, and measures it on those inside.
+
+    Args:
+        plan: what is trained.
+        number: of the fold, from 1.
+        tell: see `train_network`.
+
+    Raises:
+        InvalidRequestError, DataError, StepError: see `train_network`.
+    """
+    labels = _labels(plan)
+    classes = labels[plan.stratified_by] if plan.stratified_by else None
+    rows = plan.examples.rows(plan.split)
+    held_out = fold_numbers(rows, plan.folds, plan.settings.seed, classes) == number - 1
+    trained = train_network(
+        plan.examples, plan.split, plan.validation, plan.fitted.features, plan.tasks, plan.class_weights,
+        plan.settings, tell, ~held_out,
+    )  # fmt: skip
+    network = forward(trained.network, trained.feed)
+    answerer = Answerer(network, trained.feed, plan.fitted, plan.tasks)
+    facts = {
+        output: _facts(task, label, labels[task.label][~held_out])
+        for (output, task), label in zip(by_output(plan.tasks).items(), plan.fitted.labels, strict=True)
+    }
+    measured = gather(answerer, facts, plan.examples, Request(plan.split), lambda **_: None, held_out)
+    metrics, naive = measured.report().metrics, measured.naive().metrics
+    learned = rows - measured.rows
+    return Fold(number, learned, measured.rows, trained.best_epoch, dict(metrics), dict(naive))
+
+
+def _labels(plan: Plan) -> dict[str, npt.NDArray[Any]]:
+    """The labels of the split by column, as the network learns them, in the order of the shards."""
+    columns: dict[str, list[Any]] = {task.label: [] for task in plan.tasks}
+    with shard_errors(plan.examples, plan.split):
+        for _, label, *_ in dataset(plan.examples, plan.split, batch_size=8192, expand=False):
+            for name, parts in columns.items():
+                parts.append((label[name] if len(columns) > 1 else label).numpy())
+    return {name: np.concatenate(parts) for name, parts in columns.items()}
+
+
+def _facts(task: Task, label: Label, values: npt.NDArray[Any]) -> dict[str, Any]:
+    """Of the labels that a fold's network learns from, for the naive prediction."""
+    if task.name == "regression":
+        return {"mean": float(np.mean(np.asarray(label.inverse(np, values), np.float64)))}
+    if task.name == "multilabel":
+        counts = values.sum(axis=0, dtype=np.float64)
+    else:
+        counts = np.bincount(values, minlength=len(task.classes))
+    return {"counts": dict(zip(task.classes, counts.tolist(), strict=True)), "rows": len(values)}

@@ -1,0 +1,191 @@
+"""Raw rows out of a file, as an exported model takes them: CSV, Parquet or JSON Lines.
+
+Parquet (`*.parquet`): the columns by name, of the types that raw examples have or what Arrow casts to them.
+JSON Lines (`*.jsonl`, `*.ndjson`): an object a line; a key that isn't there is a missing value; times are ISO
+8601 texts, several values a row are lists. Everything else is CSV.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...pipelines.errors import DataError, Problem
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ..csv.reading import Unit
+    from ..csv.sources import Dialect
+    from ..predict import CsvOptions
+
+BLOCK_BYTES = 4 << 20
+PARQUET_ROWS = 16_384
+MULTIVALUED = ("strings", "ints", "floats")
+Types = Mapping[str, str]
+"""Column → type; see `headrace.schemas.schema.FeatureType`."""
+
+
+def read_rows(types: Types, path: Path, scratch: Path, options: CsvOptions) -> Iterator[pa.RecordBatch]:
+    """The columns that the model needs, a few megabytes at a time; see `predict` for the errors.
+
+    Args:
+        types: the columns, and their types.
+        path: the file; its ending says how it is read.
+        scratch: a folder for a copy in plain UTF-8, where a CSV file isn't that.
+        options: how a CSV file is written.
+    """
+    ending = path.suffix.lower()
+    if ending == ".parquet":
+        return _parquet_rows(types, path)
+    if ending in (".jsonl", ".ndjson"):
+        return _json_rows(types, path)
+    return _csv_rows(types, path, scratch, options)
+
+
+def no_rows(types: Types) -> pa.RecordBatch:
+    """The columns without a row."""
+    import pyarrow as pa
+
+    arrays = [pa.array([], _arrow_type(kind)) for kind in types.values()]
+    return pa.RecordBatch.from_arrays(arrays, names=list(types))
+
+
+def _arrow_type(kind: str) -> Any:
+    import pyarrow as pa
+
+    from ..csv.conversion import ARROW
+
+    return pa.list_(ARROW[kind.removesuffix("s")]) if kind in MULTIVALUED else ARROW[kind]
+
+
+def _parquet_rows(types: Types, path: Path) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            _require_columns(types, tuple(file.schema_arrow.names), path)
+            if not file.metadata.num_rows:
+                yield no_rows(types)
+            yield from file.iter_batches(PARQUET_ROWS, columns=list(types))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"this can't be read as Parquet: {error}", file=str(path)) from error
+
+
+def _json_rows(types: Types, path: Path) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+    import pyarrow.json
+
+    stated = {name: pa.string() if kind == "timestamp" else _arrow_type(kind) for name, kind in types.items()}
+    reading = pyarrow.json.ReadOptions(block_size=BLOCK_BYTES)
+    parsing = pyarrow.json.ParseOptions(
+        explicit_schema=pa.schema(list(stated.items())), unexpected_field_behavior="ignore"
+    )
+    if not path.read_bytes()[:1]:
+        yield no_rows(types)
+        return
+    try:
+        table = pyarrow.json.read_json(path, read_options=reading, parse_options=parsing)
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"this can't be read as JSON Lines with the columns that the model needs: {error}",
+            file=str(path),
+            remedy="write an object a line, times as ISO 8601 texts, several values as a list",
+        ) from error
+    for batch in table.to_batches(max_chunksize=PARQUET_ROWS):
+        yield _with_times(batch, types, path)
+
+
+def _with_times(batch: pa.RecordBatch, types: Types, path: Path) -> pa.RecordBatch:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from ..ingestion.times import parse_times
+
+    arrays = []
+    for name, kind in types.items():
+        column = batch.column(name)
+        if kind == "timestamp":
+            values = parse_times(column)
+            bad = pc.and_(pc.is_valid(column), pc.is_null(values))
+            if pc.any(bad).as_py():
+                text = column.filter(bad)[0].as_py()
+                what = f"column {name!r}: {text!r} is not a time as ISO 8601 writes it"
+                raise DataError(what, file=str(path), remedy="write it as 2024-01-31T12:30:00Z")
+            column = values
+        arrays.append(column)
+    return pa.RecordBatch.from_arrays(arrays, names=list(types))
+
+
+def _csv_rows(types: Types, path: Path, scratch: Path, asked: CsvOptions) -> Iterator[pa.RecordBatch]:
+    from ..csv.cutting import cut_file
+    from ..csv.prepare import needs_copy, table_file, write_plain
+    from ..csv.sources import Dialect, read_head
+
+    encoding, quote = asked.encoding or "utf-8", '"' if asked.quote is None else asked.quote
+    plain = write_plain(path, encoding, scratch) if needs_copy(path, encoding) else path
+    sign = read_head(plain, "utf-8", asked.delimiter, quote, str(path)).delimiter
+    dialect = Dialect(sign, quote, asked.missing_values or ())
+    file, names = table_file(str(path), plain, encoding, dialect, True)
+    hint = f"cells are taken to be separated by {sign!r}; if not, state the delimiter"
+    _require_columns(types, names, path, hint if len(names) == 1 else "")
+    lists = [column for column, kind in types.items() if kind in MULTIVALUED]
+    if lists:
+        raise DataError(
+            f"the column {lists[0]!r} has several values a row, which a CSV file can't hold",
+            file=str(path),
+            remedy="give the rows as Parquet, or as JSON Lines",
+        )
+    units = cut_file(file, dialect, BLOCK_BYTES)
+    if not units:
+        yield no_rows(types)
+    for unit in units:
+        yield _typed(unit, names, types, dialect, encoding)
+
+
+def _require_columns(types: Types, names: tuple[str, ...], path: Path, remedy: str = "") -> None:
+    problems = []
+    for column in types:
+        if column not in names:
+            what = f"there is no column {column!r}, which the model needs"
+            problems.append(
+                Problem(what, file=str(path), line=1, given=column, available=names, remedy=remedy)
+            )
+        elif names.count(column) > 1:
+            what = f"the column name {column!r} occurs more than once"
+            problems.append(Problem(what, file=str(path), line=1, remedy="rename all but one"))
+    if problems:
+        raise DataError(problems)
+
+
+def _typed(
+    unit: Unit, names: tuple[str, ...], types: Types, dialect: Dialect, encoding: str
+) -> pa.RecordBatch:
+    import numpy as np
+    import pyarrow as pa
+
+    from ..csv.conversion import convert
+    from ..csv.reading import read_cells
+    from ..csv.rejects import bad_value
+
+    # Bad rows are collected and the first one raised here, since there is no rejects file to send them to.
+    cells = read_cells(unit, tuple(str(place) for place in range(len(names))), dialect, encoding, sys.maxsize)
+    if cells.rejects:
+        bad = cells.rejects[0]
+        raise DataError(bad.reason, file=bad.file, line=bad.line, remedy=bad.remedy)
+    arrays = []
+    for column, kind in types.items():
+        text = cells.table.column(names.index(column)).combine_chunks()
+        text = text.chunk(0) if isinstance(text, pa.ChunkedArray) else text
+        values, mask = convert(text, kind, dialect.missing)
+        if mask is not None and mask.any():
+            row = int(np.flatnonzero(mask)[0])
+            reason, _ = bad_value(column, text[row].as_py(), kind)
+            place = cells.reject(row, reason, "")
+            remedy = "mend the value, or name it as a missing value"
+            raise DataError(reason, file=place.file, line=place.line, remedy=remedy)
+        arrays.append(values)
+    return pa.RecordBatch.from_arrays(arrays, names=list(types))

@@ -1,0 +1,272 @@
+"""The pass of Parquet ingestion: look at the files, cut, read, publish. Runs in the driver."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from ...pipelines.artifact import Examples
+from ...pipelines.context import Context
+from ...pipelines.errors import DataError, InvalidRequestError
+from ..csv.place import _is_exact, account_outside, place_exactly, publish_parts, publish_rejects
+from ..csv.rejects import Reject, from_json
+from ..csv.source_lines import PATTERN
+from ..csv.sources import name_problems
+from ..csv.work import Placing
+from ..data_plane.work import run_units
+from .kinds import kind_of, unsupported
+from .options import Options
+from .sources import check_magic, partition_columns
+from .work import Block, IngestUnit, Table, Unit, open_parquet
+
+BLOCK_BYTES = 64 << 20
+"""A block has fewer rows than asked for where they would have more bytes than this, as the file tells."""
+_FEW_GROUPS = 16
+_PIECES = 4
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as its footer describes it.
+
+    Attributes:
+        path: the file.
+        arrow: its columns' Arrow types.
+        groups: rows, and bytes when unpacked, of each row group.
+        split: the file's, where `path` names files by split.
+    """
+
+    path: str
+    arrow: Mapping[str, Any]
+    groups: tuple[tuple[int, int], ...]
+    split: str = ""
+
+    @property
+    def name(self) -> str:
+        """The file as messages call it."""
+        return self.path
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which block this is, and of which file."""
+
+    number: int
+    file: File
+
+
+@dataclass
+class Read:
+    """The result of a block; what publishes those of CSV looks at these fields alone."""
+
+    unit: Place
+    rows_in: int
+    rejects: list[Reject]
+    parts: dict[str, dict[str, Any]]
+    spill: str
+    classes: list[str]
+    outside: dict[str, Any] | None
+
+
+def look_at(path: Path, split: str = "") -> File:
+    """Reads a file's footer.
+
+    Raises:
+        DataError: it is damaged or no Parquet file, or has no column or two of one name.
+    """
+    check_magic(path)
+    with open_parquet(str(path)) as file:
+        schema, metadata = file.schema_arrow, file.metadata
+        groups = tuple(_size(metadata, group) for group in range(metadata.num_row_groups))
+    problems = name_problems(schema.names, str(path))
+    if problems:
+        raise DataError(problems)
+    if not schema.names:
+        raise DataError("the file has no columns", file=str(path))
+    return File(str(path), dict(zip(schema.names, schema.types, strict=True)), groups, split)
+
+
+def _size(metadata: pq.FileMetaData, group: int) -> tuple[int, int]:
+    about = metadata.row_group(group)
+    return about.num_rows, about.total_byte_size
+
+
+def common_kinds(files: Sequence[File], chosen: Sequence[str], options: Options) -> dict[str, str]:
+    """The type of each chosen column in the files.
+
+    Raises:
+        DataError: a column is of no type that can be read, or files don't agree.
+    """
+    first = files[0]
+    kinds: dict[str, str] = {}
+    seen_in: dict[str, File] = {}
+    for file in files:
+        _check_names(first, file, chosen, options)
+        for name in chosen:
+            kind = kind_of(file.arrow[name])
+            if not kind:
+                raise DataError(unsupported(name, file.arrow[name], file.path))
+            if kinds.get(name, "null") == "null":
+                kinds[name], seen_in[name] = kind, file
+            elif kind not in ("null", kinds[name]) and not (options.types or {}).get(name):
+                _refuse_types(name, seen_in[name], file)
+    return kinds
+
+
+def _refuse_types(name: str, one: File, other: File) -> None:
+    raise DataError(
+        f"column {name!r} is {other.arrow[name]} here, and {one.arrow[name]} in {one.path}",
+        file=other.path,
+        remedy=f"state what it shall be, for example types: {{{name}: float}}, or write both files alike",
+    )
+
+
+def _check_names(first: File, file: File, chosen: Sequence[str], options: Options) -> None:
+    here = set(options.chosen(list(file.arrow)))
+    lacks = [name for name in chosen if name not in file.arrow]
+    more = [] if options.columns is not None else sorted(here - set(chosen))
+    if lacks or more:
+        what = f"column {(lacks or more)[0]!r} is " + ("missing" if lacks else "not")
+        told = f"{what} here, and in {first.path}" if lacks else f"{what} in {first.path}, and here"
+        raise DataError(
+            f"the files' columns differ: {told}",
+            file=file.path,
+            available=tuple(file.arrow),
+            remedy="write the files with the same columns, or name those that all have with `columns`",
+        )
+
+
+def cut(files: Sequence[File], block_rows: int, sample: int | None) -> list[Unit]:
+    """Cuts the files into units.
+
+    A block is at most `block_rows` rows of one row group. To read one, a row group has to be read from its
+    beginning, so that a group is cut into few units, and only where there are few groups.
+    """
+    groups = [(file, place) for file in files for place in range(len(file.groups))]
+    pieces = _PIECES if len(groups) < _FEW_GROUPS else 1
+    units: list[Unit] = []
+    number = 0
+    before: Counter[str] = Counter()
+    taken: Counter[str] = Counter()
+    for file, place in groups:
+        rows, size = file.groups[place]
+        wanted = rows if sample is None else min(rows, sample - taken[file.split])
+        each = max(1, min(block_rows, BLOCK_BYTES * rows // max(size, 1)))
+        blocks = [
+            Block(number + i, at, min(each, wanted - at)) for i, at in enumerate(range(0, wanted, each))
+        ]
+        step = max(1, -(-len(blocks) // pieces))
+        units += [
+            Unit(file.path, place, before[file.path], tuple(blocks[at : at + step]), file.split)
+            for at in range(0, len(blocks), step)
+        ]
+        number += len(blocks)
+        before[file.path] += rows
+        taken[file.split] += wanted
+    return units
+
+
+def ingest(ctx: Context, paths: Sequence[Path], options: Options, by_file: Sequence[str] = ()) -> Examples:
+    """Does what `parquet_examples` says, for files that are there.
+
+    Args:
+        ctx: the step's context.
+        paths: the files.
+        options: what is asked for.
+        by_file: the split of each file, where `path` names files by split.
+
+    Raises:
+        DataError: the files are not what they have to be.
+        InvalidRequestError: an option names a column that isn't there.
+    """
+    files = [look_at(path, split) for path, split in zip(paths, by_file or [""] * len(paths), strict=True)]
+    types = _settled(ctx, files, options)
+    units = cut(files, options.block_rows, options.sample)
+    if not units:
+        raise DataError("there is no row", file=files[0].path, remedy="add rows")
+    rule = options.split
+    exact = _is_exact(rule, sum(block.rows for unit in units for block in unit.blocks))
+    placing = Placing(rule, exact, str(ctx.scratch("parts")))
+    reads: Any = _read(ctx, files, units, Table(types, options.max_rejects), placing)
+    kinds = {name: stated.partition(":")[0] for name, stated in types.items()}
+    dropped = account_outside(ctx, reads, placing, kinds)
+    if exact:
+        place_exactly(ctx, reads, placing)
+    draft = ctx.output(Examples)
+    properties: dict[str, Any] = {
+        "format": "parquet",
+        "columns": kinds,
+        "splits": publish_parts(reads, rule, dropped, draft.path),
+        "rejects": publish_rejects(ctx, reads, draft.path),
+    }
+    if dropped:
+        properties["dropped"] = dropped
+    if rule.stratify:
+        properties["stratified"] = "exact" if exact else "hashed"
+    summary = {"rows": {name: split["rows"] for name, split in properties["splits"].items()}}
+    return draft.finish(properties, summary, volatile=[PATTERN])
+
+
+def _settled(ctx: Context, files: Sequence[File], options: Options) -> dict[str, str]:
+    """What each column that is read becomes.
+
+    Raises:
+        DataError: the files don't hold such columns, or not alike.
+        InvalidRequestError: an option names a column that isn't there, or doesn't fit its type.
+    """
+    names = list(files[0].arrow)
+    problems = options.column_problems(names)
+    if problems:
+        raise InvalidRequestError(problems)
+    _warn_of_left_out(ctx, files, names, options)
+    types = _types(files, options.chosen(names), options)
+    problem = options.split_problem(types)
+    if problem:
+        raise InvalidRequestError([problem])
+    return types
+
+
+def _types(files: Sequence[File], chosen: Sequence[str], options: Options) -> dict[str, str]:
+    """What each column becomes; one without any value is float."""
+    stated = options.types or {}
+    problems = []
+    for file in files if stated else ():
+        problems = options.type_problems(
+            {name: kind_of(file.arrow[name]) for name in chosen if name in file.arrow}
+        )
+        if problems:
+            raise DataError([problem.at(file=file.path) for problem in problems])
+    kinds = common_kinds(files, chosen, options)
+    return {name: stated.get(name) or {"null": "float"}.get(kinds[name], kinds[name]) for name in chosen}
+
+
+def _warn_of_left_out(ctx: Context, files: Sequence[File], names: Sequence[str], options: Options) -> None:
+    left = sorted(set(names) - set(options.chosen(names))) if options.columns is None else []
+    if left:
+        ctx.warn(
+            f"column {', '.join(left)} left out: pandas wrote its index; name it in `columns` to have it"
+        )
+    folders = [name for name in partition_columns([Path(file.path) for file in files]) if name not in names]
+    if folders:
+        ctx.warn(f"{', '.join(folders)} stands in the folders' names only, and is no column of the examples")
+
+
+def _read(
+    ctx: Context, files: Sequence[File], units: Sequence[Unit], table: Table, placing: Placing
+) -> list[Read]:
+    by_path = {file.path: file for file in files}
+    reads = []
+    for unit, payload in zip(units, run_units(ctx, "read", units, IngestUnit(table, placing)), strict=True):
+        for block, told in zip(unit.blocks, json.loads(payload), strict=True):
+            told["rejects"] = from_json(told["rejects"])
+            reads.append(Read(Place(block.number, by_path[unit.path]), **told))
+    rejects = [reject for read in reads for reject in read.rejects]
+    if len(rejects) > table.max_rejects:
+        raise rejects[table.max_rejects].error(table.max_rejects)
+    return reads

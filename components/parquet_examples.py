@@ -1,0 +1,120 @@
+"""`parquet_examples`: rows of Parquet files, in our types and in splits, as Parquet parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from ..pipelines.artifact import Examples, Files
+from ..pipelines.component import Checked, Known, SplitSource, component
+from ..pipelines.context import Context
+from ..pipelines.errors import HeadraceError, InvalidRequestError
+from .ingestion.split_options import DEFAULT_SPLITS, Rest, SplitOptions, SplitRule, files_by_split
+from .parquet.footer import read_columns
+from .parquet.options import Options
+from .parquet.sources import resolve
+
+__all__ = ["parquet_examples"]
+
+
+@component
+def parquet_examples(
+    ctx: Context,
+    path: SplitSource,
+    *,
+    splits: dict[str, SplitRule] = DEFAULT_SPLITS,
+    split_by: str | None = None,
+    split_by_time: str | None = None,
+    split_by_value: str | None = None,
+    stratify: str | None = None,
+    rest: Rest = "refuse",
+    seed: int = 0,
+    columns: list[str] | None = None,
+    types: dict[str, str] | None = None,
+    max_rejects: Annotated[int, Meta(ge=0)] = 0,
+    block_rows: Annotated[int, Meta(ge=1, le=1 << 20)] = 1 << 16,
+    sample: Annotated[int, Meta(ge=1)] | None = None,
+) -> Examples:
+    """Reads Parquet files into rows of our types, placed in splits.
+
+    Only the columns that are asked for are read. Whole numbers of any width become int; floats and decimals
+    float; text, dictionaries of it, and bytes that are UTF-8 string; dates and timestamps of any unit and
+    zone timestamp (one without a zone is UTC; what is below a microsecond is cut off); lists of text or
+    numbers strings, ints or floats; a column without any value float. NaN, an empty text and an empty list
+    are missing, and missing values in a list are left out. The files may hold their columns in different
+    orders.
+
+    Args:
+        path: a file, a folder (`*.parquet`, `*.parq`, `*.pq` below it), a glob, a list of them, or an
+            artifact of type Files; or such paths by split, `{train: jan/, test: feb.parquet}`: then a row's
+            file decides and `splits` is left out.
+        splits: the splits and their shares; only the ratio counts. A row's split is decided by a hash of its
+            values, so equal rows share a split.
+        split_by: a column whose value decides instead, so that no group is in two splits; rows without a
+            value are one group.
+        split_by_time, split_by_value, stratify, rest: as in `csv_examples`: exact shares of sorted time, or
+            ranges of it; listed values of a column; exact shares of each class; what to do with rows in no
+            split.
+        seed: another seed gives another placement.
+        columns: the columns to read, in this order; all if not given, but for the index that pandas writes.
+        types: columns that shall get another type than the file suggests: int, float, string, bool,
+            timestamp (of texts: ISO 8601, or `timestamp:%d/%m/%Y`; of whole numbers: `timestamp:s`, `:ms` or
+            `:us` since 1970), strings, ints, floats.
+        max_rejects: how many bad rows to put into `rejects.jsonl` before it is an error: infinity, a whole
+            number beyond int64 or the least int64 (which stands for a missing one at serving), bytes that
+            aren't UTF-8, NUL, a point in time beyond int64 microseconds, a value that doesn't fit `types`.
+            Their `line` is the number of the row in its file, from 1.
+        block_rows: the greatest number of rows in a part. It decides the parts.
+        sample: read only so many rows, from the beginning; of each split, if `path` names files by split.
+
+    Returns:
+        Examples: Parquet parts of int64, float64, string, bool, timestamp[us, UTC] columns and lists of
+        string, int64 and float64, null where a value is missing.
+
+    Raises:
+        DataError: the files are not what they have to be; names file, row, column and value.
+        InvalidRequestError: an argument doesn't fit.
+    """
+    files = tuple(path) if isinstance(path, Mapping) else None
+    rule = SplitOptions(splits, split_by, split_by_time, split_by_value, stratify, rest, seed, files)
+    options = Options(rule, columns, types, max_rejects, block_rows, sample)
+    problems = options.problems()
+    if problems:
+        raise InvalidRequestError(problems)
+    from .parquet.ingest import ingest
+
+    if isinstance(path, Files):
+        return ingest(ctx, [path.file(entry.path) for entry in path.files], options)
+    paths, by_file = _files(path)
+    return ingest(ctx, paths, options, by_file)
+
+
+def _files(path: str | list[str] | dict[str, str | list[str]]) -> tuple[list[Path], list[str]]:
+    """The files, and the split of each where `path` tells it."""
+    return files_by_split(path, resolve) if isinstance(path, dict) else (resolve(path), [])
+
+
+@parquet_examples.check
+def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
+    options = Options(
+        SplitOptions.of(arguments),
+        **{name: arguments[name] for name in ("columns", "types", "max_rejects", "block_rows", "sample")},
+    )
+    problems = options.problems()
+    columns = tuple(options.columns) if options.columns is not None else None
+    types = dict(options.types or {})
+    if "path" in arguments and not problems:
+        try:
+            found = read_columns(_files(arguments["path"])[0][0])
+            problems += [*options.column_problems(tuple(found)), *options.type_problems(found)]
+            columns = options.chosen(tuple(found))
+            types = {name: types.get(name) or found.get(name, "") for name in columns}
+        except HeadraceError as error:
+            problems += [problem.at(argument="path") for problem in error.problems]
+        split = None if problems else options.split_problem(types)
+        problems += [split] if split else []
+    told = {name: stated.partition(":")[0] for name, stated in types.items() if stated}
+    return problems, {"output": Known(columns, options.split.names, {"types": told} if told else {})}

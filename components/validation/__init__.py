@@ -1,0 +1,1 @@
+"""What `validate_examples` and `accept_examples` do, beside what the schemas package knows of schemas."""

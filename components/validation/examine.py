@@ -1,0 +1,209 @@
+"""One pass over raw examples: offending rows and value counts of each part, folded in their order."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ...pipelines.artifact import Examples
+from ...pipelines.context import Context
+from ...pipelines.errors import DataError
+from ...schemas.anomalies import MOST_EXAMPLES, Offence
+from ...schemas.numeric_counts import NumericCounts
+from ...schemas.schema import MULTI, Feature
+from ...schemas.string_counts import StringCounts
+from ..data_plane.work import Result, run_units
+from .offences import offences
+
+
+@dataclass(frozen=True)
+class Part:
+    """A unit of work: one Parquet part, `name` being its path within the artifact."""
+
+    number: int
+    split: str
+    path: str
+    name: str
+
+
+@dataclass
+class Finding:
+    """What was found of one kind in one column of one split.
+
+    Attributes:
+        count: rows.
+        distinct: different offending values, the most of any part.
+        examples: up to ten of them.
+    """
+
+    count: int = 0
+    distinct: int = 0
+    examples: dict[str, Offence] = field(default_factory=dict)
+
+    def add(self, told: Mapping[str, Any]) -> None:
+        """Takes in what a part told."""
+        self.count += told["count"]
+        self.distinct = max(self.distinct, told["distinct"])
+        for value, file, line, row in told["examples"]:
+            if len(self.examples) < MOST_EXAMPLES:
+                self.examples.setdefault(value, Offence(value, file, line, row))
+        self.distinct = max(self.distinct, len(self.examples))
+
+
+@dataclass
+class Examined:
+    """What a pass found.
+
+    Attributes:
+        rows: by split.
+        findings: by split, column and kind.
+        texts, numbers: value counts of compared columns, by split and column.
+        drops: files with offending rows by part, see `Examine`.
+    """
+
+    rows: dict[str, int]
+    findings: dict[tuple[str, str, str], Finding]
+    texts: dict[tuple[str, str], StringCounts]
+    numbers: dict[tuple[str, str], NumericCounts]
+    drops: dict[Part, str]
+
+
+@dataclass(frozen=True)
+class Examine:
+    """Work on a part.
+
+    Attributes:
+        features: what to check, by column.
+        types: the columns' types.
+        texts, numbers: columns whose values are counted one by one, or as numbers.
+        droppable: pairs of column and kind whose rows may have to be dropped.
+        folder: where the rows to be dropped are written: int64 [n, 2] of row and index in `droppable`.
+    """
+
+    features: tuple[Feature, ...]
+    types: Mapping[str, str]
+    texts: tuple[str, ...]
+    numbers: tuple[str, ...]
+    droppable: tuple[tuple[str, str], ...]
+    folder: str
+
+    def __call__(self, part: Part) -> Result:
+        """Gives JSON: rows, findings, counts, the file of rows that may be dropped."""
+        wanted = list(dict.fromkeys([*(f.name for f in self.features), *self.texts, *self.numbers]))
+        table = read_part(part.path, wanted)
+        told: dict[str, Any] = {"findings": [], "texts": {}, "numbers": {}, "drop": ""}
+        dropped: list[Any] = []
+        lines: Any = None
+        for feature in self.features:
+            for kind, found in offences(
+                feature, self.types[feature.name], _column(table, feature.name)
+            ).items():
+                rows = np.unique(found.rows)
+                if (feature.name, kind) in self.droppable:
+                    index = self.droppable.index((feature.name, kind))
+                    dropped.append(np.stack([rows, np.full(len(rows), index)], axis=1))
+                first = found.first(MOST_EXAMPLES)
+                if first and lines is None:
+                    lines = source_lines(part.path)
+                shown = [(value, *place(part, lines, row), row) for value, row in first]
+                told["findings"].append(
+                    {
+                        "feature": feature.name,
+                        "kind": kind,
+                        "count": len(rows),
+                        "distinct": found.distinct,
+                        "examples": shown,
+                    }
+                )
+        for name in self.texts:
+            told["texts"][name] = _packed(StringCounts.of(_values(table, name, self.types)))
+        for name in self.numbers:
+            values = _values(table, name, self.types)
+            values = pc.cast(values, pa.int64()) if self.types[name] == "timestamp" else values
+            told["numbers"][name] = _packed(NumericCounts.of(values))
+        if dropped:
+            told["drop"] = str(Path(self.folder) / f"{part.number:06d}-{uuid.uuid4().hex}.npy")
+            np.save(told["drop"], np.concatenate(dropped))
+        return Result(json.dumps(told).encode(), table.num_rows)
+
+
+def read_part(path: str, columns: Sequence[str] | None = None) -> Any:
+    """A part as a table of one chunk a column.
+
+    Raises:
+        DataError: it can't be read.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=None if columns is None else list(columns), use_threads=False)
+            # Parquet loses the number of rows where no column is asked for.
+            return table.combine_chunks() if columns else file.read(use_threads=False).combine_chunks()
+    except (OSError, pa.ArrowInvalid) as error:
+        remedy = "the artifact is damaged: delete it and run again"
+        raise DataError(f"the part can't be read ({error})", file=path, remedy=remedy) from error
+
+
+def source_lines(path: str) -> tuple[str, Any] | None:
+    """The source's base name and the line of each row, int64 [rows]; None where no record was kept."""
+    from ..csv.source_lines import read_lines
+
+    return read_lines(Path(path))
+
+
+def place(part: Part, lines: tuple[str, Any] | None, row: int) -> tuple[str, int]:
+    """File and line of a row; the part and 0 where they aren't known."""
+    return (part.name, 0) if lines is None else (lines[0], int(lines[1][row]))
+
+
+def _column(table: Any, name: str) -> Any:
+    column = table.column(name)
+    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+
+
+def _values(table: Any, name: str, types: Mapping[str, str]) -> Any:
+    column = _column(table, name)
+    return pc.list_flatten(column) if types[name] in MULTI else column
+
+
+def _packed(counts: StringCounts | NumericCounts) -> str:
+    return base64.b64encode(counts.to_bytes()).decode()
+
+
+def parts_of(examples: Examples, splits: Sequence[str]) -> list[Part]:
+    """The parts of some splits, in order."""
+    named = [(split, told["path"]) for split in splits for told in examples.splits[split]["parts"]]
+    return [Part(i, split, str(examples.file(name)), name) for i, (split, name) in enumerate(named)]
+
+
+def examine(ctx: Context, stage: str, examples: Examples, splits: Sequence[str], work: Examine) -> Examined:
+    """Runs the pass and folds it in the order of the parts."""
+    found = Examined(dict.fromkeys(splits, 0), {}, {}, {}, {})
+    parts = parts_of(examples, splits)
+    for split in splits:
+        found.rows[split] = examples.rows(split)
+    for part, payload in zip(parts, run_units(ctx, stage, parts, work), strict=True):
+        told = json.loads(payload)
+        for one in told["findings"]:
+            key = (part.split, one["feature"], one["kind"])
+            found.findings.setdefault(key, Finding()).add(one)
+        for name, blob in told["texts"].items():
+            texts = StringCounts.from_bytes(base64.b64decode(blob))
+            own = found.texts.get((part.split, name))
+            found.texts[part.split, name] = texts if own is None else own.merge(texts)
+        for name, blob in told["numbers"].items():
+            numbers = NumericCounts.from_bytes(base64.b64decode(blob))
+            before = found.numbers.get((part.split, name))
+            found.numbers[part.split, name] = numbers if before is None else before.merge(numbers)
+        if told["drop"]:
+            found.drops[part] = told["drop"]
+    return found

@@ -1,0 +1,104 @@
+"""How an Evaluation is shown to a person: of `evaluate`, and of `cross_validate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .common import table
+from .tables import number_text, right, tasks_text
+
+_MOST_CLASSES = 12
+"""With more classes the confusion matrix is too wide to be read."""
+_MOST_METRICS = 8
+"""In a table with a column for each metric; the first are the most telling."""
+
+
+def evaluation(told: Mapping[str, Any], properties: Mapping[str, Any]) -> list[str]:
+    """The lines that tell a person what an `evaluation.json` says."""
+    folds = told.get("folds")
+    where = f"{len(folds)} folds of {told['split']}" if folds else told["split"]
+    lines: list[str | None] = [
+        f"{tasks_text(told)}, on {told['rows']} rows of {where}",
+        "",
+        _metrics_table(told),
+    ]
+    lines += _folds(told) if folds else _parts(told)
+    if told["thresholds"]:
+        lines += ["", "thresholds", table(list(_thresholds(told["thresholds"])), "  ")]
+    lines += [None if told["thresholds"] else "", "blessed" if told["blessed"] else "not blessed"]
+    lines += [f"  {reason}" for reason in told["reasons"]]
+    confusion = told.get("confusion")
+    if isinstance(confusion, list) and len(told["task"]["classes"]) <= _MOST_CLASSES:
+        lines += ["", "confusion: a row for each label, a column for each prediction"]
+        lines.append(_confusion(told["task"]["classes"], confusion))
+    elif isinstance(told.get("mistakes"), list) and told["mistakes"]:
+        lines += ["", "the most frequent mistakes"]
+        mistakes = told["mistakes"][:_MOST_CLASSES]
+        pairs = [[m["label"], m["prediction"], number_text(m["rows"])] for m in mistakes]
+        lines.append(table([["label", "prediction", "rows"], *pairs]))
+    return [line for line in lines if line is not None]
+
+
+def _metrics_table(told: Mapping[str, Any]) -> str:
+    """A row for each metric; columns for the model, its deviation over folds, what it is compared with."""
+    columns: list[tuple[str, Mapping[str, Any]]] = [("model", told["metrics"])]
+    if "deviations" in told:
+        columns.append(("±", told["deviations"]))
+    columns.append(("naive", told["naive"]["metrics"]))
+    if told.get("baseline"):
+        columns += [("baseline", told["baseline"]["metrics"]), ("change", told["baseline"]["change"])]
+    rows = [["", *(title for title, _ in columns)]]
+    rows += [[name, *(number_text(values.get(name)) for _, values in columns)] for name in told["metrics"]]
+    return right(rows)
+
+
+def _parts(told: Mapping[str, Any]) -> list[str]:
+    """The slices, and the classes, each in a row."""
+    lines: list[str] = []
+    slices = [(f"{c} = {v}", m) for c, values in told["slices"].items() for v, m in values.items()]
+    if slices:
+        lines += ["", _grid(slices, ["rows", *list(told["metrics"])[:_MOST_METRICS]])]
+    classes = list((told.get("per_class") or {}).items())
+    if classes:
+        names = list(dict.fromkeys(name for _, values in classes for name in values))[:_MOST_CLASSES]
+        lines += ["", _grid(classes[:_MOST_CLASSES], names)]
+        more = len(classes) - _MOST_CLASSES
+        lines += [f"and {more} more classes"] if more > 0 else []
+    return lines
+
+
+def _folds(told: Mapping[str, Any]) -> list[str]:
+    names = list(told["metrics"])[:_MOST_METRICS]
+    sizes = ("train_rows", "rows", "best_epoch")
+    folds = [(f"fold {f['fold']}", {**{s: f[s] for s in sizes}, **f["metrics"]}) for f in told["folds"]]
+    return ["", _grid(folds, [*sizes, *names])]
+
+
+def _grid(rows: Sequence[tuple[str, Mapping[str, Any]]], names: Sequence[str]) -> str:
+    return right([["", *names], *([title, *(number_text(m.get(n)) for n in names)] for title, m in rows)])
+
+
+def _confusion(classes: Sequence[Any], counts: Sequence[Sequence[float]]) -> str:
+    rows = [[name, *map(number_text, row)] for name, row in zip(classes, counts, strict=True)]
+    return right([["", *map(str, classes)], *rows])
+
+
+def _thresholds(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each threshold with what it is on: `recall of bird`, `rmse of city=Rome`."""
+    for name, limit in told.items():
+        if name == "per_class":
+            for label, bounds in limit.items():
+                yield from ((f"{metric} of {label}", _limit(bound)) for metric, bound in bounds.items())
+        elif name == "slices":
+            places = [(f"{c}={v}", bounds) for c, values in limit.items() for v, bounds in values.items()]
+            for place, bounds in places:
+                yield from ((f"{metric} of {place}", _limit(bound)) for metric, bound in bounds.items())
+        else:
+            yield name, _limit(limit)
+
+
+def _limit(limit: Any) -> str:
+    if isinstance(limit, Mapping):
+        return ", ".join(f"{kind} {number_text(value)}" for kind, value in limit.items())
+    return number_text(limit)
