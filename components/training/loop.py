@@ -101,7 +101,7 @@ def train_network(
     network, feed = build_network(settings, features, tasks)
     rows = examples.rows(train) if only is None else int(only.sum())
     steps = math.ceil(rows / settings.batch_size)
-    _compile(network, settings, tasks, steps)
+    compile_network(network, settings, tasks, steps)
     targets = Targets(
         tasks, {t.label: _is_sparse(network, output_keys(tasks)[t.label]) for t in tasks}, class_weights
     )
@@ -197,7 +197,12 @@ def _called_with(keyword: str, feed: Feed, tasks: Sequence[Task]) -> dict[str, A
     }
 
 
-def _compile(network: keras.Model, settings: Settings, tasks: Sequence[Task], steps: int) -> None:
+def compile_network(network: keras.Model, settings: Settings, tasks: Sequence[Task], steps: int) -> None:
+    """Gives a network that doesn't come compiled its optimizer, losses and metrics.
+
+    Raises:
+        InvalidRequestError: Keras refuses one of them.
+    """
     if network.compiled:
         return
     try:
