@@ -205,7 +205,7 @@ def _written_otherwise(dialect: Dialect, options: Options) -> dict[str, Any]:
     return told
 
 
-def _is_exact(rule: SplitOptions, rows: int) -> bool:
+def is_exact(rule: SplitOptions, rows: int) -> bool:
     """Whether shares are exact; raises DataError for more times than are sorted."""
     if rule.kind == "time_shares" and rows > MOST_TIMES:
         raise DataError(
@@ -234,7 +234,7 @@ def ingest(ctx: Context, paths: Sequence[Path], options: Options, by_file: Seque
         files = [replace(file, split=split) for file, split in zip(files, by_file, strict=True)]
     units, rows = cut_files(ctx, files, dialect, options.block_bytes, options.sample)
     rule = options.split
-    exact = _is_exact(rule, rows)
+    exact = is_exact(rule, rows)
     table = Table(columns, dialect, options.encoding, dict(options.types or {}), {}, options.max_rejects)
     placing = Placing(rule, exact, str(ctx.scratch("parts")))
     reads, types = read_all(ctx, units, table, placing)

@@ -193,7 +193,7 @@ class IngestUnit:
             "outside": None,
         }
         if self.placing.exact:
-            told["spill"], told["classes"], outside = _spill(typed.rows, self.placing, unit.number)
+            told["spill"], told["classes"], outside = spill_rows(typed.rows, self.placing, unit.number)
             np.save(f"{told['spill']}.lines.npy", typed.lines)
         else:
             assigned, outside = assign(typed.rows, self.placing.rule, unit.file.split)
@@ -225,7 +225,7 @@ class PlaceSpilled:
         return Result(json.dumps(parts).encode(), table.num_rows)
 
 
-def _spill(rows: pa.Table, placing: Placing, unit: int) -> tuple[str, list[str], Any]:
+def spill_rows(rows: pa.Table, placing: Placing, unit: int) -> tuple[str, list[str], Any]:
     """Writes rows, the numbers of their classes (-1: in no split), and what they are ranked by.
 
     Returns:

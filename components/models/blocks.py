@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from .inputs import DENSE, IDS, FeatureInput, Packed, embedding_size
+from ..transforms.crosses import embedding_size
+from .inputs import DENSE, IDS, FeatureInput, Packed
 from .layers import Columns, IdEmbedding, IdWeights, SequenceEmbedding
 
 ACTIVATIONS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -85,12 +84,3 @@ def _as_fed(feature: OutputFeature) -> tuple[Kind, Literal["float32", "int64"], 
         one_hot: Kind = "one_hot" if feature.expands else "ids"
         return "sequence" if feature.sequence else one_hot, "int64", feature.stored_width
     return "one_hot" if feature.sizes else "numbers", "float32", feature.width
-
-
-def embedding_size(size: int) -> int:
-    """The dimensions of an embedding of `size` ids where none are stated: min(50, round(1.6 · size^0.56)).
-
-    The rule of thumb of the library fastai (`emb_sz_rule`), with 50 in place of its limit of 600: 3 for 3
-    ids, 6 for 10, 21 for 100, 50 for 467 and more.
-    """
-    return min(50, max(1, round(1.6 * math.exp(0.56 * math.log(size)))))

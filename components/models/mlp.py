@@ -38,7 +38,7 @@ def mlp(
         l2: the weight penalty of the hidden layers, at least 0.
         batch_normalization: whether each hidden layer is normalized before its activation.
         embedding_size: the dimensions of embeddings that state none; 0 for the rule of
-            `headrace.components.models.inputs.embedding_size`.
+            `headrace.components.transforms.crosses.embedding_size`.
     """
     sources = Sources(packed)
     dense = sources.take([f for f in packed.features if f.dtype == "float32"], "values")

@@ -42,7 +42,7 @@ def wide_deep(
         l2: the weight penalty of the hidden layers, at least 0.
         batch_normalization: whether each hidden layer is normalized before its activation.
         embedding_size: the dimensions of embeddings that state none; 0 for the rule of
-            `headrace.components.models.inputs.embedding_size`.
+            `headrace.components.transforms.crosses.embedding_size`.
         wide_l1, wide_l2: weight penalties of the wide part, at least 0.
     """
     sources = Sources(packed)

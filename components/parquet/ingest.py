@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError
-from ..csv.place import _is_exact, account_outside, place_exactly, publish_parts, publish_rejects
+from ..csv.place import account_outside, is_exact, place_exactly, publish_parts, publish_rejects
 from ..csv.rejects import Reject, from_json
 from ..csv.source_lines import PATTERN
 from ..csv.sources import name_problems
@@ -191,7 +191,7 @@ def ingest(ctx: Context, paths: Sequence[Path], options: Options, by_file: Seque
     if not units:
         raise DataError("there is no row", file=files[0].path, remedy="add rows")
     rule = options.split
-    exact = _is_exact(rule, sum(block.rows for unit in units for block in unit.blocks))
+    exact = is_exact(rule, sum(block.rows for unit in units for block in unit.blocks))
     placing = Placing(rule, exact, str(ctx.scratch("parts")))
     reads: Any = _read(ctx, files, units, Table(types, options.max_rejects), placing)
     kinds = {name: stated.partition(":")[0] for name, stated in types.items()}

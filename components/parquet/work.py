@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from ...pipelines.errors import DataError
 from ..csv.rejects import Reject, to_json
-from ..csv.work import Placing, _spill, write_parts
+from ..csv.work import Placing, spill_rows, write_parts
 from ..data_plane.work import Result
 from ..ingestion.placing import assign, why_outside
 from .sources import damaged
@@ -192,7 +192,7 @@ class IngestUnit:
             "outside": None,
         }
         if self.placing.exact:
-            told["spill"], told["classes"], outside = _spill(good, self.placing, block.number)
+            told["spill"], told["classes"], outside = spill_rows(good, self.placing, block.number)
             np.save(f"{told['spill']}.lines.npy", numbers)
         else:
             assigned, outside = assign(good, self.placing.rule, unit.split)

@@ -18,13 +18,14 @@ import tensorflow as tf
 
 from headrace.components import evaluate, export
 from headrace.components.exporting.saved_model import serving_inputs
-from headrace.components.models.inputs import embedding_size, packed_inputs
+from headrace.components.models.inputs import packed_inputs
 from headrace.components.models.layers import IdEmbedding, IdWeights, SequenceEmbedding
 from headrace.components.predict import predict
 from headrace.components.preprocessing.fitted_file import load_fitted
 from headrace.components.tfrecords.layout import OutputFeature
 from headrace.components.training.feed import Feed
 from headrace.components.training.networks import load_network
+from headrace.components.transforms.crosses import embedding_size
 from headrace.pipelines.artifact import ExportedModel, Model
 from headrace.pipelines.errors import DataError, InvalidRequestError
 
