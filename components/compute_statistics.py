@@ -14,7 +14,7 @@ import pyarrow as pa
 from ..pipelines.artifact import Examples
 from ..pipelines.context import Context
 from ..pipelines.errors import DataError
-from ..schemas.folding import fold_halves
+from ..schemas.folding import fold
 from ..schemas.schema import FeatureType
 from ..schemas.statistics import DatasetStatistics, SplitStatistics
 from ..schemas.table_summary import DEFAULT, Options, TableSummary
@@ -161,18 +161,9 @@ class _Fold(beam.DoFn):
 def _fold(
     columns: Mapping[str, FeatureType], packed: Iterable[bytes], options: Options = DEFAULT
 ) -> TableSummary:
-    """Counts by halves; moments one by one, since the order decides their last bits."""
+    summaries = (TableSummary.from_bytes(blob) for blob in packed)
     empty = TableSummary.empty(columns, options)
-    moments = [empty.moments]
-
-    def read() -> Iterator[TableSummary]:
-        for blob in packed:
-            summary = TableSummary.from_bytes(blob)
-            moments[0] = moments[0].merge(summary.moments)
-            yield summary
-
-    folded = fold_halves(read(), TableSummary.merge, empty)
-    return replace(folded, moments=moments[0])
+    return fold(summaries, TableSummary.merge_all, lambda summary: summary.nbytes, empty)
 
 
 def _with_unit(element: Any) -> tuple[int, pa.RecordBatch]:

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError
-from ...schemas.folding import fold_halves
 from ...schemas.packing import join, split
 from ...schemas.schema import MULTI, FeatureType
 from ...schemas.statistics import SplitStatistics
@@ -123,6 +122,6 @@ def fold_slices(chosen: Chosen, packed: Sequence[bytes], top_values: int) -> tup
     found = []
     for place, (column, value) in enumerate(chosen):
         summaries = [TableSummary.from_bytes(part[place]) for part in parts]
-        folded = fold_halves(summaries, TableSummary.merge, summaries[0])
+        folded = TableSummary.merge_all(summaries)
         found.append(folded.compute(f"{column}={value}", top_values))
     return tuple(found)

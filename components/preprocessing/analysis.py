@@ -7,9 +7,9 @@ parts' accumulators in their order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, StoreError
-from ...schemas.folding import fold_halves
+from ...schemas.folding import fold, in_threads
 from ...schemas.moments import ColumnMoments, Moments
 from ...schemas.numeric_counts import NumericCounts
-from ...schemas.packing import join, split
+from ...schemas.packing import Blob, join, split
 from ...schemas.string_counts import StringCounts
 from ..data_plane.work import Result, run_units
 from ..transforms import Analyzer, coerce, coerced
@@ -251,29 +251,27 @@ def analyze_batches(requests: Sequence[Request], batches: Sequence[pa.RecordBatc
     return _found(requests, _merge(accumulate(requests, batch) for batch in batches))
 
 
-def _readers(requests: Sequence[Request]) -> list[Callable[[bytes], Any]]:
-    readers: list[Callable[[bytes], Any]] = [Moments.from_bytes]
+def _readers(requests: Sequence[Request]) -> list[Callable[[Blob], Any]]:
+    readers: list[Callable[[Blob], Any]] = [Moments.from_bytes]
     for request in requests:
         readers += [NumericCounts.from_bytes] if "values" in request.analyzers else []
         readers += [StringCounts.from_bytes] if "strings" in request.analyzers else []
     return readers
 
 
-def _read(readers: Sequence[Callable[[bytes], Any]], payload: bytes) -> list[Any]:
+def _read(readers: Sequence[Callable[[Blob], Any]], payload: bytes) -> list[Any]:
     return [read(blob) for read, blob in zip(readers, split(payload), strict=True)]
 
 
 def _merge(partials: Iterable[list[Any]]) -> list[Any]:
-    """Counts by halves; moments, which come first, one by one, since the order decides their last bits."""
-    moments: list[Any] = []
+    """One accumulator of each of all partials; moments, which come first, from the left."""
+    return fold(partials, _merge_all, lambda partial: sum(counts.nbytes for counts in partial[1:]), [])
 
-    def counts() -> Iterator[list[Any]]:
-        for own, *rest in partials:
-            moments[:] = [moments[0].merge(own)] if moments else [own]
-            yield rest
 
-    folded = fold_halves(counts(), lambda a, b: [x.merge(y) for x, y in zip(a, b, strict=True)], [])
-    return moments + folded
+def _merge_all(partials: Sequence[list[Any]]) -> list[Any]:
+    moments = reduce(Moments.merge, [partial[0] for partial in partials])
+    counts = list(zip(*(partial[1:] for partial in partials), strict=True))
+    return [moments, *in_threads(lambda same: type(same[0]).merge_all(same), counts)]
 
 
 def _found(requests: Sequence[Request], accumulators: Sequence[Any]) -> list[Found]:
