@@ -1,8 +1,8 @@
 """Full passes over the train split: what transforms have to know of the data, as mergeable accumulators.
 
 A request names a column, the fitted transforms that stand before the analyzer, and the analyzers. All
-requests of one depth are answered in one pass. A unit of work is one Parquet part; the driver folds the
-parts' accumulators in their order.
+requests of one depth are answered in one pass. A unit of work is some Parquet parts; the driver folds the
+units' accumulators in their order.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
-from ...pipelines.errors import DataError, StoreError
+from ...pipelines.errors import DataError
 from ...schemas.folding import fold, in_threads
 from ...schemas.moments import ColumnMoments, Moments
 from ...schemas.numeric_counts import NumericCounts
 from ...schemas.packing import Blob, join, split
 from ...schemas.string_counts import StringCounts
+from ..data_plane.parts import Parts, units_of
 from ..data_plane.work import Result, run_units
 from ..transforms import Analyzer, coerce, coerced
 from ..transforms.namespace import NumpyNamespace
@@ -77,38 +77,6 @@ class Request:
             return Label(self.branch.column, self.branch.type, "class").names(raw)
         made = self.branch.run(xp, raw, [stage.constants for stage in self.branch.stages])
         return coerce(xp, made, self.branch.end.kind, self.takes)[0]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One Parquet part of a split: a unit of work."""
-
-    path: str
-    split: str
-    number: int
-    rows: int
-
-    def read(self, columns: Sequence[str]) -> pa.RecordBatch:
-        """The named columns of all rows."""
-        try:
-            table = pq.read_table(self.path, columns=list(columns), use_threads=False, partitioning=None)
-        except (pa.ArrowException, OSError) as error:
-            raise StoreError(
-                f"the part can't be read ({error})",
-                file=self.path,
-                remedy="delete the artifact's folder, and run the pipeline again",
-            ) from error
-        return table.combine_chunks().to_batches()[0]
-
-
-def parts_of(examples: Examples, splits: Sequence[str]) -> list[Part]:
-    """The units of work of the named splits, parts without rows left out."""
-    return [
-        Part(str(examples.file(part["path"])), name, number, part["rows"])
-        for name in splits
-        for number, part in enumerate(examples.splits[name]["parts"])
-        if part["rows"]
-    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,16 +163,16 @@ class Found:
 
 
 @dataclass(frozen=True)
-class AnalyzePart:
-    """Reads one part and answers the requests for it; the payload is one blob an accumulator."""
+class Analyze:
+    """Reads some parts and answers the requests for them; the payload is one blob an accumulator."""
 
     requests: tuple[Request, ...]
 
-    def __call__(self, part: Part) -> Result:
-        """The accumulators of a part, joined."""
+    def __call__(self, parts: Parts) -> Result:
+        """The accumulators of the rows, joined."""
         types = {r.branch.column: r.branch.type for r in self.requests}
-        batch = part.read(list(types))
-        return Result(join([a.to_bytes() for a in accumulate(self.requests, batch)]), part.rows)
+        batch = parts.read(list(types))
+        return Result(join([a.to_bytes() for a in accumulate(self.requests, batch)]), parts.rows)
 
 
 def accumulate(requests: Sequence[Request], batch: pa.RecordBatch) -> list[Any]:
@@ -241,7 +209,7 @@ def analyze(
         splits: what to read; transforms are fitted on `train` alone.
         requests: what has to be known.
     """
-    payloads = run_units(ctx, stage, parts_of(examples, splits), AnalyzePart(tuple(requests)))
+    payloads = run_units(ctx, stage, units_of(examples, splits), Analyze(tuple(requests)))
     readers = _readers(requests)
     return _found(requests, _merge(_read(readers, payload) for payload in payloads))
 
