@@ -13,8 +13,7 @@ from ..pipelines.component import CodePath, Known, Marker, component
 from ..pipelines.context import Context
 from ..pipelines.errors import InvalidRequestError, Problem
 from .evaluation.gates import GROUPS, Asked, Report, Thresholds, behind_naive, bless, threshold_problems
-from .train import _told as settings_told
-from .train import train
+from .training.argument_checks import known_tasks, training_problems
 
 if TYPE_CHECKING:
     from .evaluation.crossing import Fold, Plan
@@ -154,7 +153,7 @@ def _about(plan: Plan, measured: list[Fold]) -> dict[str, Any]:
         "rows": sum(fold.rows for fold in measured),
         "weight": plan.fitted.weight or None,
         "stratified_by": plan.stratified_by or None,
-        "settings": settings_told(plan.settings),
+        "settings": plan.settings.told(),
         "folds": [asdict(fold) for fold in measured],
     }
 
@@ -186,10 +185,8 @@ def _threshold_problems(thresholds: Thresholds, tasks: Mapping[str, str] | None)
 def _check(
     arguments: Mapping[str, Any], known: Mapping[str, Known]
 ) -> tuple[list[Problem], dict[str, Known]]:
-    assert train.checker is not None
-    problems, told = train.checker(arguments, known)
+    problems = training_problems(arguments, known)
     thresholds = arguments.get("thresholds") or {}
     if isinstance(thresholds, Mapping):
-        task = told["output"].facts.get("task")
-        problems = [*problems, *_threshold_problems(thresholds, {"": task} if task else None)]
+        problems += _threshold_problems(thresholds, known_tasks(arguments, known))
     return problems, {"output": Known()}

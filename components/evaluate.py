@@ -160,7 +160,6 @@ def _check(
         ]
     thresholds: Thresholds = arguments.get("thresholds") or {}
     if isinstance(thresholds, Mapping):
-        task = model.facts.get("task")
-        asked = Asked({"": task} if task else None, slices, "baseline" in known)
+        asked = Asked(model.facts.get("tasks"), slices, "baseline" in known)
         problems += threshold_problems(thresholds, asked)
     return problems, {"output": Known()}

@@ -14,19 +14,16 @@ from ...pipelines.context import Context
 from ...pipelines.errors import DataError
 from ..dataset import dataset, shard_errors
 from ..preprocessing.fitted import FittedTransform, Label
-from ..preprocessing.fitted_file import load_fitted
-from ..train import _require_labels as require_labels
-from ..train import _splits as splits_to_use
-from ..train import _tasks as learned_tasks
-from ..training.loop import Progress, Settings, default_batch_size, train_network
+from ..training.loop import Progress, default_batch_size, train_network
 from ..training.networks import forward
-from ..training.targets import class_weights, look_at
+from ..training.preparing import prepare
+from ..training.settings import Settings
+from ..training.targets import by_column
 from ..training.tasks import Task
 from .answers import Metrics
 from .asking import Answerer, by_output
 from .folds import fold_numbers, mean_and_deviation
 from .outcome import Request, gather
-from .predictions import require_same_features
 
 CLASSES = ("binary", "multiclass")
 
@@ -90,13 +87,8 @@ def plan_of(ctx: Context, examples: Examples, transform: Transform, told: Mappin
     Raises:
         InvalidRequestError, DataError: as in `train`, or there are too few rows for so many folds.
     """
-    loss, loss_weights, split = told["loss"], told["loss_weights"] or {}, told["train_split"]
-    fitted = load_fitted(transform.path)
-    tasks = learned_tasks(fitted, told["task"])
-    require_labels(tasks, {"loss": loss if isinstance(loss, dict) else {}, "loss_weights": loss_weights})
-    validation = splits_to_use(ctx, examples, transform, tasks, split, told["validation_split"])
-    require_same_features(examples, fitted)
-    seen = look_at(examples, split, tasks, fitted.labels)
+    split = told["train_split"]
+    prepared = prepare(ctx, examples, transform, told)
     rows, folds = examples.rows(split), told["folds"]
     if rows < 2 * folds:
         raise DataError(
@@ -107,11 +99,13 @@ def plan_of(ctx: Context, examples: Examples, transform: Transform, told: Mappin
     batch = told["batch_size"] or default_batch_size(rows * (folds - 1) // folds)
     settings = Settings(
         told["model"], told["model_args"] or {}, told["epochs"], batch, told["optimizer"],
-        told["learning_rate"], told["learning_rate_schedule"], loss, loss_weights, [], told["patience"],
-        told["seed"],
+        told["learning_rate"], told["learning_rate_schedule"], told["loss"], told["loss_weights"] or {}, [],
+        told["patience"], told["seed"],
     )  # fmt: skip
-    weights = class_weights(told["class_weights"], tasks, seen)
-    return Plan(examples, fitted, tasks, settings, weights, split, validation, folds, told["stratify"])
+    return Plan(
+        examples, prepared.fitted, prepared.tasks, settings, prepared.class_weights, split,
+        prepared.validation, folds, told["stratify"],
+    )  # fmt: skip
 
 
 def summary(folds: Sequence[Metrics]) -> tuple[Metrics, Metrics]:
@@ -156,8 +150,8 @@ def _labels(plan: Plan) -> dict[str, npt.NDArray[Any]]:
     columns: dict[str, list[Any]] = {task.label: [] for task in plan.tasks}
     with shard_errors(plan.examples, plan.split):
         for _, label, *_ in dataset(plan.examples, plan.split, batch_size=8192, expand=False):
-            for name, parts in columns.items():
-                parts.append((label[name] if len(columns) > 1 else label).numpy())
+            for name, values in by_column(label, plan.tasks).items():
+                columns[name].append(values.numpy())
     return {name: np.concatenate(parts) for name, parts in columns.items()}
 
 

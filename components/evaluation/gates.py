@@ -8,16 +8,16 @@ rmse: {better_than_naive: 1000}       better by at least 1000 than the naive pre
 rmse: {better_than_baseline: 0}       not worse than the model given as `baseline`; -500 lets it be worse
                                       by 500
 better_than_naive: 0.05               the same for the task's first metric (accuracy, rmse, f1_micro);
-better_than_baseline: 0               with several outputs for the first metric of each
-price/rmse: 56000                     with several outputs: of the output price
-per_class: {bird: {recall: 0.8}}      of one class; "*" is each class
+better_than_baseline: 0               with several labels for the first metric of each
+price/rmse: 56000                     with several labels: of the label price
+per_class: {bird: {recall: 0.8}}      of one class; "*" is each class; with several labels {kind/recall: 0.8}
 slices: {city: {Rome: {rmse: 9000}}}  of the rows in which a column has a value; "*" is each value
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,16 +66,16 @@ class Asked:
     """What thresholds may speak of, as far as it is known.
 
     Attributes:
-        tasks: the task's name by output, "" for a single one; None if unknown.
+        tasks: the task's name by output, "" for a single one; None, or an empty name, if unknown.
         slices: the slice columns; None if unknown.
         baseline: whether a baseline model is given; None if unknown.
-        classes: the class names; None if unknown.
+        classes: the class names by output; None if unknown.
     """
 
     tasks: Mapping[str, str] | None = None
     slices: Sequence[str] | None = None
     baseline: bool | None = None
-    classes: Sequence[str] | None = None
+    classes: Mapping[str, Sequence[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -160,8 +160,11 @@ def rules(thresholds: Thresholds, tasks: Mapping[str, str], report: Report) -> I
             for place, bounds in _places(
                 (name,), value, getattr(report, name), 1 if name == "per_class" else 2
             ):
+                there = report.at(place)
                 for metric, bound in bounds.items():
-                    yield from _bounds(place, metric, bound)
+                    # The classes of one label don't have the metrics of another, and "*" doesn't mean them.
+                    if there is None or metric in there:
+                        yield from _bounds(place, metric, bound)
         else:
             yield from _bounds((), name, value)
 
@@ -241,7 +244,7 @@ def _problem(what: str, **details: Any) -> Problem:
 def _names(asked: Asked, of_task: Any) -> tuple[str, ...]:
     """The metrics that there are, with their outputs in front."""
     if asked.tasks is None:
-        return tuple(of_task(None))
+        return tuple(of_task(""))
     return tuple(
         name
         for output, task in asked.tasks.items()
@@ -258,7 +261,11 @@ def _metric_problems(
         return _bound_problems(name, "", bound, asked)
     single = asked.tasks.get("") if asked.tasks is not None and len(asked.tasks) == 1 else None
     of = f" of a {single} task" if single else ""
-    return [_problem(f"{name!r} is no metric{of}", given=name, available=(*names, *others))]
+    several = asked.tasks is not None and "" not in asked.tasks and not output_of(name)
+    remedy = f"write the label before it: {next(iter(asked.tasks or ()), '')}/{name}" if several else ""
+    if several and name not in {bare(one) for one in names}:
+        remedy = ""
+    return [_problem(f"{name!r} is no metric{of}", given=name, available=(*names, *others), remedy=remedy)]
 
 
 def _bound_problems(metric: str, kind: str, bound: Any, asked: Asked) -> list[Problem]:
@@ -291,12 +298,27 @@ def _class_problems(value: Any, asked: Asked) -> list[Problem]:
     names = _names(asked, lambda task: () if task == "regression" else PER_CLASS)
     problems = []
     for name, bounds in value.items():
-        if asked.classes is not None and name != EVERY and name not in asked.classes:
-            available = tuple(asked.classes)
-            problems.append(_problem(f"there is no class {name!r}", given=name, available=available))
         for metric, bound in bounds.items():
             problems += _metric_problems(metric, bound, asked, names)
+        problems += _class_name_problems(name, bounds, asked.classes) if name != EVERY else []
     return problems
+
+
+def _class_name_problems(
+    name: str, metrics: Iterable[str], classes: Mapping[str, Sequence[str]] | None
+) -> list[Problem]:
+    """The problem of a class that isn't there, or isn't one of the label that a metric is of."""
+    every = [one for names in (classes or {}).values() for one in names]
+    if classes is None:
+        return []
+    if name not in every:
+        available = tuple(dict.fromkeys(every))
+        return [_problem(f"there is no class {name!r}", given=name, available=available)]
+    return [
+        _problem(f"{output!r} has no class {name!r}", given=name, available=tuple(classes[output]))
+        for output in dict.fromkeys(map(output_of, metrics))
+        if output in classes and name not in classes[output]
+    ]
 
 
 def _slice_problems(value: Any, asked: Asked, names: Sequence[str]) -> list[Problem]:

@@ -73,9 +73,9 @@ class Measured:
         return {output: task.name for output, task in self.tasks.items()}
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of all classes."""
-        return tuple(dict.fromkeys(name for task in self.tasks.values() for name in task.classes))
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """The class names by output."""
+        return {output: task.classes for output, task in self.tasks.items()}
 
     @property
     def total(self) -> float:

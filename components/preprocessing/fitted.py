@@ -182,7 +182,7 @@ class FittedFeature:
 
 @dataclass(frozen=True)
 class Label:
-    """The label.
+    """A label.
 
     Attributes:
         column: the raw column.
@@ -264,22 +264,17 @@ class Program:
 
 @dataclass(frozen=True)
 class FittedTransform:
-    """The fitted preprocessing of features and label; see the module's text.
+    """The fitted preprocessing of features and labels; see the module's text.
 
     Attributes:
         fitted: the features.
-        label: the label.
+        labels: one at the least; each is an output of a model.
         weight: the raw column of row weights; empty if rows weigh the same.
     """
 
     fitted: tuple[FittedFeature, ...]
-    label: Label
+    labels: tuple[Label, ...]
     weight: str = ""
-
-    @property
-    def labels(self) -> tuple[Label, ...]:
-        """The labels; there is one so far."""
-        return (self.label,)
 
     @cached_property
     def types(self) -> dict[str, str]:
@@ -338,25 +333,29 @@ class FittedTransform:
             )
         return weights
 
-    def label_numpy(self, batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
-        """Raw rows → labels [n]: float32 as the model learns them, int64 class ids, or float32 [n, classes].
+    def labels_numpy(self, batch: pa.RecordBatch) -> dict[str, np.ndarray[Any, Any]]:
+        """Raw rows → labels by column.
+
+        Each is [n]: float32 as the model learns it, or int64 class ids; or float32 [n, classes] of zeros and
+        ones for any number of classes a row.
 
         Raises:
             DataError: a label is missing, not finite, or of a class that the train split doesn't have.
         """
-        label = self.label
-        column = serving_batch(batch, {label.column: label.type})[label.column]
-        values, faults = label_column(label, column)
-        for what, rows in faults.items():
-            if rows.any():
-                first = int(np.flatnonzero(rows)[0])
-                raise DataError(
-                    f"{what} in {int(rows.sum())} of {len(rows)} rows, first in row {first + 1} of the batch"
-                    f" ({batch.column(label.column)[first]})",
-                    argument=f"label.{label.column}",
-                    remedy=LABEL_REMEDY,
-                )
-        return values
+        columns = serving_batch(batch, {label.column: label.type for label in self.labels})
+        found = {}
+        for label in self.labels:
+            found[label.column], faults = label_column(label, columns[label.column])
+            for what, rows in faults.items():
+                if rows.any():
+                    first = int(np.flatnonzero(rows)[0])
+                    raise DataError(
+                        f"{what} in {int(rows.sum())} of {len(rows)} rows, first in row {first + 1} of the"
+                        f" batch ({batch.column(label.column)[first]})",
+                        argument=f"label.{label.column}",
+                        remedy=LABEL_REMEDY,
+                    )
+        return found
 
     def tensorflow_module(self) -> Any:
         """A `tf.Module` that holds the look-up tables and applies the chains, `module(columns) → features`.

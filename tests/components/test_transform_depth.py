@@ -69,7 +69,7 @@ def test_several_classes_a_row_as_label(ctx: Any) -> None:
     label = {"tags": [{"split": "|"}, "multi_hot"]}
     made = transform.function(ctx, examples, label=label, features={"x": "z_score"})
     fitted = load_fitted(made.transform.path)
-    assert (fitted.label.kind, fitted.label.classes) == ("multi", ("a", "b", "c"))
+    assert (fitted.labels[0].kind, fitted.labels[0].classes) == ("multi", ("a", "b", "c"))
     _, labels = next(iter(dataset(made.examples, batch_size=ROWS)))
     np.testing.assert_array_equal(labels.numpy().sum(axis=0), [ROWS / 2, ROWS / 2, ROWS / 4])
 
