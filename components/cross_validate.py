@@ -12,7 +12,8 @@ from ..pipelines.artifact import Evaluation, Examples, Transform
 from ..pipelines.component import CodePath, Known, Marker, component
 from ..pipelines.context import Context
 from ..pipelines.errors import InvalidRequestError, Problem
-from .evaluation.gates import GROUPS, Asked, Report, Thresholds, behind_naive, bless, threshold_problems
+from .evaluation.gates import GROUPS, Report, Thresholds, behind_naive, bless
+from .evaluation.threshold_checks import Asked, threshold_problems
 from .training.argument_checks import known_tasks, training_problems
 
 if TYPE_CHECKING:

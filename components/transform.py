@@ -137,8 +137,10 @@ def check_transform(
         )
     names = tuple(spec.name for spec in specs) or None
     output = Known(columns=names, splits=table.splits, facts={"format": "tfrecord"})
-    kinds = {label.column: label_kind(label, types.get(label.column)) for label in labels}
-    return problems, {"examples": output, "transform": Known(facts={"labels": kinds} if labels else {})}
+    facts = {}
+    if labels and not any(problem.argument.startswith("label") for problem in problems):
+        facts["labels"] = {one.column: label_kind(one, types.get(one.column)) for one in labels}
+    return problems, {"examples": output, "transform": Known(facts=facts)}
 
 
 def _types(known: Known | None) -> Mapping[str, str]:

@@ -29,6 +29,13 @@ from .naming import artifact_named, outputs_of
     metavar="TEXT",
     help="What stands for a missing value, once or more often; as in the examples if not given.",
 )
+@click.option(
+    "--time",
+    "times",
+    multiple=True,
+    metavar="COLUMN=PATTERN",
+    help="How times are written: %d/%m/%Y, s, ms or us, nothing for ISO 8601; as in the examples.",
+)
 @click.option("--run", "run", default="", metavar="RUN", help="The run whose step EXPORT names.")
 @store_option
 def predict(
@@ -39,6 +46,7 @@ def predict(
     quote: str | None,
     encoding: str | None,
     missing: tuple[str, ...],
+    times: tuple[str, ...],
     run: str,
     uri: str,
 ) -> int:
@@ -56,10 +64,19 @@ def predict(
     _import_tensorflow()
     # By string: the engine must not depend on the components.
     predictions = import_module("headrace.components.predict")
-    options = predictions.CsvOptions(delimiter, quote, encoding, missing or None)
+    options = predictions.CsvOptions(delimiter, quote, encoding, missing or None, _by_column(times))
     rows = predictions.predict(folder, file, output, options=options)
     click.echo(counted(rows, "prediction") + (f" in {output}" if output else ""), err=True)
     return 0
+
+
+def _by_column(times: tuple[str, ...]) -> dict[str, str]:
+    told = [one.partition("=") for one in times]
+    wrong = [one for one in times if "=" not in one]
+    if wrong:
+        remedy = "for example --time when=%d/%m/%Y"
+        raise InvalidRequestError(f"{wrong[0]!r} is not COLUMN=PATTERN", argument="--time", remedy=remedy)
+    return {column: pattern for column, _, pattern in told}
 
 
 def _import_tensorflow() -> None:
