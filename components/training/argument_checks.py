@@ -23,7 +23,7 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
         arguments: those of the step.
         known: of `examples` and `transform`; the latter's facts tell the labels.
     """
-    problems = [*_model_problems(arguments)]
+    problems = model_problems(arguments)
     problems += _name_problems("optimizer", arguments.get("optimizer"), OPTIMIZERS)
     for loss in _each(arguments.get("loss")):
         problems += _name_problems("loss", loss, LOSSES)
@@ -104,7 +104,8 @@ def no_classes(label: str, task: str) -> Problem:
     )
 
 
-def _model_problems(arguments: Arguments) -> list[Problem]:
+def model_problems(arguments: Arguments) -> list[Problem]:
+    """What is wrong with `model` and `model_args`."""
     model, model_args = arguments.get("model"), arguments.get("model_args") or {}
     if not isinstance(model, str):
         return []

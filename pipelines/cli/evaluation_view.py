@@ -69,11 +69,13 @@ def _detail(told: Any, output: str) -> Any:
 def _metrics_table(told: Mapping[str, Any]) -> str:
     """A row for each metric; columns for the model, its deviation over folds, what it is compared with."""
     columns: list[tuple[str, Mapping[str, Any]]] = [("model", told["metrics"])]
-    if "deviations" in told:
+    folds = "deviations" in told
+    if folds:
         columns.append(("±", told["deviations"]))
     columns.append(("naive", told["naive"]["metrics"]))
     if told.get("baseline"):
         columns += [("baseline", told["baseline"]["metrics"]), ("change", told["baseline"]["change"])]
+        columns += [("±", told["baseline"]["change_deviations"])] if folds else []
     rows = [["", *(title for title, _ in columns)]]
     rows += [[name, *(number_text(values.get(name)) for _, values in columns)] for name in told["metrics"]]
     return right(rows)
