@@ -23,7 +23,7 @@ from ..training.feed import Feed
 from ..training.networks import feed_of, forward, load_network, probabilities
 from ..training.targets import by_column
 from ..training.tasks import Task, output_keys, tasks_from_json
-from .predictions import raw_batches, require_same_features
+from .predictions import raw_batches, require_same_transform
 
 MISSING = "(missing)"
 """The name of the slice of rows in which the column has no value."""
@@ -113,7 +113,7 @@ class Answerer:
             InvalidRequestError: transformed examples that another transform made.
             DataError: an answer is not a number, or a label or weight can't be one.
         """
-        require_same_features(examples, self.fitted)
+        require_same_transform(examples, self.fitted)
         if examples.properties["format"] == "tfrecord":
             yield from self._of_shards(examples, split, batch_size, only)
             return

@@ -9,7 +9,7 @@ from typing import Any
 from ...pipelines.artifact import Examples, Transform
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError, Problem
-from ..evaluation.predictions import require_same_features
+from ..evaluation.predictions import require_same_transform
 from ..preprocessing.fitted import FittedTransform
 from ..preprocessing.fitted_file import load_fitted
 from .targets import class_weights, look_at, require_class_weights
@@ -54,7 +54,7 @@ def prepare(ctx: Context, examples: Examples, transform: Transform, told: Mappin
     require_class_weights(told["class_weights"], tasks)
     split = told["train_split"]
     validation = _splits(ctx, examples, tasks, split, told["validation_split"])
-    require_same_features(examples, fitted)
+    require_same_transform(examples, fitted)
     seen = look_at(examples, split, tasks, fitted.labels)
     if validation and seen.weighted:
         look_at(examples, validation, tasks, fitted.labels)
