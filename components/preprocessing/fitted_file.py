@@ -46,6 +46,7 @@ def save_fitted(fitted: FittedTransform, folder: Path) -> None:
                 "kind": label.kind,
                 "classes": list(label.classes),
                 "chain": _chain_json(label.stages, f"label.{i}", arrays),
+                **({"partial": True} if label.partial else {}),
             }
             for i, label in enumerate(fitted.labels)
         ],
@@ -88,6 +89,7 @@ def load_fitted(folder: str | Path) -> FittedTransform:
                 Label(
                     told["column"], told["type"], told["kind"], tuple(told["classes"]),
                     _chain(told["chain"], "label" if first else f"label.{i}", arrays),
+                    told.get("partial", False),
                 )
                 for i, told in enumerate([plan["label"]] if first else plan["labels"])
             )  # fmt: skip

@@ -222,6 +222,12 @@ class _LabelChain:
         )
         return Branch(self._spec.column, self._type, stages)
 
+    @property
+    def _partial(self) -> bool:
+        """Whether classes may be left out."""
+        named = self._spec.chain[-1] if self._spec.chain else None
+        return getattr(named, "top_k", None) is not None or getattr(named, "min_count", 1) > 1
+
     def _close(self, classes: list[str], least: int = 2) -> None:
         if len(classes) < least:
             only = f", {classes[0]!r}" if classes else ""
@@ -237,9 +243,10 @@ class _LabelChain:
     def label(self) -> Label:
         """The fitted label."""
         if self._several is not None:
-            return Label(self._spec.column, self._type, "multi", self._classes, self._lists.stages)
+            stages = self._lists.stages
+            return Label(self._spec.column, self._type, "multi", self._classes, stages, self._partial)
         if self._classes:
-            return Label(self._spec.column, self._type, "class", self._classes)
+            return Label(self._spec.column, self._type, "class", self._classes, partial=self._partial)
         return Label(self._spec.column, self._type, "value", (), tuple(self._chain.stages))
 
 
