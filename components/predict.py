@@ -46,6 +46,9 @@ class CsvOptions:
         quote: around cells with delimiters, quotes or newlines; "" for none.
         encoding: any text encoding that Python knows.
         missing_values: what stands for a missing value.
+        names: the columns of a file whose first row doesn't name them. A first row that names every column
+            which the model needs is a header all the same.
+        header: whether a first row stands before the rows, where there are `names`.
         times: by column how points in time are written, as behind `timestamp:` in `types` of `csv_examples`;
             "" for ISO 8601.
     """
@@ -54,12 +57,16 @@ class CsvOptions:
     quote: str | None = None
     encoding: str | None = None
     missing_values: tuple[str, ...] | None = None
+    names: tuple[str, ...] | None = None
+    header: bool | None = None
     times: Mapping[str, str] | None = None
 
     def over(self, other: CsvOptions) -> CsvOptions:
         """These, and those of `other` where nothing is stated; times column by column."""
         stated = {f.name: getattr(self, f.name) for f in fields(self)}
         told = {name: value for name, value in stated.items() if value is not None}
+        if self.names is not None:
+            told["header"] = bool(self.header)
         return replace(other, **{**told, "times": {**(other.times or {}), **(self.times or {})}})
 
 

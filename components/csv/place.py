@@ -205,6 +205,8 @@ def _written_otherwise(dialect: Dialect, options: Options) -> dict[str, Any]:
         told["encoding"] = options.encoding
     if times := stated_patterns(options.types):
         told["times"] = times
+    if options.columns is not None:
+        told["names"], told["header"] = list(options.columns), options.has_header
     return told
 
 

@@ -8,7 +8,7 @@ value; times are ISO 8601 texts, several values a row are lists. Everything else
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,6 +176,12 @@ def _csv_rows(types: Types, path: Path, scratch: Path, asked: CsvOptions) -> Ite
     sign = read_head(plain, "utf-8", asked.delimiter, quote, str(path)).delimiter
     dialect = Dialect(sign, quote, asked.missing_values or ())
     file, names = table_file(str(path), plain, encoding, dialect, True)
+    if asked.names is not None and not set(types) <= set(names):
+        _require_width(names, asked.names, path)
+        file, names = (
+            table_file(str(path), plain, encoding, dialect, bool(asked.header))[0],
+            tuple(asked.names),
+        )
     hint = f"cells are taken to be separated by {sign!r}; if not, state the delimiter"
     _require_columns(types, names, path, hint if len(names) == 1 else "")
     lists = [column for column, kind in types.items() if kind in MULTIVALUED]
@@ -190,6 +196,16 @@ def _csv_rows(types: Types, path: Path, scratch: Path, asked: CsvOptions) -> Ite
         yield no_rows(types)
     for unit in units:
         yield _typed(unit, names, types, dialect, encoding)
+
+
+def _require_width(first: tuple[str, ...], names: Sequence[str], path: Path) -> None:
+    if len(first) != len(names):
+        raise DataError(
+            f"the first row has {len(first)} fields, and the columns are {len(names)}: {', '.join(names)}",
+            file=str(path),
+            line=1,
+            remedy="name the columns in a first row, or by --columns; the label may be left out then",
+        )
 
 
 def _require_columns(types: Types, names: tuple[str, ...], path: Path, remedy: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
 import tempfile
@@ -30,6 +31,12 @@ from .naming import artifact_named, outputs_of
     help="What stands for a missing value, once or more often; as in the examples if not given.",
 )
 @click.option(
+    "--columns",
+    default=None,
+    metavar="A,B,…",
+    help="The columns of a file without a header; as in the examples.",
+)
+@click.option(
     "--time",
     "times",
     multiple=True,
@@ -46,6 +53,7 @@ def predict(
     quote: str | None,
     encoding: str | None,
     missing: tuple[str, ...],
+    columns: str | None,
     times: tuple[str, ...],
     run: str,
     uri: str,
@@ -64,10 +72,16 @@ def predict(
     _import_tensorflow()
     # By string: the engine must not depend on the components.
     predictions = import_module("headrace.components.predict")
-    options = predictions.CsvOptions(delimiter, quote, encoding, missing or None, _by_column(times))
+    options = predictions.CsvOptions(
+        delimiter, quote, encoding, missing or None, names=_names(columns), times=_by_column(times)
+    )
     rows = predictions.predict(folder, file, output, options=options)
     click.echo(counted(rows, "prediction") + (f" in {output}" if output else ""), err=True)
     return 0
+
+
+def _names(columns: str | None) -> tuple[str, ...] | None:
+    return None if columns is None else tuple(next(csv.reader([columns])))
 
 
 def _by_column(times: tuple[str, ...]) -> dict[str, str]:

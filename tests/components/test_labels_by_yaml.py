@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -202,6 +203,36 @@ def test_times_are_read_as_they_were_ingested_or_as_told(made: Made, tmp_path: P
         told(pa.array(["no day"] * rows.num_rows), "none.parquet")
     with pytest.raises(InvalidRequestError, match="did you mean 'built'"):
         told(texts, "text.parquet", bilt="s")
+
+
+def test_a_file_without_a_header_is_read_as_it_was_ingested(paths: Paths, made: Made, tmp_path: Path) -> None:
+    rows = pq.read_table(made.path.raw.parts("test")[0])
+    days = pa.array([day.strftime("%d/%m/%Y") for day in rows["built"].to_pylist()])
+    rows = rows.set_column(rows.schema.get_field_index("built"), "built", days)
+    without = pa.csv.WriteOptions(include_header=False)
+    pa.csv.write_csv(rows, tmp_path / "bare.csv", without)
+    pa.csv.write_csv(rows, tmp_path / "named.csv")
+    raw = csv_examples.function(
+        paths.ctx(), path=str(tmp_path / "bare.csv"), splits={"train": 1}, columns=rows.column_names
+    )
+    written = {name: raw.properties[name] for name in ("names", "header")}
+    assert written == {"names": rows.column_names, "header": False}
+    shutil.copytree(made.exported.path, tmp_path / "export")
+    about = made.exported.read_json("export.json")
+    about["csv"] |= written
+    (tmp_path / "export" / "export.json").write_text(json.dumps(about))
+
+    def told(name: str, *columns: str) -> pa.Table:
+        options = CsvOptions(names=columns or None)
+        predict(tmp_path / "export", tmp_path / name, tmp_path / "out.parquet", options=options)
+        return pq.read_table(tmp_path / "out.parquet")
+
+    plain = told("named.csv")
+    assert plain.num_rows == rows.num_rows and told("bare.csv").equals(plain)
+    pa.csv.write_csv(rows.select(["city", "built", "size"]), tmp_path / "less.csv", without)
+    with pytest.raises(DataError, match="first row has 3 fields, and the columns are 7: size, city"):
+        told("less.csv")
+    assert told("less.csv", "city", "built", "size").equals(plain)
 
 
 def test_refusals_name_the_label(paths: Paths, made: Made) -> None:
