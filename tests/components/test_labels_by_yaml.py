@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.components import cross_validate, csv_examples, dataset, evaluate, export, train, transform
+from headrace.components.exporting.rows import read_rows
 from headrace.components.predict import CsvOptions, predict
 from headrace.components.preprocessing.fitted_file import load_fitted
 from headrace.components.transform import check_transform
@@ -174,65 +174,71 @@ def test_predictions_of_the_file_that_was_ingested_are_what_was_measured(made: M
     assert exact == pytest.approx(metrics["tags/subset_accuracy"])
 
 
+def _read(made: Made, path: Path, scratch: Path, **options: Any) -> pa.Table:
+    """The rows of a file as `predict` reads them."""
+    about = made.exported.read_json("export.json")
+    types = {one["column"]: one["type"] for one in about["inputs"]}
+    written = CsvOptions(**about["csv"], missing_values=tuple(about["missing_values"]), times=about["times"])
+    batches = read_rows(types, path, scratch, CsvOptions(**options).over(written))
+    return pa.Table.from_batches(list(batches)).combine_chunks()
+
+
+def _test_rows(made: Made) -> tuple[pa.Table, pa.Table]:
+    """The test split as it is at rest, and with its days as they were written."""
+    rows = pq.read_table(made.path.raw.parts("test")[0]).select(["size", "city", "built"])
+    days = pa.array([day.strftime("%d/%m/%Y") for day in rows["built"].to_pylist()])
+    return rows, rows.set_column(2, "built", days)
+
+
 def test_times_are_read_as_they_were_ingested_or_as_told(made: Made, tmp_path: Path) -> None:
     assert made.exported.read_json("export.json")["times"] == {"built": "%d/%m/%Y"}
-    rows = pq.read_table(made.path.raw.parts("test")[0])
-    place = rows.schema.get_field_index("built")
-    texts = pa.array([day.strftime("%d/%m/%Y") for day in rows["built"].to_pylist()])
-    seconds = pa.array([int(day.timestamp()) for day in rows["built"].to_pylist()])
-
-    def told(column: Any, name: str, **times: str) -> pa.Table:
-        pq.write_table(rows.set_column(place, "built", column), tmp_path / name)
-        predict(
-            made.exported.path, tmp_path / name, tmp_path / "out.parquet", options=CsvOptions(times=times)
-        )
-        return pq.read_table(tmp_path / "out.parquet")
-
-    plain = told(rows["built"], "plain.parquet")
-    assert told(texts, "text.parquet").equals(plain)
-    assert told(seconds, "seconds.parquet", built="s").equals(plain)
-    pa.csv.write_csv(rows, tmp_path / "iso.csv")
-    with pytest.raises(DataError, match=r"(?s)iso.csv:2: column 'built'.*is not a date.*%d/%m/%Y, as in"):
-        predict(made.exported.path, tmp_path / "iso.csv")
-    iso = CsvOptions(times={"built": ""})
-    predict(made.exported.path, tmp_path / "iso.csv", tmp_path / "iso.parquet", options=iso)
-    assert pq.read_table(tmp_path / "iso.parquet").equals(plain)
+    rows, texts = _test_rows(made)
+    seconds = rows.set_column(
+        2, "built", pa.array([int(day.timestamp()) for day in rows["built"].to_pylist()])
+    )
+    none = rows.set_column(2, "built", pa.array(["no day"] * rows.num_rows))
+    finer = rows.set_column(2, "built", rows["built"].cast(pa.timestamp("ns")))
+    for name, table in {
+        "rows": rows,
+        "texts": texts,
+        "seconds": seconds,
+        "none": none,
+        "finer": finer,
+    }.items():
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    for name in ("rows", "texts", "finer"):
+        assert _read(made, tmp_path / f"{name}.parquet", tmp_path).equals(rows)
+    assert _read(made, tmp_path / "seconds.parquet", tmp_path, times={"built": "s"}).equals(rows)
     with pytest.raises(DataError, match="is int here, and the unit of its times has to be stated"):
-        told(seconds, "seconds.parquet")
+        _read(made, tmp_path / "seconds.parquet", tmp_path)
     with pytest.raises(DataError, match=r"column 'built', row 1: 'no day' is no point in time"):
-        told(pa.array(["no day"] * rows.num_rows), "none.parquet")
+        _read(made, tmp_path / "none.parquet", tmp_path)
+    pa.csv.write_csv(texts, tmp_path / "texts.csv")
+    assert _read(made, tmp_path / "texts.csv", tmp_path).equals(rows)
+    pa.csv.write_csv(rows, tmp_path / "iso.csv")
+    assert _read(made, tmp_path / "iso.csv", tmp_path, times={"built": ""}).equals(rows)
+    with pytest.raises(DataError, match=r"(?s)iso.csv:2: column 'built'.*is not a date.*%d/%m/%Y, as in"):
+        _read(made, tmp_path / "iso.csv", tmp_path)
     with pytest.raises(InvalidRequestError, match="did you mean 'built'"):
-        told(texts, "text.parquet", bilt="s")
+        predict(made.exported.path, tmp_path / "iso.csv", options=CsvOptions(times={"bilt": "s"}))
 
 
 def test_a_file_without_a_header_is_read_as_it_was_ingested(paths: Paths, made: Made, tmp_path: Path) -> None:
-    rows = pq.read_table(made.path.raw.parts("test")[0])
-    days = pa.array([day.strftime("%d/%m/%Y") for day in rows["built"].to_pylist()])
-    rows = rows.set_column(rows.schema.get_field_index("built"), "built", days)
-    without = pa.csv.WriteOptions(include_header=False)
-    pa.csv.write_csv(rows, tmp_path / "bare.csv", without)
-    pa.csv.write_csv(rows, tmp_path / "named.csv")
+    rows, texts = _test_rows(made)
+    bare = pa.csv.WriteOptions(include_header=False)
+    pa.csv.write_csv(texts, tmp_path / "bare.csv", bare)
+    pa.csv.write_csv(texts, tmp_path / "named.csv")
+    pa.csv.write_csv(texts.select(["city", "built", "size"]), tmp_path / "other.csv", bare)
     raw = csv_examples.function(
-        paths.ctx(), path=str(tmp_path / "bare.csv"), splits={"train": 1}, columns=rows.column_names
+        paths.ctx(), path=str(tmp_path / "bare.csv"), splits={"train": 1}, columns=["size", "city", "built"]
     )
     written = {name: raw.properties[name] for name in ("names", "header")}
-    assert written == {"names": rows.column_names, "header": False}
-    shutil.copytree(made.exported.path, tmp_path / "export")
-    about = made.exported.read_json("export.json")
-    about["csv"] |= written
-    (tmp_path / "export" / "export.json").write_text(json.dumps(about))
-
-    def told(name: str, *columns: str) -> pa.Table:
-        options = CsvOptions(names=columns or None)
-        predict(tmp_path / "export", tmp_path / name, tmp_path / "out.parquet", options=options)
-        return pq.read_table(tmp_path / "out.parquet")
-
-    plain = told("named.csv")
-    assert plain.num_rows == rows.num_rows and told("bare.csv").equals(plain)
-    pa.csv.write_csv(rows.select(["city", "built", "size"]), tmp_path / "less.csv", without)
-    with pytest.raises(DataError, match="first row has 3 fields, and the columns are 7: size, city"):
-        told("less.csv")
-    assert told("less.csv", "city", "built", "size").equals(plain)
+    assert written == {"names": ["size", "city", "built"], "header": False}
+    assert _read(made, tmp_path / "bare.csv", tmp_path, **written).equals(rows)
+    assert _read(made, tmp_path / "named.csv", tmp_path, **written).equals(rows)
+    assert _read(made, tmp_path / "other.csv", tmp_path, names=("city", "built", "size")).equals(rows)
+    with pytest.raises(DataError, match="first row has 3 fields, and the columns are 2: size, city"):
+        _read(made, tmp_path / "bare.csv", tmp_path, names=("size", "city"))
 
 
 def test_refusals_name_the_label(paths: Paths, made: Made) -> None:
