@@ -513,8 +513,8 @@ def test_columns_without_what_is_needed() -> None:
 def test_a_damaged_or_newer_transform_is_refused(tmp_path: Path) -> None:
     save_fitted(fit({"c": "z_score"}, {"c": ("float", [1.0, 2.0])}), tmp_path)
     plan = (tmp_path / "transform.json").read_text("utf-8")
-    (tmp_path / "transform.json").write_text(plan.replace('"format": 1', '"format": 2'), "utf-8")
-    with pytest.raises(StoreError, match="format 2"):
+    (tmp_path / "transform.json").write_text(plan.replace('"format": 2', '"format": 3'), "utf-8")
+    with pytest.raises(StoreError, match="format 3"):
         load_fitted(tmp_path)
     (tmp_path / "transform.json").write_text(plan[:-20], "utf-8")
     with pytest.raises(StoreError, match="can't be read"):
