@@ -84,7 +84,8 @@ def train(
 
     told = {
         "task": task, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
-        "class_weights": class_weights, "train_split": train_split, "validation_split": validation_split,
+        "class_weights": class_weights, "patience": patience, "train_split": train_split,
+        "validation_split": validation_split,
     }  # fmt: skip
     prepared = prepare(ctx, examples, transform, told)
     batch = batch_size or default_batch_size(examples.rows(train_split))

@@ -43,7 +43,7 @@ def prepare(ctx: Context, examples: Examples, transform: Transform, told: Mappin
         examples: transformed examples.
         transform: the Transform that made them.
         told: of the arguments `task`, `loss`, `loss_weights`, `metrics` where there is one, `class_weights`,
-            `train_split` and `validation_split`.
+            `patience`, `train_split` and `validation_split`.
 
     Raises:
         InvalidRequestError, DataError: see `train`.
@@ -53,7 +53,11 @@ def prepare(ctx: Context, examples: Examples, transform: Transform, told: Mappin
     require_labels(tasks, {name: told.get(name) for name in ("loss", "loss_weights", "metrics")})
     require_class_weights(told["class_weights"], tasks)
     split = told["train_split"]
-    validation = _splits(ctx, examples, tasks, split, told["validation_split"])
+    validation = _splits(examples, tasks, split, told["validation_split"])
+    if validation is None:
+        idle = ", and patience has nothing to go by" if told.get("patience") else ""
+        what = f"there are no examples in a split {told['validation_split']!r}"
+        ctx.warn(f"{what}: the weights of the last epoch are kept{idle}")
     require_same_transform(examples, fitted)
     seen = look_at(examples, split, tasks, fitted.labels)
     if validation and seen.weighted:
@@ -97,9 +101,7 @@ def require_labels(tasks: tuple[Task, ...], told: Mapping[str, Any]) -> None:
         raise InvalidRequestError(problems)
 
 
-def _splits(
-    ctx: Context, examples: Examples, tasks: tuple[Task, ...], train: str, validation: str
-) -> str | None:
+def _splits(examples: Examples, tasks: tuple[Task, ...], train: str, validation: str) -> str | None:
     """Checks the splits; gives the one to validate on, or None."""
     if examples.properties.get("format") != "tfrecord":
         raise InvalidRequestError(
@@ -122,7 +124,4 @@ def _splits(
             argument="examples",
             remedy="give more rows, or a greater share to the split",
         )
-    if validation in splits and examples.rows(validation):
-        return validation
-    ctx.warn(f"there are no examples in a split {validation!r}: the weights of the last epoch are kept")
-    return None
+    return validation if validation in splits and examples.rows(validation) else None
