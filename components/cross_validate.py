@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
@@ -12,11 +13,12 @@ from ..pipelines.artifact import Evaluation, Examples, Transform
 from ..pipelines.component import CodePath, Known, Marker, component
 from ..pipelines.context import Context
 from ..pipelines.errors import InvalidRequestError, Problem
-from .evaluation.gates import GROUPS, Asked, Report, Thresholds, behind_naive, bless, threshold_problems
-from .train import _told as settings_told
-from .train import train
+from .evaluation.gates import GROUPS, Report, Thresholds, behind_naive, bless
+from .evaluation.threshold_checks import Asked, threshold_problems
+from .training.argument_checks import known_tasks, model_problems, training_problems
 
 if TYPE_CHECKING:
+    from .evaluation.answers import Metrics
     from .evaluation.crossing import Fold, Plan
     from .training.tasks import Task
 
@@ -44,6 +46,8 @@ def cross_validate(
     train_split: str = "train",
     validation_split: str = "validation",
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0,
+    baseline: CodePath | None = None,
+    baseline_args: dict[str, Any] | None = None,
     thresholds: dict[str, float | dict[str, Any]] | None = None,
     parallel: Annotated[int, Meta(ge=1), Marker("operational")] = 1,
 ) -> Evaluation:
@@ -55,9 +59,11 @@ def cross_validate(
     epoch, and not the rows that are measured; without rows in it the last epoch counts. Equal arguments give
     equal numbers on a CPU.
 
-    The transform was fitted on the whole split: means, quantiles and vocabularies have seen the fold that is
-    measured (not its labels, unless a feature is made from them). For most tables that is far below the
-    deviation between folds; where it isn't, split the raw examples and transform each part.
+    The transform is not fitted anew for each fold: its means, quantiles and vocabularies come from the whole
+    train split, so that they have seen the fold that is measured. Its labels they have seen only where a
+    feature is made from them, and then the metrics are too good. For most tables the rest is far below the
+    deviation between folds; where it isn't, split the raw examples and transform each part. Nor does the
+    validation split change, whose rows choose the epoch in each fold.
 
     The folds are trained one after another in the step's process, or `parallel` of them at once in processes
     of their own, with the same numbers. Keras' own work between the steps of a small network keeps one core
@@ -68,14 +74,17 @@ def cross_validate(
         examples: transformed examples.
         transform: the Transform that made them.
         folds: how many, at least 2.
-        stratify: whether each fold has the classes in the same shares, where there is one label of classes.
+        stratify: whether each fold has the classes in the same shares, where one label is of classes.
         model, model_args, task, epochs, batch_size, optimizer, learning_rate, learning_rate_schedule: as in
             `train`.
         loss, loss_weights, class_weights, patience: as in `train`.
         train_split: the split that is cut into folds.
         validation_split: the split that chooses the epoch.
         seed: of the folds, the initial weights, the dropout and the order of the examples.
-        thresholds: limits on the mean metrics, as in `evaluate`; not on classes, slices or a baseline model.
+        baseline: a model to compare with, as `model`, for example `linear`; it is trained and measured on the
+            same folds with the same other arguments.
+        baseline_args: its keyword arguments.
+        thresholds: limits on the mean metrics, as in `evaluate`; not on classes or slices.
         parallel: how many folds are trained at once; no part of the result.
 
     Raises:
@@ -86,15 +95,18 @@ def cross_validate(
     arguments = {
         name: value for name, value in locals().items() if name not in ("ctx", "examples", "transform")
     }
-    from .evaluation.crossing import plan_of, summary
+    from .evaluation.crossing import changes, plan_of, summary
 
     plan = plan_of(ctx, examples, transform, arguments)
     names = _names(plan.tasks)
-    _refuse(_threshold_problems(thresholds or {}, names))
+    _refuse(_threshold_problems(thresholds or {}, names, baseline is not None))
     measured = _measured(ctx, plan, transform, arguments, parallel)
     metrics, deviations = summary([fold.metrics for fold in measured])
     naive, naive_deviations = summary([fold.naive for fold in measured])
-    verdict = bless(thresholds or {}, names, Report(metrics), Report(naive))
+    others = [fold.baseline for fold in measured if fold.baseline is not None]
+    other = None if baseline is None else _compared(plan, summary(others), summary(changes(measured)))
+    before = None if other is None else Report(other["metrics"])
+    verdict = bless(thresholds or {}, names, Report(metrics), Report(naive), before)
     if not verdict.blessed:
         ctx.warn(f"the thresholds are not met: {'; '.join(verdict.reasons)}")
     loss_to_naive = behind_naive(metrics, naive, names)
@@ -106,6 +118,7 @@ def cross_validate(
         "metrics": metrics,
         "deviations": deviations,
         "naive": {"metrics": naive, "deviations": naive_deviations},
+        "baseline": other,
         "thresholds": thresholds or {},
         **stated,
     }
@@ -133,13 +146,30 @@ def _measured(
     found = []
     for number in range(1, plan.folds + 1):
 
-        def tell(before: int = plan.settings.epochs * (number - 1), **values: Any) -> None:
+        def tell(before: int = plan.epochs * (number - 1), **values: Any) -> None:
             told = {name: value for name, value in values.items() if name not in ("epoch", "epochs", "rows")}
             done = before + values.get("epoch", 0)
-            ctx.progress(done=done, total=plan.settings.epochs * plan.folds, **told)
+            ctx.progress(done=done, total=plan.epochs * plan.folds, **told)
 
         found.append(run_fold(plan, number, tell))
     return found
+
+
+def _compared(plan: Plan, own: tuple[Metrics, Metrics], change: tuple[Metrics, Metrics]) -> dict[str, Any]:
+    """The baseline's metrics, and the model's minus the baseline's, each with its deviation over the folds.
+
+    Both learn from, and are measured on, the same rows of each fold, so that the change varies less.
+    """
+    assert plan.baseline is not None
+    told = plan.baseline.told()
+    return {
+        "model": told["model"],
+        "model_args": told["model_args"],
+        "metrics": own[0],
+        "deviations": own[1],
+        "change": change[0],
+        "change_deviations": change[1],
+    }
 
 
 def _about(plan: Plan, measured: list[Fold]) -> dict[str, Any]:
@@ -154,7 +184,7 @@ def _about(plan: Plan, measured: list[Fold]) -> dict[str, Any]:
         "rows": sum(fold.rows for fold in measured),
         "weight": plan.fitted.weight or None,
         "stratified_by": plan.stratified_by or None,
-        "settings": settings_told(plan.settings),
+        "settings": plan.settings.told(),
         "folds": [asdict(fold) for fold in measured],
     }
 
@@ -170,7 +200,9 @@ def _refuse(problems: list[Problem]) -> None:
         raise InvalidRequestError(problems)
 
 
-def _threshold_problems(thresholds: Thresholds, tasks: Mapping[str, str] | None) -> list[Problem]:
+def _threshold_problems(
+    thresholds: Thresholds, tasks: Mapping[str, str] | None, baseline: bool
+) -> list[Problem]:
     """Thresholds are on the means over the folds, and there are none of classes and slices."""
     whole = {name: bound for name, bound in thresholds.items() if name not in GROUPS}
     remedy = "set them on the evaluate step, for the model that you export"
@@ -179,17 +211,19 @@ def _threshold_problems(thresholds: Thresholds, tasks: Mapping[str, str] | None)
         for name in thresholds
         if name in GROUPS
     ]
-    return problems + threshold_problems(whole, Asked(tasks, (), False))
+    return problems + threshold_problems(whole, Asked(tasks, (), baseline))
 
 
 @cross_validate.check
 def _check(
     arguments: Mapping[str, Any], known: Mapping[str, Known]
 ) -> tuple[list[Problem], dict[str, Known]]:
-    assert train.checker is not None
-    problems, told = train.checker(arguments, known)
+    problems = training_problems(arguments, known)
+    other = {"model": arguments.get("baseline"), "model_args": arguments.get("baseline_args")}
+    names = {"model": "baseline", "model_args": "baseline_args"}
+    problems += [replace(one, argument=names[one.argument]) for one in model_problems(other)]
     thresholds = arguments.get("thresholds") or {}
     if isinstance(thresholds, Mapping):
-        task = told["output"].facts.get("task")
-        problems = [*problems, *_threshold_problems(thresholds, {"": task} if task else None)]
+        compared = arguments.get("baseline") is not None
+        problems += _threshold_problems(thresholds, known_tasks(arguments, known), compared)
     return problems, {"output": Known()}

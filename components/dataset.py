@@ -68,7 +68,8 @@ def dataset(
         A `tf.data.Dataset` of (features, label), or (features, label, weight) of examples with row weights.
         Features are float32 or int64 [batch, width] by name; or with `matrix` float32 [batch, total width],
         in the order of the features. The label is [batch], float32 for a value, int64 class ids for a class;
-        or float32 [batch, classes] of zeros and ones for several classes a row. The weight: float32 [batch].
+        or float32 [batch, classes] of zeros and ones for several classes a row. Of several labels a dict of
+        these by column. The weight: float32 [batch].
 
     Raises:
         DataError: the split doesn't exist, the examples are not transformed, or `matrix` was asked for
@@ -239,9 +240,13 @@ def _permuter(tf: Any, key: bytes) -> Any:
 
 
 def _cut(layout: Layout, fields: Any) -> tuple[Any, ...]:
-    """Fields of records → features as they are stored, the label, and the weight if there is one."""
+    """Fields of records → features as they are stored, the label or labels, the weight if there is one."""
     parts = [fields[key][:, start : start + width] for _, key, start, width in layout.columns()]
     names = [f.name for f in layout.features]
-    label, *weight = parts[len(names) :]
-    told = label if layout.label.kind == "multi" else label[:, 0]
+    labels, weight = parts[len(names) :][: len(layout.labels)], parts[len(names) + len(layout.labels) :]
+    by_column = {
+        label.column: values if label.kind == "multi" else values[:, 0]
+        for label, values in zip(layout.labels, labels, strict=True)
+    }
+    told = by_column if len(by_column) > 1 else next(iter(by_column.values()))
     return dict(zip(names, parts, strict=False)), told, *(one[:, 0] for one in weight)

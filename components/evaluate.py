@@ -12,7 +12,8 @@ from ..pipelines.artifact import Evaluation, Examples, Model
 from ..pipelines.component import Known, component
 from ..pipelines.context import Context
 from ..pipelines.errors import InvalidRequestError, Problem
-from .evaluation.gates import Asked, Report, Thresholds, behind_naive, bless, threshold_problems
+from .evaluation.gates import Report, Thresholds, behind_naive, bless
+from .evaluation.threshold_checks import Asked, threshold_problems
 from .split_checks import RAW_REMEDY, SLICES_NEED_RAW, are_transformed, split_problems
 
 if TYPE_CHECKING:
@@ -160,7 +161,6 @@ def _check(
         ]
     thresholds: Thresholds = arguments.get("thresholds") or {}
     if isinstance(thresholds, Mapping):
-        task = model.facts.get("task")
-        asked = Asked({"": task} if task else None, slices, "baseline" in known)
+        asked = Asked(model.facts.get("tasks"), slices, "baseline" in known)
         problems += threshold_problems(thresholds, asked)
     return problems, {"output": Known()}

@@ -138,6 +138,8 @@ def _about(
     from .exporting.outputs import describe
     from .training.tasks import tasks_to_json
 
+    times: Mapping[str, str] = examples.properties.get("times", {})
+
     return {
         "format": 1,
         "version": VERSION,
@@ -145,7 +147,13 @@ def _about(
         "inputs": [i.to_json() for i in inputs],
         "missing": {"float32": "NaN", "int64": -(2**63), "string": ""},
         "missing_values": list(examples.properties.get("missing_values", MISSING)),
-        "csv": {name: examples.properties.get(name, default) for name, default in CSV_DEFAULTS.items()},
+        "csv": {
+            **{name: examples.properties.get(name, default) for name, default in CSV_DEFAULTS.items()},
+            **{
+                name: examples.properties[name] for name in ("names", "header") if name in examples.properties
+            },
+        },
+        "times": {name: pattern for name, pattern in times.items() if name in {i.column for i in inputs}},
         "outputs": describe(tasks),
         "parity": {"split": split, **parity.to_json()},
     }

@@ -4,13 +4,13 @@
     predict("…/export", "new.csv", "predictions.parquet")   # or a file, CSV or Parquet by its ending
 
 A CSV file is read as `csv_examples` does, with the types that the model was trained with: columns that the
-model doesn't need are passed over, the label among them; delimiter, quote, encoding and what stands for a
-missing value are those of the examples unless stated. Parquet and JSON Lines are known by their ending, see
-`headrace.components.exporting.rows`. A row in gives a row out, in the same order (a blank line is no row, and
-a row of delimiters alone neither): `prediction`, and for classes `probability` of that class and one column
-`probability:<class>` each. A multi-label task has its names joined by `|` as prediction, and the
-probabilities of each. With several labels the names go on with the label: `prediction_price`,
-`probability_sold`, `probability_sold:yes`.
+model doesn't need are passed over, the label among them; delimiter, quote, encoding, what stands for a
+missing value and how points in time are written are those of the examples unless stated. Parquet and JSON
+Lines are known by their ending, see `headrace.components.exporting.rows`. A row in gives a row out, in the
+same order (a blank line is no row, and a row of delimiters alone neither): `prediction`, and for classes
+`probability` of that class and one column `probability:<class>` each. A multi-label task has its names joined
+by `|` as prediction, and the probabilities of each. With several labels the names go on with the label:
+`prediction_price`, `probability_sold`, `probability_sold:yes`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -39,22 +39,35 @@ OUTPUTS = ("prediction", "probability", "probabilities")
 class CsvOptions:
     """How the file is written; None for what the examples were read with.
 
+    `times` is for Parquet files too, whose columns may be texts or numbers.
+
     Attributes:
         delimiter: one ASCII character, or "auto".
         quote: around cells with delimiters, quotes or newlines; "" for none.
         encoding: any text encoding that Python knows.
         missing_values: what stands for a missing value.
+        names: the columns of a file whose first row doesn't name them. A first row that names every column
+            which the model needs is a header all the same.
+        header: whether a first row stands before the rows, where there are `names`.
+        times: by column how points in time are written, as behind `timestamp:` in `types` of `csv_examples`;
+            "" for ISO 8601.
     """
 
     delimiter: str | None = None
     quote: str | None = None
     encoding: str | None = None
     missing_values: tuple[str, ...] | None = None
+    names: tuple[str, ...] | None = None
+    header: bool | None = None
+    times: Mapping[str, str] | None = None
 
     def over(self, other: CsvOptions) -> CsvOptions:
-        """These, and those of `other` where nothing is stated."""
+        """These, and those of `other` where nothing is stated; times column by column."""
         stated = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(other, **{name: value for name, value in stated.items() if value is not None})
+        told = {name: value for name, value in stated.items() if value is not None}
+        if self.names is not None:
+            told["header"] = bool(self.header)
+        return replace(other, **{**told, "times": {**(other.times or {}), **(self.times or {})}})
 
 
 def predict(
@@ -90,12 +103,30 @@ def predict(
 
     exported = load_export(Path(export_folder))
     asked = (options or CsvOptions()).over(exported.written)
+    _check_times(exported.types, asked.times or {})
     with tempfile.TemporaryDirectory(prefix="headrace-") as scratch:
         rows = read_rows(exported.types, Path(rows_path), Path(scratch), asked)
         tables = _answers(exported, rows, str(rows_path))
         if target is None:
             return _write_csv(tables, stream or sys.stdout)
         return _write_file(tables, target)
+
+
+def _check_times(types: Mapping[str, str], times: Mapping[str, str]) -> None:
+    """Refuses ways to write times of columns that aren't times, and patterns that are none."""
+    from ..pipelines.errors import Problem
+    from .ingestion.time_patterns import pattern_problem
+
+    known = tuple(name for name, kind in types.items() if kind == "timestamp")
+    problems = []
+    for name, pattern in times.items():
+        if name not in known:
+            what = f"the model has no input {name!r} that is a point in time"
+            problems.append(Problem(what, argument="times", given=name, available=known))
+        elif pattern and (wrong := pattern_problem(pattern)):
+            problems.append(Problem(f"{name}: {wrong}", argument="times"))
+    if problems:
+        raise InvalidRequestError(problems)
 
 
 def _answers(exported: Exported, batches: Iterator[pa.RecordBatch], file: str) -> Iterator[pa.Table]:
@@ -131,7 +162,7 @@ class Exported:
     Attributes:
         inputs: `name`, `column`, `dtype` and `type` of each input.
         tasks: one for each label.
-        written: delimiter, quote, encoding and missing_values that the examples were read with.
+        written: how the files that the examples were read from are written.
         signature: the SavedModel's `serving_default`.
         model: the loaded SavedModel, which owns what the signature needs.
     """
@@ -199,7 +230,11 @@ def load_export(folder: Path) -> Exported:
     return Exported(
         tuple(about["inputs"]),
         tasks_from_json(about),
-        CsvOptions(**about.get("csv", {}), missing_values=tuple(about["missing_values"])),
+        CsvOptions(
+            **about.get("csv", {}),
+            missing_values=tuple(about["missing_values"]),
+            times=about.get("times", {}),
+        ),
         model.signatures["serving_default"],
         model,
     )

@@ -11,8 +11,9 @@ from ..pipelines import Context, Examples, Known, Problem, Schema, Transform, co
 from .preprocessing.features_grammar import (
     FeatureSpec,
     check_specs,
+    label_kind,
     parse_features,
-    parse_label,
+    parse_labels,
     weight_problems,
 )
 from .split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
@@ -30,7 +31,7 @@ def transform(
     ctx: Context,
     examples: Examples,
     *,
-    label: str | dict[str, Any],
+    label: str | dict[str, Any] | list[str | dict[str, Any]],
     features: Literal["auto"] | dict[str, Any] = "auto",
     schema: Schema | None = None,
     weight: str | None = None,
@@ -63,7 +64,8 @@ def transform(
 
     Args:
         examples: raw examples with a split `train`.
-        label: the label's column, or `{column: transform}`.
+        label: the label's column, or `{column: transform}`; for several labels, each an output of the model,
+            `{price: z_score, sold: vocabulary}`, or a list, `[sold, {price: z_score}]`.
         features: see above; `auto` chooses by the schema and says what it chose.
         schema: the columns' domains, which `auto` needs.
         weight: a column of numbers, 0 or more: how much each row counts in training and evaluation. What
@@ -108,13 +110,13 @@ def check_transform(
     if names is None and known.get("schema") is not None:
         names = known["schema"].columns
     types = {**_types(known.get("schema")), **_types(table)}
-    label, problems = parse_label(arguments["label"]) if "label" in arguments else (None, [])
+    labels, problems = parse_labels(arguments["label"]) if "label" in arguments else ((), [])
     specs: list[FeatureSpec] = []
     if isinstance(arguments.get("features"), Mapping):
         specs, more = parse_features(arguments["features"])
         problems += more
-    problems += check_specs(specs, label, types, names)
-    problems += weight_problems(arguments.get("weight"), types if names is not None else {}, label, names)
+    problems += check_specs(specs, labels, types, names)
+    problems += weight_problems(arguments.get("weight"), types if names is not None else {}, labels, names)
     if table.splits is not None and "train" not in table.splits:
         problems.append(
             Problem(
@@ -135,7 +137,10 @@ def check_transform(
         )
     names = tuple(spec.name for spec in specs) or None
     output = Known(columns=names, splits=table.splits, facts={"format": "tfrecord"})
-    return problems, {"examples": output, "transform": Known()}
+    facts = {}
+    if labels and not any(problem.argument.startswith("label") for problem in problems):
+        facts["labels"] = {one.column: label_kind(one, types.get(one.column)) for one in labels}
+    return problems, {"examples": output, "transform": Known(facts=facts)}
 
 
 def _types(known: Known | None) -> Mapping[str, str]:

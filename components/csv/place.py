@@ -17,6 +17,7 @@ from ...pipelines.errors import DataError, StepError
 from ..data_plane.work import run_units
 from ..ingestion.placing import NOWHERE
 from ..ingestion.split_options import SplitOptions
+from ..ingestion.time_patterns import stated_patterns
 from .inference import dressed_number
 from .ingest import Read, cut_files, prepare_files, read_all
 from .options import MISSING, Options
@@ -202,6 +203,10 @@ def _written_otherwise(dialect: Dialect, options: Options) -> dict[str, Any]:
         told["quote"] = dialect.quote
     if canonical_encoding(options.encoding) != "utf-8":
         told["encoding"] = options.encoding
+    if times := stated_patterns(options.types):
+        told["times"] = times
+    if options.columns is not None:
+        told["names"], told["header"] = list(options.columns), options.has_header
     return told
 
 

@@ -16,6 +16,8 @@ import numpy.typing as npt
 Metrics = dict[str, float | None]
 Floats = npt.NDArray[np.floating]
 Weights = npt.NDArray[np.float64]
+ROUNDING = 1e-12
+"""How far, relatively, sums of weights may be off."""
 
 
 @dataclass(frozen=True)
@@ -90,16 +92,20 @@ class ValueAnswers(Answers):
         if squares is None or middle is None or bias is None:
             names = ("rmse", "mae", "r2", "median_absolute_error", "mape", "explained_variance")
             return dict.fromkeys(names)
-        spread, unexplained = self._mean((y - middle) ** 2) or 0.0, self._mean((error - bias) ** 2) or 0.0
+        # The mean of equal numbers may differ from them by a rounding, which would be all of the spread.
+        weighing = y if self.weights is None else y[self.weights > 0]
+        varies = weighing.min() < weighing.max()
+        spread = self._mean((y - middle) ** 2) if varies else None
+        unexplained = self._mean((error - bias) ** 2) or 0.0
         told = np.flatnonzero(y)
         relative = ValueAnswers.reduce(y[told], y[told], None if self.weights is None else self.weights[told])
         return {
             "rmse": float(np.sqrt(squares)),
             "mae": self._mean(absolute),
-            "r2": 1.0 - squares / spread if spread > 0 else None,
+            "r2": 1.0 - squares / spread if spread else None,
             "median_absolute_error": weighted_median(absolute, self.weights),
             "mape": relative._mean(np.abs(error[told] / y[told])),
-            "explained_variance": 1.0 - unexplained / spread if spread > 0 else None,
+            "explained_variance": 1.0 - unexplained / spread if spread else None,
         }
 
 
@@ -113,6 +119,7 @@ def weighted_median(values: npt.NDArray[np.float64], weights: Weights | None) ->
     order = np.argsort(values, kind="stable")
     below = np.cumsum(weights[order])
     half = below[-1] / 2
-    low = int(np.searchsorted(below, half))  # the first value at which half is reached
-    high = min(int(np.searchsorted(below, half, side="right")), len(values) - 1)
+    # Sums of weights are rounded, so that half is never hit to the last bit.
+    low = int(np.searchsorted(below, half * (1 - ROUNDING)))  # the first value at which half is reached
+    high = min(int(np.searchsorted(below, half * (1 + ROUNDING), side="right")), len(values) - 1)
     return float((values[order[low]] + values[order[high]]) / 2)

@@ -21,8 +21,9 @@ from ..tfrecords.layout import Layout
 from ..training.epochs import Only, packed_batches
 from ..training.feed import Feed
 from ..training.networks import feed_of, forward, load_network, probabilities
+from ..training.targets import by_column
 from ..training.tasks import Task, output_keys, tasks_from_json
-from .predictions import raw_batches, require_same_features
+from .predictions import raw_batches, require_same_transform
 
 MISSING = "(missing)"
 """The name of the slice of rows in which the column has no value."""
@@ -112,23 +113,26 @@ class Answerer:
             InvalidRequestError: transformed examples that another transform made.
             DataError: an answer is not a number, or a label or weight can't be one.
         """
-        require_same_features(examples, self.fitted)
+        require_same_transform(examples, self.fitted)
         if examples.properties["format"] == "tfrecord":
             yield from self._of_shards(examples, split, batch_size, only)
             return
         for raw in raw_batches(examples, split, batch_size):
             tensors = self.feed.pack(np, self.fitted.apply_numpy(raw, expand=False))
             weights = self.fitted.weight_numpy(raw)
-            yield self._answered(tensors, self.fitted.label_numpy(raw), weights, _texts(raw, slices))
+            yield self._answered(tensors, self.fitted.labels_numpy(raw), weights, _texts(raw, slices))
 
     def _of_shards(self, examples: Examples, split: str, batch_size: int, only: Only) -> Iterator[Answered]:
         order = {} if only is None else {"only": only}
         weighted = bool(Layout.from_json(examples.properties).weight)
         with shard_errors(examples, split):
             for tensors, labels, *rest in packed_batches(examples, split, self.feed, batch_size, **order):
-                yield self._answered(tensors, labels, rest[0] if weighted else None, {})
+                told = by_column(labels, self.tasks)
+                yield self._answered(tensors, told, rest[0] if weighted else None, {})
 
-    def _answered(self, tensors: Any, labels: Any, weights: Any, slices: Mapping[str, pa.Array]) -> Answered:
+    def _answered(
+        self, tensors: Any, labels: Mapping[str, Any], weights: Any, slices: Mapping[str, pa.Array]
+    ) -> Answered:
         given = self.network(tensors)
         keys = output_keys(self.tasks)
         told: dict[str, npt.NDArray[Any]] = {}
@@ -136,7 +140,7 @@ class Answerer:
         for task, label in zip(self.tasks, self.fitted.labels, strict=True):
             output, several = _output(task, self.tasks), len(self.tasks) > 1
             values = (given[keys[task.label]] if several else given).numpy()
-            truth = np.asarray(labels[task.label] if several else labels)
+            truth = np.asarray(labels[task.label])
             self._require_numbers(tensors, values)
             if task.classes:
                 told[output], answers[output] = truth, probabilities(np, task, values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,19 +14,16 @@ from ...pipelines.context import Context
 from ...pipelines.errors import DataError
 from ..dataset import dataset, shard_errors
 from ..preprocessing.fitted import FittedTransform, Label
-from ..preprocessing.fitted_file import load_fitted
-from ..train import _require_labels as require_labels
-from ..train import _splits as splits_to_use
-from ..train import _tasks as learned_tasks
-from ..training.loop import Progress, Settings, default_batch_size, train_network
+from ..training.loop import Progress, default_batch_size, train_network
 from ..training.networks import forward
-from ..training.targets import class_weights, look_at
+from ..training.preparing import prepare
+from ..training.settings import Settings
+from ..training.targets import by_column
 from ..training.tasks import Task
 from .answers import Metrics
 from .asking import Answerer, by_output
 from .folds import fold_numbers, mean_and_deviation
-from .outcome import Request, gather
-from .predictions import require_same_features
+from .outcome import Measured, Request, gather
 
 CLASSES = ("binary", "multiclass")
 
@@ -40,17 +37,19 @@ class Plan:
         fitted: their transform.
         tasks: in the order of the labels.
         settings: the hyperparameters.
+        baseline: those of the model to compare with, or None.
         class_weights: by label the weight of each class.
         split: the split that is cut into folds.
         validation: the split that chooses the epoch, or None.
         folds: how many.
-        stratify: whether folds have equal shares of each class, where there is one label of classes.
+        stratify: whether folds have equal shares of each class, where one label is of classes.
     """
 
     examples: Examples
     fitted: FittedTransform
     tasks: tuple[Task, ...]
     settings: Settings
+    baseline: Settings | None
     class_weights: Mapping[str, tuple[float, ...]]
     split: str
     validation: str | None
@@ -60,8 +59,13 @@ class Plan:
     @property
     def stratified_by(self) -> str:
         """The label whose classes each fold has in equal shares, or ""."""
-        alone = len(self.tasks) == 1 and self.tasks[0].name in CLASSES
-        return self.tasks[0].label if self.stratify and alone else ""
+        labels = [task.label for task in self.tasks if task.name in CLASSES]
+        return labels[0] if self.stratify and len(labels) == 1 else ""
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs a fold takes at most."""
+        return self.settings.epochs * (1 if self.baseline is None else 2)
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Fold:
         best_epoch: whose weights were measured.
         metrics: of the fold's rows.
         naive: those of the naive prediction from the other folds' labels.
+        baseline: those of the baseline model, trained on the same rows; None without one.
     """
 
     fold: int
@@ -82,6 +87,7 @@ class Fold:
     best_epoch: int
     metrics: Metrics
     naive: Metrics
+    baseline: Metrics | None = None
 
 
 def plan_of(ctx: Context, examples: Examples, transform: Transform, told: Mapping[str, Any]) -> Plan:
@@ -90,13 +96,8 @@ def plan_of(ctx: Context, examples: Examples, transform: Transform, told: Mappin
     Raises:
         InvalidRequestError, DataError: as in `train`, or there are too few rows for so many folds.
     """
-    loss, loss_weights, split = told["loss"], told["loss_weights"] or {}, told["train_split"]
-    fitted = load_fitted(transform.path)
-    tasks = learned_tasks(fitted, told["task"])
-    require_labels(tasks, {"loss": loss if isinstance(loss, dict) else {}, "loss_weights": loss_weights})
-    validation = splits_to_use(ctx, examples, transform, tasks, split, told["validation_split"])
-    require_same_features(examples, fitted)
-    seen = look_at(examples, split, tasks, fitted.labels)
+    split = told["train_split"]
+    prepared = prepare(ctx, examples, transform, told)
     rows, folds = examples.rows(split), told["folds"]
     if rows < 2 * folds:
         raise DataError(
@@ -107,17 +108,31 @@ def plan_of(ctx: Context, examples: Examples, transform: Transform, told: Mappin
     batch = told["batch_size"] or default_batch_size(rows * (folds - 1) // folds)
     settings = Settings(
         told["model"], told["model_args"] or {}, told["epochs"], batch, told["optimizer"],
-        told["learning_rate"], told["learning_rate_schedule"], loss, loss_weights, [], told["patience"],
-        told["seed"],
+        told["learning_rate"], told["learning_rate_schedule"], told["loss"], told["loss_weights"] or {}, [],
+        told["patience"], told["seed"],
     )  # fmt: skip
-    weights = class_weights(told["class_weights"], tasks, seen)
-    return Plan(examples, fitted, tasks, settings, weights, split, validation, folds, told["stratify"])
+    baseline = None
+    if told["baseline"]:
+        baseline = replace(settings, model=told["baseline"], model_args=told["baseline_args"] or {})
+    return Plan(
+        examples, prepared.fitted, prepared.tasks, settings, baseline, prepared.class_weights, split,
+        prepared.validation, folds, told["stratify"],
+    )  # fmt: skip
 
 
 def summary(folds: Sequence[Metrics]) -> tuple[Metrics, Metrics]:
-    """The mean and the deviation of each metric over the folds."""
+    """The mean and the deviation of each metric over the folds that can tell it."""
     told = {name: mean_and_deviation([fold[name] for fold in folds]) for name in folds[0]}
     return {name: mean for name, (mean, _) in told.items()}, {name: sd for name, (_, sd) in told.items()}
+
+
+def changes(folds: Sequence[Fold]) -> list[Metrics]:
+    """For each fold and metric the model's minus the baseline's; without a baseline none."""
+    pairs = ((fold.metrics, fold.baseline) for fold in folds if fold.baseline is not None)
+    return [
+        {name: None if a is None or (b := other[name]) is None else a - b for name, a in own.items()}
+        for own, other in pairs
+    ]
 
 
 def run_fold(plan: Plan, number: int, tell: Progress) -> Fold:
@@ -135,20 +150,35 @@ def run_fold(plan: Plan, number: int, tell: Progress) -> Fold:
     classes = labels[plan.stratified_by] if plan.stratified_by else None
     rows = plan.examples.rows(plan.split)
     held_out = fold_numbers(rows, plan.folds, plan.settings.seed, classes) == number - 1
-    trained = train_network(
-        plan.examples, plan.split, plan.validation, plan.fitted.features, plan.tasks, plan.class_weights,
-        plan.settings, tell, ~held_out,
-    )  # fmt: skip
-    network = forward(trained.network, trained.feed)
-    answerer = Answerer(network, trained.feed, plan.fitted, plan.tasks)
     facts = {
         output: _facts(task, label, labels[task.label][~held_out])
         for (output, task), label in zip(by_output(plan.tasks).items(), plan.fitted.labels, strict=True)
     }
-    measured = gather(answerer, facts, plan.examples, Request(plan.split), lambda **_: None, held_out)
+    measured, best = _measured(plan, plan.settings, facts, held_out, tell)
+    other = None
+    if plan.baseline is not None:
+
+        def later(epoch: int = 0, **values: Any) -> None:
+            tell(epoch=epoch + plan.settings.epochs, **values)
+
+        other = dict(_measured(plan, plan.baseline, facts, held_out, later)[0].report().metrics)
     metrics, naive = measured.report().metrics, measured.naive().metrics
-    learned = rows - measured.rows
-    return Fold(number, learned, measured.rows, trained.best_epoch, dict(metrics), dict(naive))
+    return Fold(number, rows - measured.rows, measured.rows, best, dict(metrics), dict(naive), other)
+
+
+def _measured(
+    plan: Plan, settings: Settings, facts: Mapping[str, Any], held_out: npt.NDArray[np.bool_], tell: Progress
+) -> tuple[Measured, int]:
+    """A network trained on the other rows and measured on those held out; and whose epoch it is."""
+    trained = train_network(
+        plan.examples, plan.split, plan.validation, plan.fitted.features, plan.tasks, plan.class_weights,
+        settings, tell, ~held_out,
+    )  # fmt: skip
+    network = forward(trained.network, trained.feed)
+    answerer = Answerer(network, trained.feed, plan.fitted, plan.tasks)
+    request = Request(plan.split)
+    measured = gather(answerer, facts, plan.examples, request, lambda **_: None, held_out)
+    return measured, trained.best_epoch
 
 
 def _labels(plan: Plan) -> dict[str, npt.NDArray[Any]]:
@@ -156,8 +186,8 @@ def _labels(plan: Plan) -> dict[str, npt.NDArray[Any]]:
     columns: dict[str, list[Any]] = {task.label: [] for task in plan.tasks}
     with shard_errors(plan.examples, plan.split):
         for _, label, *_ in dataset(plan.examples, plan.split, batch_size=8192, expand=False):
-            for name, parts in columns.items():
-                parts.append((label[name] if len(columns) > 1 else label).numpy())
+            for name, values in by_column(label, plan.tasks).items():
+                columns[name].append(values.numpy())
     return {name: np.concatenate(parts) for name, parts in columns.items()}
 
 

@@ -51,7 +51,8 @@ def folds_side_by_side(
     from ...pipelines.processes import WorkerPool
     from .crossing import Fold
 
-    scratch, epochs, folds = ctx.scratch("folds"), arguments["epochs"], arguments["folds"]
+    scratch, folds = ctx.scratch("folds"), arguments["folds"]
+    epochs = arguments["epochs"] * (2 if arguments["baseline"] else 1)
     at: dict[int, int] = {}
 
     def run(number: int) -> Fold:

@@ -8,35 +8,26 @@ rmse: {better_than_naive: 1000}       better by at least 1000 than the naive pre
 rmse: {better_than_baseline: 0}       not worse than the model given as `baseline`; -500 lets it be worse
                                       by 500
 better_than_naive: 0.05               the same for the task's first metric (accuracy, rmse, f1_micro);
-better_than_baseline: 0               with several outputs for the first metric of each
-price/rmse: 56000                     with several outputs: of the output price
-per_class: {bird: {recall: 0.8}}      of one class; "*" is each class
+better_than_baseline: 0               with several labels for the first metric of each
+price/rmse: 56000                     with several labels: of the label price
+per_class: {bird: {recall: 0.8}}      of one class; "*" is each class; with several labels {kind/recall: 0.8}
 slices: {city: {Rome: {rmse: 9000}}}  of the rows in which a column has a value; "*" is each value
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...pipelines.errors import Problem
 from .metric_names import (
-    PER_CLASS,
-    bare,
     first_metrics,
     higher_is_better,
-    metric_names,
-    output_of,
-    prefixed,
 )
 
 NAIVE, BASELINE = "better_than_naive", "better_than_baseline"
-BOUNDS = ("min", "max", NAIVE, BASELINE)
 GROUPS = ("per_class", "slices")
 EVERY = "*"
-OLD_WORD = f"write {NAIVE} for the naive prediction, or {BASELINE} for the model that is given as `baseline`"
 
 Thresholds = Mapping[str, Any]
 Values = Mapping[str, float | None]
@@ -59,23 +50,6 @@ class Report:
         for name in path:
             found = found.get(name, {})
         return found or None
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What thresholds may speak of, as far as it is known.
-
-    Attributes:
-        tasks: the task's name by output, "" for a single one; None if unknown.
-        slices: the slice columns; None if unknown.
-        baseline: whether a baseline model is given; None if unknown.
-        classes: the class names; None if unknown.
-    """
-
-    tasks: Mapping[str, str] | None = None
-    slices: Sequence[str] | None = None
-    baseline: bool | None = None
-    classes: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,25 +77,6 @@ class Blessing:
 
     blessed: bool
     reasons: tuple[str, ...]
-
-
-def threshold_problems(thresholds: Thresholds, asked: Asked | None = None) -> list[Problem]:
-    """What is wrong with the names and bounds of thresholds, before anything runs."""
-    asked = asked or Asked()
-    problems: list[Problem] = []
-    names = _names(asked, metric_names)
-    for name, value in thresholds.items():
-        if name == "baseline":
-            problems.append(_problem("there is no threshold 'baseline'", remedy=OLD_WORD))
-        elif name in (NAIVE, BASELINE):
-            problems += _bound_problems("", name, value, asked)
-        elif name == "per_class":
-            problems += _class_problems(value, asked)
-        elif name == "slices":
-            problems += _slice_problems(value, asked, names)
-        else:
-            problems += _metric_problems(name, value, asked, names, (NAIVE, BASELINE, *GROUPS))
-    return problems
 
 
 def bless(
@@ -160,8 +115,11 @@ def rules(thresholds: Thresholds, tasks: Mapping[str, str], report: Report) -> I
             for place, bounds in _places(
                 (name,), value, getattr(report, name), 1 if name == "per_class" else 2
             ):
+                there = report.at(place)
                 for metric, bound in bounds.items():
-                    yield from _bounds(place, metric, bound)
+                    # The classes of one label don't have the metrics of another, and "*" doesn't mean them.
+                    if there is None or metric in there:
+                        yield from _bounds(place, metric, bound)
         else:
             yield from _bounds((), name, value)
 
@@ -232,88 +190,3 @@ def _hold(rule: Rule, report: Report, others: Mapping[str, Report | None]) -> tu
 
 def _plain(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else repr(float(value))
-
-
-def _problem(what: str, **details: Any) -> Problem:
-    return Problem(what, argument="thresholds", **details)
-
-
-def _names(asked: Asked, of_task: Any) -> tuple[str, ...]:
-    """The metrics that there are, with their outputs in front."""
-    if asked.tasks is None:
-        return tuple(of_task(None))
-    return tuple(
-        name
-        for output, task in asked.tasks.items()
-        for name in prefixed(output, dict.fromkeys(of_task(task)))
-    )
-
-
-def _metric_problems(
-    name: str, bound: Any, asked: Asked, names: Sequence[str], others: Sequence[str] = ()
-) -> list[Problem]:
-    # Where the outputs are not known yet, any may stand in front.
-    known = name in names or (asked.tasks is None and bool(output_of(name)) and bare(name) in names)
-    if known:
-        return _bound_problems(name, "", bound, asked)
-    single = asked.tasks.get("") if asked.tasks is not None and len(asked.tasks) == 1 else None
-    of = f" of a {single} task" if single else ""
-    return [_problem(f"{name!r} is no metric{of}", given=name, available=(*names, *others))]
-
-
-def _bound_problems(metric: str, kind: str, bound: Any, asked: Asked) -> list[Problem]:
-    """Of one number (`kind` says what it means, "" for a plain bound), or of a mapping of them."""
-    if isinstance(bound, Mapping) and not kind:
-        problems = []
-        for key, value in bound.items():
-            if key == "baseline":
-                problems.append(_problem(f"{metric} has no bound 'baseline'", remedy=OLD_WORD))
-            elif key in BOUNDS:
-                problems += _bound_problems(metric, key, value, asked)
-            else:
-                problems.append(_problem(f"{metric} has no bound {key!r}", given=key, available=BOUNDS))
-        return problems if bound else [_problem(f"{metric} has no bound", available=BOUNDS)]
-    name = ": ".join(part for part in (metric, kind) if part)
-    if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
-        return [_problem(f"{name} takes a number, not {bound!r}")]
-    if kind == BASELINE and asked.baseline is False:
-        remedy = f"wire a model as `baseline`, or write {NAIVE}"
-        return [_problem(f"{name}: no baseline model is given", remedy=remedy)]
-    return []
-
-
-def _class_problems(value: Any, asked: Asked) -> list[Problem]:
-    tasks = asked.tasks
-    if not isinstance(value, Mapping) or not all(isinstance(inner, Mapping) for inner in value.values()):
-        return [_problem("per_class takes metrics by class, such as {bird: {recall: 0.8}}")]
-    if tasks is not None and not any(task != "regression" for task in tasks.values()):
-        return [_problem("a regression has no classes to set thresholds on")]
-    names = _names(asked, lambda task: () if task == "regression" else PER_CLASS)
-    problems = []
-    for name, bounds in value.items():
-        if asked.classes is not None and name != EVERY and name not in asked.classes:
-            available = tuple(asked.classes)
-            problems.append(_problem(f"there is no class {name!r}", given=name, available=available))
-        for metric, bound in bounds.items():
-            problems += _metric_problems(metric, bound, asked, names)
-    return problems
-
-
-def _slice_problems(value: Any, asked: Asked, names: Sequence[str]) -> list[Problem]:
-    example = "slices takes metrics by column and value, such as {city: {Rome: {rmse: 9000}}}"
-    if not isinstance(value, Mapping):
-        return [_problem(example)]
-    problems = []
-    for column, values in value.items():
-        if asked.slices is not None and column not in asked.slices:
-            remedy = "" if asked.slices else "name it under `slices` of the step"
-            what = f"{column!r} is no slice column of this step"
-            available = tuple(asked.slices)
-            problems.append(_problem(what, given=column, available=available, remedy=remedy))
-        if not isinstance(values, Mapping) or not all(isinstance(v, Mapping) for v in values.values()):
-            problems.append(_problem(example))
-            continue
-        for bounds in values.values():
-            for metric, bound in bounds.items():
-                problems += _metric_problems(metric, bound, asked, names)
-    return problems

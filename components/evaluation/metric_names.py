@@ -14,6 +14,7 @@ What each is stands in `headrace.components.evaluation.metrics`. With several ou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 TOP = (3, 5, 10)
@@ -33,9 +34,11 @@ BY_TASK = {
     "regression": REGRESSION,
     "binary": BINARY,
     "multiclass": MULTICLASS,
+    "classification": MULTICLASS,
     "multilabel": MULTILABEL,
 }
-"""For each task its metrics, the first the most telling."""
+"""For each task its metrics, the first the most telling; "classification" is binary or multi-class, where it
+isn't known yet which."""
 
 PER_CLASS = ("precision", "recall", "f1", "auc", "pr_auc", "support")
 """The metrics that each class has for itself."""
@@ -45,11 +48,9 @@ LOWER = frozenset(
 )
 
 
-def metric_names(task: str | None) -> tuple[str, ...]:
-    """The names of a task's metrics, the first the most telling; of all tasks for None."""
-    if task is None:
-        return tuple(dict.fromkeys(name for names in BY_TASK.values() for name in names))
-    return BY_TASK[task]
+def metric_names(task: str) -> tuple[str, ...]:
+    """The names of a task's metrics, the first the most telling; of all tasks for ""."""
+    return BY_TASK[task] if task else tuple(dict.fromkeys(chain.from_iterable(BY_TASK.values())))
 
 
 def higher_is_better(metric: str) -> bool:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ...pipelines.artifact import Examples, Model
 from ...pipelines.errors import DataError, InvalidRequestError
+from ..preprocessing.casting import MULTIVALUED
 from ..split_checks import RAW_REMEDY, SLICES_NEED_RAW
 from ..training.epochs import Only
 from ..training.tasks import Task
@@ -73,9 +74,9 @@ class Measured:
         return {output: task.name for output, task in self.tasks.items()}
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of all classes."""
-        return tuple(dict.fromkeys(name for task in self.tasks.values() for name in task.classes))
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """The class names by output."""
+        return {output: task.classes for output, task in self.tasks.items()}
 
     @property
     def total(self) -> float:
@@ -255,12 +256,14 @@ def _check_slices(examples: Examples, slices: tuple[str, ...]) -> None:
         return
     if examples.properties["format"] != "parquet":
         raise InvalidRequestError(SLICES_NEED_RAW, argument="slices", remedy=RAW_REMEDY)
-    columns = tuple(examples.properties["columns"])
+    columns: Mapping[str, str] = examples.properties["columns"]
+    plain = tuple(name for name, kind in columns.items() if kind not in MULTIVALUED)
     for name in slices:
-        if name not in columns:
-            raise InvalidRequestError(
-                f"there is no column {name!r} to slice by", argument="slices", given=name, available=columns
-            )
+        if name not in plain:
+            what = f"there is no column {name!r} to slice by"
+            if name in columns:
+                what = f"the column {name!r} has several values a row, so that its rows are no slices"
+            raise InvalidRequestError(what, argument="slices", given=name, available=plain)
 
 
 def _slice_column(name: str, parts: list[pa.Array]) -> pa.ChunkedArray:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from ...pipelines.artifact import Examples
 from ...pipelines.errors import DataError, InvalidRequestError
 from ..preprocessing.fitted import FittedTransform
+from ..tfrecords.layout import Layout, StoredLabel
 
 
 def require_split(examples: Examples, split: str) -> None:
@@ -29,19 +30,31 @@ def require_split(examples: Examples, split: str) -> None:
         )
 
 
-def require_same_features(examples: Examples, fitted: FittedTransform) -> None:
-    """Raises InvalidRequestError for transformed examples that another Transform made."""
+def require_same_transform(examples: Examples, fitted: FittedTransform) -> None:
+    """Raises InvalidRequestError for transformed examples whose features or labels another Transform made."""
     if examples.properties["format"] != "tfrecord":
         return
     theirs = [(f["name"], f["dtype"], f["width"]) for f in examples.properties["features"]]
     ours = [(f.name, f.dtype, f.width) for f in fitted.features]
     if theirs != ours:
         departing = [name for name, *_ in set(theirs) ^ set(ours)] or [name for name, *_ in ours]
-        raise InvalidRequestError(
-            f"these examples were made by another transform: {', '.join(sorted(set(departing))[:10])} differ",
-            argument="examples",
-            remedy="wire examples and transform of one and the same transform step",
-        )
+        raise _made_otherwise(f"{', '.join(sorted(set(departing))[:10])} differ")
+    labels, own = Layout.from_json(examples.properties).labels, tuple(one.stored for one in fitted.labels)
+    if labels != own:
+        named = [", ".join(f"{one.column} ({_as(one)})" for one in each) for each in (labels, own)]
+        raise _made_otherwise(f"they hold the label {named[0]}, and the transform makes {named[1]}")
+
+
+def _as(label: StoredLabel) -> str:
+    return "a value" if label.kind == "value" else f"{label.classes} classes"
+
+
+def _made_otherwise(how: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"these examples were made by another transform: {how}",
+        argument="examples",
+        remedy="wire examples and transform of one and the same transform step",
+    )
 
 
 def raw_batches(examples: Examples, split: str, batch_size: int) -> Iterator[pa.RecordBatch]:

@@ -1,14 +1,14 @@
 """Raw rows out of a file, as an exported model takes them: CSV, Parquet or JSON Lines.
 
-Parquet (`*.parquet`): the columns by name, of the types that raw examples have or what Arrow casts to them.
-JSON Lines (`*.jsonl`, `*.ndjson`): an object a line; a key that isn't there is a missing value; times are ISO
-8601 texts, several values a row are lists. Everything else is CSV.
+Parquet (`*.parquet`): the columns by name, of the types that raw examples have or what `parquet_examples`
+makes of others. JSON Lines (`*.jsonl`, `*.ndjson`): an object a line; a key that isn't there is a missing
+value; times are ISO 8601 texts, several values a row are lists. Everything else is CSV.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,18 +38,20 @@ def read_rows(types: Types, path: Path, scratch: Path, options: CsvOptions) -> I
         options: how a CSV file is written.
     """
     ending = path.suffix.lower()
-    if ending == ".parquet":
-        return _parquet_rows(types, path)
     if ending in (".jsonl", ".ndjson"):
         return _json_rows(types, path)
-    return _csv_rows(types, path, scratch, options)
+    times = options.times or {}
+    stated = {name: f"{kind}:{times[name]}" if times.get(name) else kind for name, kind in types.items()}
+    if ending == ".parquet":
+        return _parquet_rows(stated, path)
+    return _csv_rows(stated, path, scratch, options)
 
 
 def no_rows(types: Types) -> pa.RecordBatch:
     """The columns without a row."""
     import pyarrow as pa
 
-    arrays = [pa.array([], _arrow_type(kind)) for kind in types.values()]
+    arrays = [pa.array([], _arrow_type(kind.partition(":")[0])) for kind in types.values()]
     return pa.RecordBatch.from_arrays(arrays, names=list(types))
 
 
@@ -68,11 +70,55 @@ def _parquet_rows(types: Types, path: Path) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(path) as file:
             _require_columns(types, tuple(file.schema_arrow.names), path)
+            _require_types(types, file.schema_arrow, path)
             if not file.metadata.num_rows:
                 yield no_rows(types)
-            yield from file.iter_batches(PARQUET_ROWS, columns=list(types))
+            rows = 0
+            for batch in file.iter_batches(PARQUET_ROWS, columns=list(types)):
+                yield _converted(batch, types, path, rows)
+                rows += batch.num_rows
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"this can't be read as Parquet: {error}", file=str(path)) from error
+
+
+def _require_types(types: Types, schema: pa.Schema, path: Path) -> None:
+    """Refuses columns that can't become what the model takes."""
+    from ..ingestion.time_patterns import UNITS
+    from ..parquet.kinds import kind_of, unsupported
+    from ..parquet.options import CONVERTIBLE
+
+    problems = []
+    for name, stated in types.items():
+        kind, given = stated.partition(":")[0], schema.field(name).type
+        own = kind_of(given)
+        if not own:
+            problems.append(unsupported(name, given, str(path)).at(remedy="write it as text or numbers"))
+        elif own != kind and kind not in CONVERTIBLE[own]:
+            what = f"column {name!r} is {own} here, and the model takes {kind}"
+            problems.append(Problem(what, file=str(path)))
+        elif own == "int" and kind == "timestamp" and stated.partition(":")[2] not in UNITS:
+            what = f"column {name!r} is int here, and the unit of its times has to be stated"
+            problems.append(Problem(what, file=str(path), remedy=f"--time {name}=s (or ms, us)"))
+    if problems:
+        raise DataError(problems)
+
+
+def _converted(batch: pa.RecordBatch, types: Types, path: Path, before: int) -> pa.RecordBatch:
+    """The columns as `parquet_examples` reads them; `before` says how many rows stand before the batch."""
+    import numpy as np
+    import pyarrow as pa
+
+    from ..parquet.values import read_values, shown
+
+    arrays = []
+    for name, stated in types.items():
+        values = read_values(batch.column(name), stated)
+        for bad in values.bad:
+            row = int(np.flatnonzero(bad.mask)[0])
+            what = f"column {name!r}, row {before + row + 1}: {shown(batch.column(name), row)!r} {bad.what}"
+            raise DataError(what, file=str(path), remedy="mend the value")
+        arrays.append(values.array)
+    return pa.RecordBatch.from_arrays(arrays, names=list(types))
 
 
 def _json_rows(types: Types, path: Path) -> Iterator[pa.RecordBatch]:
@@ -130,6 +176,12 @@ def _csv_rows(types: Types, path: Path, scratch: Path, asked: CsvOptions) -> Ite
     sign = read_head(plain, "utf-8", asked.delimiter, quote, str(path)).delimiter
     dialect = Dialect(sign, quote, asked.missing_values or ())
     file, names = table_file(str(path), plain, encoding, dialect, True)
+    if asked.names is not None and not set(types) <= set(names):
+        _require_width(names, asked.names, path)
+        file, names = (
+            table_file(str(path), plain, encoding, dialect, bool(asked.header))[0],
+            tuple(asked.names),
+        )
     hint = f"cells are taken to be separated by {sign!r}; if not, state the delimiter"
     _require_columns(types, names, path, hint if len(names) == 1 else "")
     lists = [column for column, kind in types.items() if kind in MULTIVALUED]
@@ -144,6 +196,16 @@ def _csv_rows(types: Types, path: Path, scratch: Path, asked: CsvOptions) -> Ite
         yield no_rows(types)
     for unit in units:
         yield _typed(unit, names, types, dialect, encoding)
+
+
+def _require_width(first: tuple[str, ...], names: Sequence[str], path: Path) -> None:
+    if len(first) != len(names):
+        raise DataError(
+            f"the first row has {len(first)} fields, and the columns are {len(names)}: {', '.join(names)}",
+            file=str(path),
+            line=1,
+            remedy="name the columns in a first row, or by --columns; the label may be left out then",
+        )
 
 
 def _require_columns(types: Types, names: tuple[str, ...], path: Path, remedy: str = "") -> None:
@@ -186,6 +248,9 @@ def _typed(
             reason, _ = bad_value(column, text[row].as_py(), kind)
             place = cells.reject(row, reason, "")
             remedy = "mend the value, or name it as a missing value"
+            if kind.startswith("timestamp"):
+                how = kind.partition(":")[2] or "as 2024-01-31T12:30:00Z"
+                remedy = f"write it {how}, as in the examples, or say how it is written (--time)"
             raise DataError(reason, file=place.file, line=place.line, remedy=remedy)
         arrays.append(values)
     return pa.RecordBatch.from_arrays(arrays, names=list(types))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1}
@@ -20,3 +21,12 @@ def pattern_problem(pattern: str) -> str:
         # A text that doesn't fit is no news; anything else is about the pattern.
         return "" if str(error).startswith("time data") else f"{pattern!r} is no pattern: {error}"
     return ""
+
+
+def stated_patterns(types: Mapping[str, str] | None) -> dict[str, str]:
+    """By column the part of `timestamp:…` behind the colon, of those that have one.
+
+    Examples carry it in their property `times`, so that `predict` reads rows the same way.
+    """
+    told = {name: kind.partition(":") for name, kind in (types or {}).items()}
+    return {name: pattern for name, (_, _, pattern) in told.items() if pattern}

@@ -23,22 +23,31 @@ def mlp(
     batch_normalization: bool = False,
     embedding_size: int = 0,
 ) -> keras.Model:
-    """Dense layers on numbers, one-hots and embeddings side by side, `[batch, outputs]`.
+    """Dense layers on numbers, one-hots and embeddings side by side.
 
-    Ids are embedded, each column by a table of its own; of a sequence's vectors the mean is taken, padding
-    left out.
+    Numbers and narrow one-hots, float32 `[batch, width]`, go in as they are. One-hots that are kept as ids,
+    int64 `[batch, columns]`, are looked up in the first layer's weights, which is the same as expanding
+    them. Ids, int64 `[batch, columns]`, are embedded, each column by a table of its own; of the vectors of a
+    sequence, int64 `[batch, length]`, the mean is taken, padding left out.
+
+    The network is fed `{"dense": float32 [batch, dense], "ids": int64 [batch, ids]}`, or the float32 matrix
+    alone where no feature is ids, and gives float32 `[batch, outputs]`: values, or probabilities.
 
     Args:
-        packed: the features.
+        packed: the features, with their places in the two tensors.
         outputs: 1, or the number of classes of a multi-class or multi-label task; by key for several labels.
         task: "regression", "binary", "multiclass" or "multilabel"; by key for several labels.
-        hidden_units: the width of each hidden layer.
+        hidden_units: the width of each hidden layer; none makes the model linear.
         activation: of the hidden layers, by its Keras name.
         dropout: the rate after each hidden layer, from 0 to below 1.
         l2: the weight penalty of the hidden layers, at least 0.
         batch_normalization: whether each hidden layer is normalized before its activation.
         embedding_size: the dimensions of embeddings that state none; 0 for the rule of
             `headrace.components.transforms.crosses.embedding_size`.
+
+    Returns:
+        The network, not compiled; for several labels it gives a dict of outputs by key, which share all
+        layers but the last.
     """
     sources = Sources(packed)
     dense = sources.take([f for f in packed.features if f.dtype == "float32"], "values")

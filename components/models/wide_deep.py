@@ -27,23 +27,38 @@ def wide_deep(
 ) -> keras.Model:
     """The sum of a linear model on categories and a multi-layer perceptron on numbers and embeddings.
 
-    Wide, with a weight for each category: one-hots, and ids (vocabularies, hashes, crosses) without an
-    embedding. Deep: numbers and multi-hots, ids with an embedding, and sequences. Their logits are added,
-    and both are trained together. From Cheng et al., "Wide & Deep Learning for Recommender Systems", 2016;
-    there each part has an optimizer of its own, here both have the one of `train`.
+    What a feature is decides its part:
+
+        one_hot, dense      float32 `[batch, slots]`     wide: a weight for each slot
+        one_hot, as ids     int64 `[batch, columns]`     wide: a weight for each id, looked up
+        ids                 int64 `[batch, columns]`     wide likewise: vocabularies, hashes, crosses
+        ids with embedding  int64 `[batch, columns]`     deep: a vector for each id
+        sequence            int64 `[batch, length]`      deep: the mean of the ids' vectors, padding left out
+        numbers             float32 `[batch, width]`     deep; multi-hots and bags are numbers too
+
+    The network is fed `{"dense": float32 [batch, dense], "ids": int64 [batch, ids]}`, or the float32 matrix
+    alone where no feature is ids, and gives float32 `[batch, outputs]`: values, or probabilities. The logits
+    of the parts are added and both are trained together; a part without a feature is left out. From Cheng et
+    al., "Wide & Deep Learning for Recommender Systems", 2016; there each part has an optimizer of its own,
+    here both have the one of `train`.
 
     Args:
-        packed: the features.
+        packed: the features, with their places in the two tensors.
         outputs: 1, or the number of classes of a multi-class or multi-label task; by key for several labels.
         task: "regression", "binary", "multiclass" or "multilabel"; by key for several labels.
-        hidden_units: the width of each hidden layer of the deep part.
+        hidden_units: the width of each hidden layer of the deep part; none makes it linear.
         activation: of the hidden layers, by its Keras name.
         dropout: the rate after each hidden layer, from 0 to below 1.
         l2: the weight penalty of the hidden layers, at least 0.
         batch_normalization: whether each hidden layer is normalized before its activation.
-        embedding_size: the dimensions of embeddings that state none; 0 for the rule of
-            `headrace.components.transforms.crosses.embedding_size`.
-        wide_l1, wide_l2: weight penalties of the wide part, at least 0.
+        embedding_size: the dimensions of sequences' vectors; 0 for the rule of
+            `headrace.components.transforms.crosses.embedding_size`. Ids with an embedding state theirs.
+        wide_l1, wide_l2: weight penalties of the wide part, at least 0; its weights start at 0, so that an id
+            that never occurs adds nothing.
+
+    Returns:
+        The network, not compiled; for several labels it gives a dict of outputs by key. They share the hidden
+        layers, and have a wide part and a last layer each.
     """
     sources = Sources(packed)
     numbers = sources.take(packed.of("numbers", dtype="float32"), "numbers")

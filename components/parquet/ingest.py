@@ -20,6 +20,7 @@ from ..csv.source_lines import PATTERN
 from ..csv.sources import name_problems
 from ..csv.work import Placing
 from ..data_plane.work import run_units
+from ..ingestion.time_patterns import stated_patterns
 from .kinds import kind_of, unsupported
 from .options import Options
 from .sources import check_magic, partition_columns
@@ -205,6 +206,8 @@ def ingest(ctx: Context, paths: Sequence[Path], options: Options, by_file: Seque
         "splits": publish_parts(reads, rule, dropped, draft.path),
         "rejects": publish_rejects(ctx, reads, draft.path),
     }
+    if times := stated_patterns(options.types):
+        properties["times"] = times
     if dropped:
         properties["dropped"] = dropped
     if rule.stratify:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...pipelines.errors import Problem
 from ..csv.sources import name_problems
 from ..ingestion.split_options import SplitOptions
-from ..ingestion.time_patterns import pattern_problem
+from ..ingestion.time_patterns import UNITS, pattern_problem
 
 KINDS = ("int", "float", "string", "bool", "timestamp", "strings", "ints", "floats")
 CONVERTIBLE = {
@@ -85,7 +85,7 @@ class Options:
             if has and kind != has and kind not in CONVERTIBLE[has]:
                 what = f"column {name!r} is {has} in the file, and can't become {kind}"
                 problems.append(Problem(what, argument=argument, available=(has, *CONVERTIBLE[has])))
-            elif has == "int" and stated == "timestamp":
+            elif has == "int" and kind == "timestamp" and stated.partition(":")[2] not in UNITS:
                 what = f"column {name!r} is int in the file, and its unit has to be stated"
                 remedy = "timestamp:s, timestamp:ms or timestamp:us"
                 problems.append(Problem(what, argument=argument, remedy=remedy))

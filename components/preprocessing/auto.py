@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -106,7 +106,7 @@ def choose_features(
     fitter: Fitter,
     examples: Examples,
     schema: Schema | None,
-    label: LabelSpec,
+    labels: Sequence[LabelSpec],
     weight: str = "",
 ) -> tuple[list[FeatureSpec], str]:
     """Chooses features by the schema and one look at the data; tells the person what was chosen.
@@ -126,7 +126,7 @@ def choose_features(
     features = [
         f
         for f in read_schema(schema.file("schema.yaml").read_text("utf-8"))
-        if f.name not in (label.column, weight)
+        if f.name not in (weight, *(label.column for label in labels))
     ]
     unknown = [f.name for f in features if f.name not in fitter.types]
     if unknown:
@@ -141,7 +141,7 @@ def choose_features(
     choices = {
         f.name: choose(f, profiles[f.name]) if f in plain else Choice(dropped=NOT_PLAIN) for f in features
     }
-    text = as_yaml(label, choices)
+    text = as_yaml(choices)
     ctx.say("features: auto chose this, which can be edited and put into the pipeline:\n" + text.rstrip())
     made = {name: choice.made for name, choice in choices.items() if not choice.dropped}
     if not made:
@@ -149,7 +149,7 @@ def choose_features(
     return parse_features(made)[0], text
 
 
-def as_yaml(label: LabelSpec, choices: Mapping[str, Choice]) -> str:
+def as_yaml(choices: Mapping[str, Choice]) -> str:
     """The choice as YAML for `transform`, with a comment for each dropped column."""
     made = {name: choice.made for name, choice in choices.items() if not choice.dropped}
     dropped = [

@@ -10,6 +10,8 @@
       grid: {from: [longitude, latitude], apply: [{bucketize: 20}, {cross: 400}]}        # or joined into one
       sea: {from: {age: {bucketize: [10, 30]}, ocean: identity}, apply: {cross: 50}}     # each in its own way
     label: {price: z_score}                                    # or a column alone
+    label: {price: z_score, sold: vocabulary}                  # several, each an output of the model
+    label: [sold, {price: z_score}]                            # or a list, in which each may stand alone
 
 Light: neither NumPy nor the data is needed, so everything here is checked before anything runs.
 """
@@ -55,7 +57,7 @@ class FeatureSpec:
 
 @dataclass(frozen=True)
 class LabelSpec:
-    """The label: a column, and the transforms that make it; none leaves the choice to the rule."""
+    """A label: a column, and the transforms that make it; none leaves the choice to the rule."""
 
     column: str
     chain: tuple[Transform, ...] = ()
@@ -88,19 +90,48 @@ def parse_features(told: Mapping[str, Any]) -> tuple[list[FeatureSpec], list[Pro
     return specs, problems
 
 
-def parse_label(told: Any) -> tuple[LabelSpec | None, list[Problem]]:
-    """The label's spec, None if it can't be read."""
-    if isinstance(told, str) and told:
-        return LabelSpec(told), []
-    if not isinstance(told, Mapping) or len(told) != 1 or not isinstance(next(iter(told)), str):
-        return None, [
-            Problem(
-                f"the label has to be a column, or {{column: transform}}, not {told!r}",
-                argument="label",
-                remedy="for example label: price, or label: {price: z_score}",
-            )
-        ]
-    column, applied = next(iter(told.items()))
+def parse_labels(told: Any) -> tuple[tuple[LabelSpec, ...], list[Problem]]:
+    """The specs of the labels that could be read, in order, and everything that is wrong with the others."""
+    each = told if isinstance(told, (list, tuple)) else [told]
+    found: list[tuple[str, Any]] = []
+    for one in each:
+        if isinstance(one, str) and one:
+            found.append((one, None))
+        elif isinstance(one, Mapping) and one and all(isinstance(name, str) and name for name in one):
+            found += one.items()
+        else:
+            return (), [_no_label(told)]
+    if not found:
+        return (), [_no_label(told)]
+    columns = [column for column, _ in found]
+    problems = [
+        Problem(f"the label {column!r} is listed twice", argument="label", remedy="leave one of them out")
+        for column in dict.fromkeys(columns)
+        if columns.count(column) > 1
+    ]
+    specs: list[LabelSpec] = []
+    # A column alone leaves the choice to the rule; `{column: null}` says nothing that could be meant.
+    for column, applied in [] if problems else found:
+        alone = column in each
+        chain, wrong = ((), []) if alone else _label_chain(column, applied)
+        problems += wrong
+        specs += [] if wrong else [LabelSpec(column, chain)]
+    return tuple(specs), problems
+
+
+def _no_label(told: Any) -> Problem:
+    return Problem(
+        f"the label has to be a column, or {{column: transform}} for each, not {told!r}",
+        argument="label",
+        remedy="for example label: price, or label: {price: z_score}",
+    )
+
+
+def _label_chain(column: str, applied: Any) -> tuple[tuple[Transform, ...], list[Problem]]:
+    """The transforms that make a label, and what is wrong with them."""
+    if applied is None:
+        remedy = f"name one, or write the label in a list: [{column}, …]"
+        return (), [Problem("there is no transform", argument=f"label.{column}", remedy=remedy)]
     chain, problems = _chain(applied, f"label.{column}")
     several = bool(chain) and chain[-1].label == "multi"
     for transform in chain:
@@ -116,12 +147,24 @@ def parse_label(told: Any) -> tuple[LabelSpec | None, list[Problem]]:
             )
     if len(chain) > 1 and any(t.label == "class" for t in chain):
         problems.append(Problem("vocabulary has to stand alone in a label", argument=f"label.{column}"))
-    return (None if problems else LabelSpec(column, chain)), problems
+    return chain, problems
+
+
+def label_kind(spec: LabelSpec, kind: str | None) -> str:
+    """What a label becomes, as far as it can be told without the data: `value`, `class`, `multi`, or "".
+
+    Args:
+        spec: the label.
+        kind: its column's type, None if it isn't known.
+    """
+    if spec.chain:
+        return spec.chain[-1].label or "value"
+    return {"string": "class", "bool": "class", "float": "value"}.get(kind or "", "")
 
 
 def check_specs(
     specs: Sequence[FeatureSpec],
-    label: LabelSpec | None,
+    labels: Sequence[LabelSpec],
     types: Mapping[str, str] | None,
     names: Sequence[str] | None,
 ) -> list[Problem]:
@@ -129,20 +172,24 @@ def check_specs(
 
     Args:
         specs: the features.
-        label: the label, if it could be read.
+        labels: those that could be read.
         types: column → type, where it is known.
         names: the columns, where they are known.
     """
     problems: list[Problem] = []
-    if label is not None and names is not None and label.column not in names:
-        problems.append(_no_column(label.column, names, "label"))
-    elif label is not None:
+    for label in labels:
+        if names is not None and label.column not in names:
+            problems.append(_no_column(label.column, names, "label"))
+            continue
         kind = (types or {}).get(label.column)
         problems += _check_chain(label.chain, label.column, kind, f"label.{label.column}")
+    targets = [label.column for label in labels]
     for spec in specs:
         where = f"features.{spec.name}"
-        if label is not None and label.column in (spec.name, *spec.columns):
-            what = "is made from the label" if label.column in spec.columns else "has the label's name"
+        leak = next((name for name in (*spec.columns, spec.name) if name in targets), "")
+        if leak:
+            which = f"the label {leak!r}" if len(targets) > 1 else "the label"
+            what = f"is made from {which}" if leak in spec.columns else f"has the name of {which}"
             problems.append(
                 Problem(f"the feature {spec.name!r} {what}", argument=where, remedy="remove or rename it")
             )
@@ -158,13 +205,16 @@ def check_specs(
 
 
 def weight_problems(
-    weight: str | None, types: Mapping[str, str], label: LabelSpec | None, names: Sequence[str] | None = None
+    weight: str | None,
+    types: Mapping[str, str],
+    labels: Sequence[LabelSpec],
+    names: Sequence[str] | None = None,
 ) -> list[Problem]:
     """What is wrong with a column of row weights."""
     if not weight:
         return []
-    if label is not None and weight == label.column:
-        return [Problem(f"{weight!r} is the label, and can't be the row weight too", argument="weight")]
+    if weight in [label.column for label in labels]:
+        return [Problem(f"{weight!r} is a label, and can't be the row weight too", argument="weight")]
     if names is None:
         names = tuple(types) or None
     if names is not None and weight not in names:

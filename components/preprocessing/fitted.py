@@ -31,6 +31,9 @@ LISTS = ("strings", "ints", "floats", "id_lists")
 MISSING_LABEL = "the label is missing"
 INFINITE_LABEL = "the label is infinite, beyond float32 (3.4e38), or has no transformed value"
 UNKNOWN_LABEL = "the label is of a class that the train split doesn't have"
+LEFT_OUT_LABEL = (
+    "the label is of a class that top_k or min_count leaves out, or that the train split doesn't have"
+)
 WRONG_WEIGHT = "the row weight is missing, below 0, or infinite"
 WEIGHT_REMEDY = "a row weighs 0 or more: correct the column, or leave these rows out"
 LABEL_REMEDY = (
@@ -182,7 +185,7 @@ class FittedFeature:
 
 @dataclass(frozen=True)
 class Label:
-    """The label.
+    """A label.
 
     Attributes:
         column: the raw column.
@@ -191,6 +194,8 @@ class Label:
             row, float32 [n, classes] of zeros and ones).
         classes: the class names in the order of their ids; empty for a value.
         stages: the chain of a value, or of several classes up to their names.
+        partial: whether `top_k` or `min_count` may have left classes out; of several classes a row, those
+            that aren't among `classes` are passed over then.
     """
 
     column: str
@@ -198,6 +203,7 @@ class Label:
     kind: Literal["value", "class", "multi"]
     classes: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = ()
+    partial: bool = False
 
     @property
     def stored(self) -> StoredLabel:
@@ -264,22 +270,17 @@ class Program:
 
 @dataclass(frozen=True)
 class FittedTransform:
-    """The fitted preprocessing of features and label; see the module's text.
+    """The fitted preprocessing of features and labels; see the module's text.
 
     Attributes:
         fitted: the features.
-        label: the label.
+        labels: one at the least; each is an output of a model.
         weight: the raw column of row weights; empty if rows weigh the same.
     """
 
     fitted: tuple[FittedFeature, ...]
-    label: Label
+    labels: tuple[Label, ...]
     weight: str = ""
-
-    @property
-    def labels(self) -> tuple[Label, ...]:
-        """The labels; there is one so far."""
-        return (self.label,)
 
     @cached_property
     def types(self) -> dict[str, str]:
@@ -338,25 +339,29 @@ class FittedTransform:
             )
         return weights
 
-    def label_numpy(self, batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
-        """Raw rows → labels [n]: float32 as the model learns them, int64 class ids, or float32 [n, classes].
+    def labels_numpy(self, batch: pa.RecordBatch) -> dict[str, np.ndarray[Any, Any]]:
+        """Raw rows → labels by column.
+
+        Each is [n]: float32 as the model learns it, or int64 class ids; or float32 [n, classes] of zeros and
+        ones for any number of classes a row.
 
         Raises:
             DataError: a label is missing, not finite, or of a class that the train split doesn't have.
         """
-        label = self.label
-        column = serving_batch(batch, {label.column: label.type})[label.column]
-        values, faults = label_column(label, column)
-        for what, rows in faults.items():
-            if rows.any():
-                first = int(np.flatnonzero(rows)[0])
-                raise DataError(
-                    f"{what} in {int(rows.sum())} of {len(rows)} rows, first in row {first + 1} of the batch"
-                    f" ({batch.column(label.column)[first]})",
-                    argument=f"label.{label.column}",
-                    remedy=LABEL_REMEDY,
-                )
-        return values
+        columns = serving_batch(batch, {label.column: label.type for label in self.labels})
+        found = {}
+        for label in self.labels:
+            found[label.column], faults = label_column(label, columns[label.column])
+            for what, rows in faults.items():
+                if rows.any():
+                    first = int(np.flatnonzero(rows)[0])
+                    raise DataError(
+                        f"{what} in {int(rows.sum())} of {len(rows)} rows, first in row {first + 1} of the"
+                        f" batch ({batch.column(label.column)[first]})",
+                        argument=f"label.{label.column}",
+                        remedy=LABEL_REMEDY,
+                    )
+        return found
 
     def tensorflow_module(self) -> Any:
         """A `tf.Module` that holds the look-up tables and applies the chains, `module(columns) → features`.
@@ -411,7 +416,7 @@ def label_column(label: Label, column: Any) -> tuple[np.ndarray[Any, Any], dict[
         names = label.names(column)
         empty = xp.is_empty(names)
         ids: np.ndarray[Any, Any] = xp.look_up(names, xp.prepare(label.classes))
-        return ids, {MISSING_LABEL: empty, UNKNOWN_LABEL: (ids < 0) & ~empty}
+        return ids, {MISSING_LABEL: empty, _unknown(label): (ids < 0) & ~empty}
     missing = np.isnan(xp.to_float(column))
     made = Branch(label.column, label.type, label.stages).run(xp, column, [s.constants for s in label.stages])
     values: np.ndarray[Any, Any] = xp.to_float(made)
@@ -419,7 +424,7 @@ def label_column(label: Label, column: Any) -> tuple[np.ndarray[Any, Any], dict[
 
 
 def _multi_label(label: Label, column: Any) -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
-    """Zeros and ones, float32 [n, classes], and the rows with a class that isn't known; no class is fine."""
+    """Zeros and ones, float32 [n, classes], and the rows with a class that can't be; no class is fine."""
     xp = NumpyNamespace()
     lists = Branch(label.column, label.type, label.stages).run(
         xp, column, [s.constants for s in label.stages]
@@ -427,4 +432,8 @@ def _multi_label(label: Label, column: Any) -> tuple[np.ndarray[Any, Any], dict[
     ids = xp.look_up(xp.to_string(lists.values), xp.prepare(label.classes))
     unknown = np.bincount(lists.rows[ids < 0], minlength=len(lists)) > 0
     hot = np.minimum(xp.counts(lists.like(ids), len(label.classes)), np.float32(1))
-    return hot, {UNKNOWN_LABEL: unknown}
+    return hot, {} if label.partial else {UNKNOWN_LABEL: unknown}
+
+
+def _unknown(label: Label) -> str:
+    return LEFT_OUT_LABEL if label.partial else UNKNOWN_LABEL

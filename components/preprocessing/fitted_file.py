@@ -14,7 +14,8 @@ from ...pipelines.errors import StoreError
 from ..transforms import TRANSFORMS
 from .fitted import Branch, FittedFeature, FittedTransform, Label, Stage
 
-FORMAT = 1
+FORMAT = 2
+"""1 had one label, under `label`; it is still read."""
 PLAN, ARRAYS = "transform.json", "constants.npz"
 
 
@@ -38,13 +39,17 @@ def save_fitted(fitted: FittedTransform, folder: Path) -> None:
             }
             for i, f in enumerate(fitted.fitted)
         ],
-        "label": {
-            "column": fitted.label.column,
-            "type": fitted.label.type,
-            "kind": fitted.label.kind,
-            "classes": list(fitted.label.classes),
-            "chain": _chain_json(fitted.label.stages, "label", arrays),
-        },
+        "labels": [
+            {
+                "column": label.column,
+                "type": label.type,
+                "kind": label.kind,
+                "classes": list(label.classes),
+                "chain": _chain_json(label.stages, f"label.{i}", arrays),
+                **({"partial": True} if label.partial else {}),
+            }
+            for i, label in enumerate(fitted.labels)
+        ],
         **({"weight": fitted.weight} if fitted.weight else {}),
     }
     text = json.dumps(plan, indent=1, ensure_ascii=False, allow_nan=False)
@@ -79,16 +84,22 @@ def load_fitted(folder: str | Path) -> FittedTransform:
                 )
                 for i, f in enumerate(plan["features"])
             )
-            told = plan["label"]
-            stages = _chain(told["chain"], "label", arrays)
-        label = Label(told["column"], told["type"], told["kind"], tuple(told["classes"]), stages)
+            first = plan["format"] == 1
+            labels = tuple(
+                Label(
+                    told["column"], told["type"], told["kind"], tuple(told["classes"]),
+                    _chain(told["chain"], "label" if first else f"label.{i}", arrays),
+                    told.get("partial", False),
+                )
+                for i, told in enumerate([plan["label"]] if first else plan["labels"])
+            )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"the fitted transform can't be read ({error})",
             file=str(folder / PLAN),
             remedy="run the transform step again",
         ) from error
-    return FittedTransform(features, label, plan.get("weight", ""))
+    return FittedTransform(features, labels, plan.get("weight", ""))
 
 
 def _chain_json(stages: Sequence[Stage], key: str, arrays: dict[str, Any]) -> list[dict[str, Any]]:

@@ -98,14 +98,14 @@ class Fitter:
             )
 
     def fit(
-        self, specs: Sequence[FeatureSpec], label: LabelSpec, scale_label: bool = False
+        self, specs: Sequence[FeatureSpec], labels: Sequence[LabelSpec], scale_labels: bool = False
     ) -> FittedTransform:
-        """Fits features and label.
+        """Fits features and labels.
 
         Args:
             specs: features, checked against the columns' types.
-            label: the label.
-            scale_label: whether a label given without a transform, if it is a value, gets `z_score`.
+            labels: one at the least.
+            scale_labels: whether a label given without a transform, if it is a value, gets `z_score`.
 
         Raises:
             DataError: a column has no values, or is infinite where moments are needed; one class only.
@@ -114,8 +114,8 @@ class Fitter:
             s.name: [_Chain(c, self.types[c], list(own)) for c, own in zip(s.columns, s.chains, strict=True)]
             for s in specs
         }
-        target = _LabelChain(label, self.types[label.column], scale_label, self._warn)
-        every: list[_Chain | _LabelChain] = [target, *(c for branches in chains.values() for c in branches)]
+        targets = [_LabelChain(spec, self.types[spec.column], scale_labels, self._warn) for spec in labels]
+        every: list[_Chain | _LabelChain] = [*targets, *(c for branches in chains.values() for c in branches)]
         waiting: list[tuple[_Chain | _LabelChain, Request | None]] = [(c, c.advance()) for c in every]
         while asked := [(chain, request) for chain, request in waiting if request is not None]:
             # Those whose answer is known go on first, so that a pass serves as many chains as it can.
@@ -131,11 +131,11 @@ class Fitter:
             FittedFeature(name, tuple(c.branch for c in branches), joined[name])
             for name, branches in chains.items()
         ]
-        return FittedTransform(tuple(fitted), target.label)
+        return FittedTransform(tuple(fitted), tuple(target.label for target in targets))
 
 
 class _LabelChain:
-    """The label's chain; decides first whether it is a value or a class."""
+    """A label's chain; decides first whether it is a value or a class."""
 
     def __init__(self, spec: LabelSpec, kind: str, scale: bool, warn: Callable[[str], None]) -> None:
         self._spec = spec
@@ -222,6 +222,12 @@ class _LabelChain:
         )
         return Branch(self._spec.column, self._type, stages)
 
+    @property
+    def _partial(self) -> bool:
+        """Whether classes may be left out."""
+        named = self._spec.chain[-1] if self._spec.chain else None
+        return getattr(named, "top_k", None) is not None or getattr(named, "min_count", 1) > 1
+
     def _close(self, classes: list[str], least: int = 2) -> None:
         if len(classes) < least:
             only = f", {classes[0]!r}" if classes else ""
@@ -237,9 +243,10 @@ class _LabelChain:
     def label(self) -> Label:
         """The fitted label."""
         if self._several is not None:
-            return Label(self._spec.column, self._type, "multi", self._classes, self._lists.stages)
+            stages = self._lists.stages
+            return Label(self._spec.column, self._type, "multi", self._classes, stages, self._partial)
         if self._classes:
-            return Label(self._spec.column, self._type, "class", self._classes)
+            return Label(self._spec.column, self._type, "class", self._classes, partial=self._partial)
         return Label(self._spec.column, self._type, "value", (), tuple(self._chain.stages))
 
 

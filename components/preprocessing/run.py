@@ -13,7 +13,7 @@ from ..split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
 from ..tfrecords.encoding import Encoder
 from ..tfrecords.layout import Layout
 from ..tfrecords.shards import write_shards
-from .features_grammar import check_specs, parse_features, parse_label, weight_problems
+from .features_grammar import check_specs, parse_features, parse_labels, weight_problems
 from .fitted import FittedTransform
 from .fitted_file import save_fitted
 from .fitting import TRAIN, Fitter, train_pass
@@ -35,22 +35,22 @@ def run_transform(
     """See `headrace.components.transform.transform`."""
     _check_splits(examples)
     types: Mapping[str, str] = examples.properties["columns"]
-    target, problems = parse_label(label)
-    if target is None:
-        raise DataError(problems)
+    targets, problems = parse_labels(label)
+    _refuse(problems)
     fitter = Fitter(types, train_pass(ctx, examples), ctx.warn)
     chosen = ""
-    _refuse(weight_problems(weight, types, target))
+    _refuse(weight_problems(weight, types, targets))
     if features == "auto":
-        _refuse(check_specs([], target, types, list(types)))
+        _refuse(check_specs([], targets, types, list(types)))
         from .auto import choose_features
 
-        specs, chosen = choose_features(ctx, fitter, examples, schema, target, weight)
+        specs, chosen = choose_features(ctx, fitter, examples, schema, targets, weight)
     else:
         specs, problems = parse_features(features)
-        _refuse(problems or check_specs(specs, target, types, list(types)))
-    fitted = replace(fitter.fit(specs, target, scale_label=features == "auto"), weight=weight)
-    shape = Layout(fitted.features, fitted.label.stored, layout, compression, weight)
+        _refuse(problems or check_specs(specs, targets, types, list(types)))
+    fitted = replace(fitter.fit(specs, targets, scale_labels=features == "auto"), weight=weight)
+    stored = tuple(one.stored for one in fitted.labels)
+    shape = Layout(fitted.features, stored, layout, compression, weight)
     made = _write_examples(ctx, examples, Encoder(fitted, shape), shards, seed)
     return made, _write_transform(ctx, fitted, chosen)
 
@@ -69,11 +69,13 @@ def _write_transform(ctx: Context, fitted: FittedTransform, chosen: str) -> Tran
     save_fitted(fitted, draft.path)
     if chosen:
         (draft.path / "auto.yaml").write_text(chosen, "utf-8")
-    label = fitted.label
     summary: dict[str, Any] = {
         "features": {f.name: f.width for f in fitted.features},
         "width": sum(f.width for f in fitted.features),
-        "label": {"column": label.column, "kind": label.kind, "classes": list(label.classes[:100])},
+        "labels": {
+            label.column: {"kind": label.kind, "classes": list(label.classes[:100])}
+            for label in fitted.labels
+        },
     }
     return draft.finish(summary=summary)
 

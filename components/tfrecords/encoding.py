@@ -85,14 +85,17 @@ class Encoder:
     def _types(self) -> dict[str, str]:
         fitted = self.fitted
         weight = {fitted.weight: "float"} if fitted.weight else {}
-        return {**weight, **fitted.types, fitted.label.column: fitted.label.type}
+        return {**weight, **fitted.types, **{label.column: label.type for label in fitted.labels}}
 
     def encode(self, batch: pa.RecordBatch) -> tuple[np.ndarray[Any, Any] | None, list[Fault]]:
         """Serialized tf.Examples, uint8 [n, length]; None and the faults if there is a value to refuse."""
         columns = serving_batch(batch, self._types)
-        target = self.fitted.label
-        label, wrong = label_column(target, columns[target.column])
-        faults = _faults(f"label.{target.column}", wrong, columns[target.column], LABEL_REMEDY)
+        labels: list[np.ndarray[Any, Any]] = []
+        faults: list[Fault] = []
+        for target in self.fitted.labels:
+            label, wrong = label_column(target, columns[target.column])
+            labels.append(label.reshape(len(label), -1))
+            faults += _faults(f"label.{target.column}", wrong, columns[target.column], LABEL_REMEDY)
         program = self.fitted.numpy_program
         made = program.run(columns)
         for feature in self.fitted.fitted:
@@ -101,7 +104,7 @@ class Encoder:
         weights = self._weights(columns, faults)
         if faults:
             return None, faults
-        last = [label.reshape(len(label), -1), *weights]
+        last = [*labels, *weights]
         return self.template.encode(self._fields(program.join(made), last)), []
 
     def _weights(self, columns: Mapping[str, Any], faults: list[Fault]) -> list[np.ndarray[Any, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...pipelines.errors import DataError
@@ -64,7 +64,7 @@ class OutputFeature:
 
 @dataclass(frozen=True)
 class StoredLabel:
-    """The label in the shards.
+    """A label in the shards.
 
     Attributes:
         column: the raw column.
@@ -114,24 +114,25 @@ class Layout:
 
     Attributes:
         features: in the order of the plan.
-        label: the label.
+        labels: in the order of the plan; one at the least.
         layout: `packed` or `columns`.
         compression: empty or `gzip`.
         weight: the raw column of row weights, stored as float32; empty if rows weigh the same.
     """
 
     features: tuple[OutputFeature, ...]
-    label: StoredLabel
+    labels: tuple[StoredLabel, ...]
     layout: Literal["packed", "columns"] = "packed"
     compression: Literal["", "gzip"] = ""
     weight: str = ""
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """The tf.Example features of a record: the features', then the label's, then the weight's."""
+        """The tf.Example features of a record: the features', then the labels', then the weight's."""
         columns = [Field(f.name, f.stored_dtype, _sizes(f)) for f in self.features]
-        sizes = (self.label.classes,) if self.label.kind == "class" else (0,) * self.label.width
-        columns.append(Field(self.label.column, self.label.dtype, sizes))
+        for label in self.labels:
+            sizes = (label.classes,) if label.kind == "class" else (0,) * label.width
+            columns.append(Field(label.column, label.dtype, sizes))
         if self.weight:
             columns.append(Field(self.weight_key, "float32", (0,)))
         if self.layout == "columns":
@@ -147,17 +148,17 @@ class Layout:
     @property
     def weight_key(self) -> str:
         """The weight's tf.Example feature in the layout `columns`, where features may have its name."""
-        taken = {self.label.column, *(f.name for f in self.features)}
+        taken = {*(label.column for label in self.labels), *(f.name for f in self.features)}
         key = self.weight
         while key in taken:
             key += "_weight"
         return key
 
     def columns(self) -> list[tuple[str, str, int, int]]:
-        """For each feature, the label, then the weight if there is one: its name, and the field, first value
-        and width that hold it."""
+        """For each feature, each label, then the weight if there is one: its name, and the field, first
+        value and width that hold it."""
         named = [(f.name, f.stored_dtype, f.stored_width) for f in self.features]
-        named.append((self.label.column, self.label.dtype, self.label.width))
+        named += [(label.column, label.dtype, label.width) for label in self.labels]
         named += [(self.weight_key, "float32", 1)] if self.weight else []
         if self.layout == "columns":
             return [(name, name, 0, width) for name, _, width in named]
@@ -185,7 +186,7 @@ class Layout:
                 }
                 for f in self.features
             ],
-            "label": {"column": self.label.column, "kind": self.label.kind, "classes": self.label.classes},
+            "labels": [asdict(label) for label in self.labels],
             **({"weight": self.weight} if self.weight else {}),
         }
 
@@ -199,8 +200,8 @@ class Layout:
             )
             for f in values["features"]
         )  # fmt: skip
-        label = StoredLabel(**values["label"])
-        return cls(features, label, values["layout"], values["compression"], values.get("weight", ""))
+        labels = tuple(StoredLabel(**told) for told in values.get("labels") or [values["label"]])
+        return cls(features, labels, values["layout"], values["compression"], values.get("weight", ""))
 
 
 def as_matrix(xp: Namespace, features: Sequence[OutputFeature], outputs: Mapping[str, Any]) -> Any:

@@ -24,6 +24,7 @@ from ..tfrecords.layout import OutputFeature
 from .epochs import Epochs, Only
 from .feed import Feed
 from .probe import probe
+from .settings import Settings
 from .targets import Targets
 from .tasks import LOSSES, METRICS, Task, output_keys
 
@@ -32,24 +33,6 @@ STEPS = 16
 """The least steps in an epoch that the default batch size aims at: a small table needs updates too."""
 SECONDS = 0.25
 """The least time between two reports within an epoch."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The hyperparameters of a training; see the component `train`."""
-
-    model: str
-    model_args: Mapping[str, Any]
-    epochs: int
-    batch_size: int
-    optimizer: str
-    learning_rate: float | None
-    learning_rate_schedule: str
-    loss: str | Mapping[str, str] | None
-    loss_weights: Mapping[str, float]
-    metrics: Sequence[str]
-    patience: int | None
-    seed: int
 
 
 @dataclass
@@ -222,7 +205,7 @@ def _losses(settings: Settings, tasks: Sequence[Task]) -> dict[str, Any]:
     """`loss`, `loss_weights` and `metrics` as Keras' compile takes them."""
     told = settings.loss or {}
     each = {t.label: told if isinstance(told, str) else told.get(t.label, LOSSES[t.name]) for t in tasks}
-    metrics = {t.label: list(settings.metrics) or list(METRICS[t.name]) for t in tasks}
+    metrics = {t.label: _metrics(settings, t) for t in tasks}
     if len(tasks) == 1:
         return {"loss": each[tasks[0].label], "metrics": metrics[tasks[0].label]}
     keys = output_keys(tasks)
@@ -231,6 +214,12 @@ def _losses(settings: Settings, tasks: Sequence[Task]) -> dict[str, Any]:
         "loss_weights": {keys[label]: settings.loss_weights.get(label, 1.0) for label in each},
         "metrics": {keys[label]: names for label, names in metrics.items()},
     }
+
+
+def _metrics(settings: Settings, task: Task) -> list[str]:
+    told = settings.metrics
+    named = told.get(task.label, ()) if isinstance(told, Mapping) else told
+    return list(named) or list(METRICS[task.name])
 
 
 def _is_sparse(network: keras.Model, key: str) -> bool:

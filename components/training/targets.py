@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from ...pipelines.artifact import Examples
-from ...pipelines.errors import DataError, InvalidRequestError
+from ...pipelines.errors import DataError, InvalidRequestError, Problem
 from ..dataset import dataset, shard_errors
 from ..preprocessing.fitted import Label
-from .tasks import Task, output_keys
+from .argument_checks import no_classes
+from .tasks import Seen, Task, output_keys
 
 ClassWeights = str | Mapping[str, Any] | None
 """As the component takes them: "balanced", by class, or by label."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a split's labels and weights are like.
-
-    Attributes:
-        means: the mean of each regression label, in its own units.
-        counts: the rows of each class of the other labels, by label.
-        rows: how many there are.
-        weighted: whether rows have weights.
-    """
-
-    means: Mapping[str, float]
-    counts: Mapping[str, tuple[int, ...]]
-    rows: int
-    weighted: bool
+ARGUMENT = "class_weights"
 
 
 def look_at(examples: Examples, split: str, tasks: Sequence[Task], labels: Sequence[Label]) -> Seen:
@@ -52,8 +36,8 @@ def look_at(examples: Examples, split: str, tasks: Sequence[Task], labels: Seque
     weights: list[Any] = []
     with shard_errors(examples, split):
         for _, label, *weight in dataset(examples, split, batch_size=8192, expand=False):
-            for task in tasks:
-                columns[task.label].append((label[task.label] if len(tasks) > 1 else label).numpy())
+            for column, values in by_column(label, tasks).items():
+                columns[column].append(values.numpy())
             weights += [one.numpy() for one in weight]
     if weights:
         _require_weights(np.concatenate(weights), split)
@@ -61,6 +45,11 @@ def look_at(examples: Examples, split: str, tasks: Sequence[Task], labels: Seque
     means = {one.column: _mean(one, found[one.column]) for one in labels if one.kind == "value"}
     counts = {t.label: _counts(t, found[t.label]) for t in tasks if t.classes}
     return Seen(means, counts, examples.rows(split), bool(weights))
+
+
+def by_column(labels: Any, tasks: Sequence[Task]) -> Mapping[str, Any]:
+    """Labels as `dataset()` gives them, by column also where there is only one."""
+    return labels if len(tasks) > 1 else {tasks[0].label: labels}
 
 
 def _mean(label: Label, values: Any) -> float:
@@ -97,83 +86,86 @@ def class_weights(told: ClassWeights, tasks: Sequence[Task], seen: Seen) -> dict
     split doesn't have weighs 0. A class that isn't named weighs 1.
 
     Args:
-        told: "balanced" for every label of classes; weights by class name; or, for several labels, by label
-            one of these.
+        told: "balanced" for every label of classes; weights by class name; or by label one of these.
         tasks: the tasks.
         seen: of the training split.
 
     Raises:
-        InvalidRequestError: an unknown class or label, a weight that isn't a positive number, or a label
-            whose rows aren't of one class each.
+        InvalidRequestError: see `require_class_weights`.
     """
+    require_class_weights(told, tasks)
+    by_label = {task.label: task for task in tasks}
+    return {name: _of_label(one, by_label[name], seen) for name, one in _by_label(told, tasks).items()}
+
+
+def require_class_weights(told: ClassWeights, tasks: Sequence[Task]) -> None:
+    """Checks class weights against the labels and their classes, without a look at the data.
+
+    Raises:
+        InvalidRequestError: names every unknown class or label, every weight that isn't a positive number,
+            and every label whose rows aren't of one class each.
+    """
+    by_label = {task.label: task for task in tasks}
+    problems: list[Problem] = []
+    for label, one in _by_label(told, tasks).items():
+        if label in by_label:
+            problems += _problems(one, by_label[label])
+            continue
+        remedy = "with several labels, class weights stand under their label: {label: {class: 2.0}}"
+        what, available = f"{label!r} is no label", tuple(by_label)
+        problems.append(
+            Problem(what, argument=ARGUMENT, given=str(label), available=available, remedy=remedy)
+        )
+    if problems:
+        raise InvalidRequestError(problems)
+
+
+def _by_label(told: ClassWeights, tasks: Sequence[Task]) -> Mapping[str, Any]:
+    """What is said of each label, unchecked."""
     if told is None:
         return {}
     if isinstance(told, str):
-        fit = [task for task in tasks if task.name in ("binary", "multiclass")]
-        if not fit:
-            raise _no_classes(tasks[0])
-        return {task.label: _of_label(told, task, seen) for task in fit}
+        fit = [task for task in tasks if task.name in ("binary", "multiclass")] or tasks[:1]
+        return {task.label: told for task in fit}
     if len(tasks) == 1:
-        return {tasks[0].label: _of_label(told, tasks[0], seen)}
-    by_label = {task.label: task for task in tasks}
-    for label in told:
-        if label not in by_label:
-            raise InvalidRequestError(
-                f"{label!r} is no label",
-                argument="class_weights",
-                given=label,
-                available=tuple(by_label),
-                remedy="with several labels, class weights stand under their label: {label: {class: 2.0}}",
-            )
-    return {label: _of_label(weights, by_label[label], seen) for label, weights in told.items()}
+        label = tasks[0].label
+        under_label = set(told) == {label} and isinstance(told[label], str | Mapping)
+        return told if under_label else {label: told}
+    return told
+
+
+def _problems(told: Any, task: Task) -> list[Problem]:
+    """What is wrong with the class weights of a label."""
+    if task.name not in ("binary", "multiclass"):
+        return [no_classes(task.label, task.name)]
+    if isinstance(told, str):
+        what = f"class weights are 'balanced' or by class, not {told!r}"
+        wrong = Problem(what, argument=ARGUMENT, given=told, available=("balanced",))
+        return [] if told == "balanced" else [wrong]
+    if not isinstance(told, Mapping):
+        what = f"the class weights of the label {task.label!r} are {told!r}, not 'balanced' or by class"
+        return [Problem(what, argument=ARGUMENT)]
+    problems = []
+    for name, weight in told.items():
+        if name not in task.classes:
+            what = f"the label {task.label!r} has no class {name!r}"
+            problems.append(Problem(what, argument=ARGUMENT, given=str(name), available=task.classes))
+        elif not _positive(weight):
+            what = f"the weight of the class {name!r} is {weight!r}, and has to be a number above 0"
+            problems.append(Problem(what, argument=ARGUMENT))
+    return problems
 
 
 def _of_label(told: Any, task: Task, seen: Seen) -> tuple[float, ...]:
-    if task.name not in ("binary", "multiclass"):
-        raise _no_classes(task)
     if isinstance(told, str):
-        if told != "balanced":
-            raise InvalidRequestError(
-                f"class weights are 'balanced' or by class, not {told!r}",
-                argument="class_weights",
-                given=told,
-                available=("balanced",),
-            )
         counts = seen.counts[task.label]
         return tuple(seen.rows / (len(counts) * count) if count else 0.0 for count in counts)
-    if not isinstance(told, Mapping):
-        raise InvalidRequestError(
-            f"the class weights of the label {task.label!r} are {told!r}, not 'balanced' or by class",
-            argument="class_weights",
-        )
-    for name, weight in told.items():
-        if name not in task.classes:
-            raise InvalidRequestError(
-                f"the label {task.label!r} has no class {name!r}",
-                argument="class_weights",
-                given=str(name),
-                available=task.classes,
-            )
-        if not _positive(weight):
-            raise InvalidRequestError(
-                f"the weight of the class {name!r} is {weight!r}, and has to be a number above 0",
-                argument="class_weights",
-            )
     return tuple(float(told.get(name, 1.0)) for name in task.classes)
 
 
 def _positive(weight: Any) -> bool:
     is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
     return is_number and 0 < weight < float("inf")
-
-
-def _no_classes(task: Task) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"class weights are for labels of one class a row, and the task of the label {task.label!r} is "
-        f"{task.name}",
-        argument="class_weights",
-        remedy="weigh the rows: name a column as weight in the transform step",
-    )
 
 
 class Targets:

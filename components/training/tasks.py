@@ -62,6 +62,30 @@ class Task:
         return cls(value["name"], value["label"], tuple(value["classes"]))
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a split's labels and weights are like.
+
+    Attributes:
+        means: the mean of each regression label, in its own units.
+        counts: the rows of each class of the other labels, by label.
+        rows: how many there are.
+        weighted: whether rows have weights.
+    """
+
+    means: Mapping[str, float]
+    counts: Mapping[str, tuple[int, ...]]
+    rows: int
+    weighted: bool
+
+    def facts(self, task: Task) -> dict[str, Any]:
+        """What the naive prediction of a label is made from: its mean, or the counts by class."""
+        if not task.classes:
+            return {"mean": self.means[task.label]}
+        counts = {"counts": dict(zip(task.classes, self.counts[task.label], strict=True))}
+        return {**counts, "rows": self.rows} if task.name == "multilabel" else counts
+
+
 def tasks_to_json(tasks: Sequence[Task]) -> dict[str, Any]:
     """`{"task": …}` for one, `{"tasks": […]}` for several, as `model.json` and `export.json` hold them."""
     if len(tasks) == 1:

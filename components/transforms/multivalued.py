@@ -80,7 +80,8 @@ class MultiHot(Transform):
     """A slot for each value, 1 where the row has it; values the train split doesn't have share a last slot.
 
     As the output `multi_hot` of Keras' `StringLookup`. Values are ordered by descending count, ties by value
-    descending. A row without values is all zeros. A label made so has no slot for unknown values.
+    descending. A row without values is all zeros. A label made so has no slot for unknown values; they are
+    an error, unless `top_k` or `min_count` leaves values out: then a row is labelled with those kept.
 
     Attributes:
         top_k: how many values get a slot of their own at most.

@@ -145,7 +145,12 @@ def made_by(result: RunResult) -> list[str]:
 
 def _metrics(metrics: Mapping[str, Any], split: str) -> str:
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-    told = ", ".join(f"{name} {_metric(value)}" for name, value in list(numbers.items())[:_METRICS])
+    by_output: dict[str, list[str]] = {}
+    for name in numbers:  # of several labels the first metrics of each, `price/rmse`
+        by_output.setdefault(name.rpartition("/")[0], []).append(name)
+    most = max(_METRICS // max(len(by_output), 1), 1)
+    names = [name for each in by_output.values() for name in each[:most]]
+    told = ", ".join(f"{name} {_metric(numbers[name])}" for name in names)
     return f"{split}: {told}" if split else told
 
 

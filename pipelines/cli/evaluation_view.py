@@ -28,51 +28,89 @@ def evaluation(told: Mapping[str, Any], properties: Mapping[str, Any]) -> list[s
         lines += ["", "thresholds", table(list(_thresholds(told["thresholds"])), "  ")]
     lines += [None if told["thresholds"] else "", "blessed" if told["blessed"] else "not blessed"]
     lines += [f"  {reason}" for reason in told["reasons"]]
-    confusion = told.get("confusion")
-    if isinstance(confusion, list) and len(told["task"]["classes"]) <= _MOST_CLASSES:
-        lines += ["", "confusion: a row for each label, a column for each prediction"]
-        lines.append(_confusion(told["task"]["classes"], confusion))
-    elif isinstance(told.get("mistakes"), list) and told["mistakes"]:
-        lines += ["", "the most frequent mistakes"]
-        mistakes = told["mistakes"][:_MOST_CLASSES]
-        pairs = [[m["label"], m["prediction"], number_text(m["rows"])] for m in mistakes]
-        lines.append(table([["label", "prediction", "rows"], *pairs]))
+    for name, task in _outputs(told).items():
+        lines += _confused(name, task, told)
     return [line for line in lines if line is not None]
+
+
+def _outputs(told: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The tasks by what stands before their metrics: "" for a single one, else the label."""
+    return {task["label"]: task for task in told["tasks"]} if "tasks" in told else {"": told["task"]}
+
+
+def _own(output: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of one output by metric, without the output before it."""
+    parts = ((name.rpartition("/"), value) for name, value in values.items())
+    return {metric: value for (before, _, metric), value in parts if before == output}
+
+
+def _titled(output: str, what: str) -> list[str]:
+    """A blank line, and the title of what follows; of a single output without its name."""
+    return ["", *filter(None, [", ".join(filter(None, (output, what)))])]
+
+
+def _confused(output: str, task: Mapping[str, Any], told: Mapping[str, Any]) -> list[str]:
+    """The confusion matrix, or the most frequent mistakes where it would be too wide."""
+    matrix, mistakes = (_detail(told.get(name), output) for name in ("confusion", "mistakes"))
+    if isinstance(matrix, list) and len(task["classes"]) <= _MOST_CLASSES:
+        title = _titled(output, "confusion: a row for each label, a column for each prediction")
+        return [*title, _confusion(task["classes"], matrix)]
+    if not isinstance(mistakes, list) or not mistakes:
+        return []
+    pairs = [[m["label"], m["prediction"], number_text(m["rows"])] for m in mistakes[:_MOST_CLASSES]]
+    return [*_titled(output, "the most frequent mistakes"), table([["label", "prediction", "rows"], *pairs])]
+
+
+def _detail(told: Any, output: str) -> Any:
+    """Of a detail the one of an output; with several they stand by output."""
+    return told.get(output) if output and isinstance(told, Mapping) else told
 
 
 def _metrics_table(told: Mapping[str, Any]) -> str:
     """A row for each metric; columns for the model, its deviation over folds, what it is compared with."""
     columns: list[tuple[str, Mapping[str, Any]]] = [("model", told["metrics"])]
-    if "deviations" in told:
+    folds = "deviations" in told
+    if folds:
         columns.append(("±", told["deviations"]))
     columns.append(("naive", told["naive"]["metrics"]))
     if told.get("baseline"):
         columns += [("baseline", told["baseline"]["metrics"]), ("change", told["baseline"]["change"])]
+        columns += [("±", told["baseline"]["change_deviations"])] if folds else []
     rows = [["", *(title for title, _ in columns)]]
     rows += [[name, *(number_text(values.get(name)) for _, values in columns)] for name in told["metrics"]]
     return right(rows)
 
 
 def _parts(told: Mapping[str, Any]) -> list[str]:
-    """The slices, and the classes, each in a row."""
+    """The slices, and the classes, each in a row; a table for each output."""
     lines: list[str] = []
     slices = [(f"{c} = {v}", m) for c, values in told["slices"].items() for v, m in values.items()]
-    if slices:
-        lines += ["", _grid(slices, ["rows", *list(told["metrics"])[:_MOST_METRICS]])]
-    classes = list((told.get("per_class") or {}).items())
-    if classes:
-        names = list(dict.fromkeys(name for _, values in classes for name in values))[:_MOST_CLASSES]
-        lines += ["", _grid(classes[:_MOST_CLASSES], names)]
-        more = len(classes) - _MOST_CLASSES
-        lines += [f"and {more} more classes"] if more > 0 else []
+    for output in _outputs(told) if slices else ():
+        names = list(_own(output, told["metrics"]))[:_MOST_METRICS]
+        rows = [(title, {"rows": m["rows"], **_own(output, m)}) for title, m in slices]
+        lines += [*_titled(output, ""), _grid(rows, ["rows", *names])]
+    for output in _outputs(told):
+        classes = [(name, _own(output, m)) for name, m in (told.get("per_class") or {}).items()]
+        classes = [(name, values) for name, values in classes if values]
+        if classes:
+            names = list(dict.fromkeys(name for _, values in classes for name in values))[:_MOST_CLASSES]
+            lines += [*_titled(output, ""), _grid(classes[:_MOST_CLASSES], names)]
+            more = len(classes) - _MOST_CLASSES
+            lines += [f"and {more} more classes"] if more > 0 else []
     return lines
 
 
 def _folds(told: Mapping[str, Any]) -> list[str]:
-    names = list(told["metrics"])[:_MOST_METRICS]
+    lines: list[str] = []
     sizes = ("train_rows", "rows", "best_epoch")
-    folds = [(f"fold {f['fold']}", {**{s: f[s] for s in sizes}, **f["metrics"]}) for f in told["folds"]]
-    return ["", _grid(folds, [*sizes, *names])]
+    for output in _outputs(told):
+        names = list(_own(output, told["metrics"]))[:_MOST_METRICS]
+        folds = [
+            (f"fold {f['fold']}", {**{s: f[s] for s in sizes}, **_own(output, f["metrics"])})
+            for f in told["folds"]
+        ]
+        lines += [*_titled(output, ""), _grid(folds, [*sizes, *names])]
+    return lines
 
 
 def _grid(rows: Sequence[tuple[str, Mapping[str, Any]]], names: Sequence[str]) -> str:

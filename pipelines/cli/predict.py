@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
 import tempfile
@@ -29,6 +30,19 @@ from .naming import artifact_named, outputs_of
     metavar="TEXT",
     help="What stands for a missing value, once or more often; as in the examples if not given.",
 )
+@click.option(
+    "--columns",
+    default=None,
+    metavar="A,B,…",
+    help="The columns of a file without a header; as in the examples.",
+)
+@click.option(
+    "--time",
+    "times",
+    multiple=True,
+    metavar="COLUMN=PATTERN",
+    help="How times are written: %d/%m/%Y, s, ms or us, nothing for ISO 8601; as in the examples.",
+)
 @click.option("--run", "run", default="", metavar="RUN", help="The run whose step EXPORT names.")
 @store_option
 def predict(
@@ -39,6 +53,8 @@ def predict(
     quote: str | None,
     encoding: str | None,
     missing: tuple[str, ...],
+    columns: str | None,
+    times: tuple[str, ...],
     run: str,
     uri: str,
 ) -> int:
@@ -56,10 +72,25 @@ def predict(
     _import_tensorflow()
     # By string: the engine must not depend on the components.
     predictions = import_module("headrace.components.predict")
-    options = predictions.CsvOptions(delimiter, quote, encoding, missing or None)
+    options = predictions.CsvOptions(
+        delimiter, quote, encoding, missing or None, names=_names(columns), times=_by_column(times)
+    )
     rows = predictions.predict(folder, file, output, options=options)
     click.echo(counted(rows, "prediction") + (f" in {output}" if output else ""), err=True)
     return 0
+
+
+def _names(columns: str | None) -> tuple[str, ...] | None:
+    return None if columns is None else tuple(next(csv.reader([columns])))
+
+
+def _by_column(times: tuple[str, ...]) -> dict[str, str]:
+    told = [one.partition("=") for one in times]
+    wrong = [one for one in times if "=" not in one]
+    if wrong:
+        remedy = "for example --time when=%d/%m/%Y"
+        raise InvalidRequestError(f"{wrong[0]!r} is not COLUMN=PATTERN", argument="--time", remedy=remedy)
+    return {column: pattern for column, _, pattern in told}
 
 
 def _import_tensorflow() -> None:

@@ -35,10 +35,13 @@ def _model(told: Mapping[str, Any], properties: Mapping[str, Any]) -> list[str]:
     settings, history = told["settings"], told["history"]
     best = history[told["best_epoch"] - 1]
     losses = ", ".join(f"{key} {number_text(value)}" for key, value in best.items() if key != "epoch")
-    rows = [("task", tasks_text(told)), ("model", settings["model"])]
-    if told.get("task", {}).get("classes"):
-        rows.insert(1, ("classes", _few(told["task"]["classes"])))
+    tasks = told["tasks"] if "tasks" in told else [told["task"]]
+    rows = [("task", tasks_text(told))]
+    for task in tasks:
+        title = f"classes of {task['label']}" if len(tasks) > 1 else "classes"
+        rows += [(title, _few(task["classes"]))] if task["classes"] else []
     rows += [
+        ("model", settings["model"]),
         ("features", str(told["inputs"])),
         ("epochs", f"{len(history)} of {settings['epochs']}"),
         ("best epoch", f"{told['best_epoch']}: {losses}"),

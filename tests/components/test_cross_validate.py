@@ -129,6 +129,29 @@ def test_what_cant_be_cross_validated(paths: Paths, classes: Prepared, made: Mad
 
 def test_arguments_are_checked_before_anything_runs() -> None:
     assert cross_validate.checker is not None
-    arguments = {"model": "mpl", "thresholds": {"better_than_baseline": 0, "per_class": {}}}
+    arguments: dict[str, Any] = {"model": "mpl", "thresholds": {"better_than_baseline": 0, "per_class": {}}}
     problems, _ = cross_validate.checker(arguments, {"examples": Known(), "transform": Known()})
     assert [problem.argument for problem in problems] == ["model", "thresholds", "thresholds"]
+    arguments = {"baseline": "linaer", "thresholds": {"better_than_baseline": 0}}
+    (problem,), _ = cross_validate.checker(arguments, {})
+    assert (problem.argument, problem.closest) == ("baseline", "linear")
+    (problem,), _ = cross_validate.checker({"baseline": "linear", "baseline_args": {"l3": 1}}, {})
+    assert problem.argument == "baseline_args"
+
+
+def test_a_baseline_is_measured_on_the_same_folds(paths: Paths, classes: Prepared) -> None:
+    arguments = {"folds": 2, "epochs": 1, "baseline": "linear", "baseline_args": {"l2": 0.5}}
+    thresholds = {"better_than_baseline": 2}
+    told = _cross(paths, classes, **arguments, thresholds=thresholds).read_json("evaluation.json")
+    done = [event["progress"]["done"] for event in paths.events if "done" in event.get("progress", {})]
+    assert done == sorted(done) and done[-1] == 4
+    other, metrics = told["baseline"], told["metrics"]
+    assert other["model"] == "linear" and other["model_args"] == {"l2": 0.5}
+    pairs = [(fold["metrics"]["log_loss"], fold["baseline"]["log_loss"]) for fold in told["folds"]]
+    apart = [own - before for own, before in pairs]
+    assert other["change"]["log_loss"] == pytest.approx(np.mean(apart)) and min(map(abs, apart)) > 0
+    assert other["change_deviations"]["log_loss"] == pytest.approx(np.std(apart, ddof=1))
+    assert f"the baseline model has {other['metrics']['accuracy']:.4g}" in told["reasons"][0]
+    assert told["reasons"][0].startswith(f"accuracy {metrics['accuracy']:.4g} <")
+    alone = _cross(paths, classes, folds=2, epochs=1, model="linear", model_args={"l2": 0.5})
+    assert alone.read_json("evaluation.json")["metrics"] == other["metrics"]

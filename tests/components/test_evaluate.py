@@ -78,7 +78,7 @@ def _answers(made: Made, raw: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     network = forward(load_network(made.model), feed)
     batch = raw.combine_chunks().to_batches()[0]
     outputs = network(feed.pack(np, fitted.apply_numpy(batch, expand=False)))
-    return np.asarray(fitted.label_numpy(batch)), outputs.numpy()
+    return next(iter(fitted.labels_numpy(batch).values())), outputs.numpy()
 
 
 def test_rows_count_by_their_weights(paths: Paths, weighted: Made) -> None:

@@ -10,7 +10,7 @@ from headrace.components.preprocessing.features_grammar import (
     LabelSpec,
     check_specs,
     parse_features,
-    parse_label,
+    parse_labels,
 )
 from headrace.components.transform import check_transform
 from headrace.components.transforms import Bucketize, Clip, Impute, Log1p, MinMax, OneHot, Vocabulary, ZScore
@@ -88,10 +88,18 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "spec"), [("y", LabelSpec("y")), ({"y": "z_score"}, LabelSpec("y", (ZScore(),)))], ids=str
+    ("told", "specs"),
+    [
+        ("y", (LabelSpec("y"),)),
+        ({"y": "z_score"}, (LabelSpec("y", (ZScore(),)),)),
+        (["y"], (LabelSpec("y"),)),
+        ({"a": "z_score", "b": "vocabulary"}, (LabelSpec("a", (ZScore(),)), LabelSpec("b", (Vocabulary(),)))),
+        (["b", {"a": "z_score"}], (LabelSpec("b"), LabelSpec("a", (ZScore(),)))),
+    ],
+    ids=str,
 )
-def test_labels(told: Any, spec: LabelSpec) -> None:
-    assert parse_label(told) == (spec, [])
+def test_labels(told: Any, specs: tuple[LabelSpec, ...]) -> None:
+    assert parse_labels(told) == (specs, [])
 
 
 @pytest.mark.parametrize(
@@ -101,15 +109,21 @@ def test_labels(told: Any, spec: LabelSpec) -> None:
         ({"y": {"bucketize": 3}}, "bucketize can't make a label"),
         ({"y": "z_scor"}, "did you mean 'z_score'"),
         ({"y": ["vocabulary", "z_score"]}, "has to stand alone"),
-        ({"a": "z_score", "b": "z_score"}, "has to be a column, or {column: transform}"),
+        ({}, "has to be a column, or {column: transform}"),
+        ([], "has to be a column, or {column: transform}"),
+        (["a", 3], "has to be a column, or {column: transform}"),
+        ({"a": None}, "name one, or write the label in a list: [a, …]"),
+        (["a", "b", "a"], "the label 'a' is listed twice"),
+        (["a", {"b": "z_score", "a": "z_score"}], "the label 'a' is listed twice"),
+        ({"a": "one_hot", "b": "z_scor"}, "did you mean 'z_score'"),
         (3, "has to be a column"),
         (None, "has to be a column"),
     ],
     ids=str,
 )
 def test_wrong_labels(told: Any, said: str) -> None:
-    spec, problems = parse_label(told)
-    assert spec is None
+    specs, problems = parse_labels(told)
+    assert not specs
     assert said in "\n".join(map(str, problems))
 
 
@@ -137,7 +151,7 @@ def test_wrong_labels(told: Any, said: str) -> None:
 def test_chains_have_to_fit_their_columns(told: Any, kind: str | None, said: str) -> None:
     specs, problems = parse_features({"f": told})
     assert not problems
-    found = check_specs(specs, None, {"f": kind} if kind else None, ["f"])
+    found = check_specs(specs, (), {"f": kind} if kind else None, ["f"])
     if said:
         assert said in "\n".join(map(str, found))
     else:
@@ -146,13 +160,17 @@ def test_chains_have_to_fit_their_columns(told: Any, kind: str | None, said: str
 
 def test_columns_and_label_have_to_be_there() -> None:
     specs, _ = parse_features({"size": "z_score", "price": {"from": "sise", "apply": "log1p"}})
-    problems = check_specs(specs, LabelSpec("price"), None, ["size", "price"])
+    price = (LabelSpec("price"),)
+    problems = check_specs(specs, price, None, ["size", "price"])
     assert len(problems) == 2
     assert "there is no column 'sise'; did you mean 'size'?" in str(problems[1])
-    assert "has the label's name" in str(problems[0])
+    assert "'price' has the name of the label" in str(problems[0])
     leak, _ = parse_features({"x": {"from": "price", "apply": "z_score"}})
-    assert "made from the label" in str(check_specs(leak, LabelSpec("price"), None, None)[0])
-    assert "did you mean 'price'" in str(check_specs([], LabelSpec("prise"), None, ["size", "price"])[0])
+    assert "made from the label" in str(check_specs(leak, price, None, None)[0])
+    both = (LabelSpec("sold"), LabelSpec("price"))
+    assert "'x' is made from the label 'price'" in str(check_specs(leak, both, None, None)[0])
+    several = (*price, LabelSpec("prise"))
+    assert "did you mean 'price'" in str(check_specs([], several, None, ["size", "price"])[0])
 
 
 def test_the_check_of_the_component() -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from headrace.components.evaluation.gates import Asked, Report, behind_naive, bless, threshold_problems
+from headrace.components.evaluation.gates import Report, behind_naive, bless
+from headrace.components.evaluation.threshold_checks import Asked, threshold_problems
 
 REGRESSION = {"": "regression"}
 MODEL = Report(
@@ -118,7 +119,30 @@ def test_with_several_outputs_the_first_metric_of_each_has_to_be_better() -> Non
     asked = Asked(tasks)
     assert not threshold_problems({"price/rmse": 9, "per_class": {"yes": {"sold/recall": 0.1}}}, asked)
     (problem,) = threshold_problems({"rmse": 9}, asked)
+    assert problem.remedy == "write its label before it: price/rmse"
+    (problem,) = threshold_problems({"rmsee": 9}, asked)
     assert problem.closest == "price/rmse"
+    (problem,) = threshold_problems({"prise/rmse": 9}, asked)
+    assert problem.what == "'prise/rmse': 'prise' is no label" and problem.closest == "price"
+    (problem,) = threshold_problems({"price/rmsee": 9}, asked)
+    assert problem.closest == "rmse" and "no metric of 'price'" in problem.what
+    (problem,) = threshold_problems({"per_class": {"*": {"price/recall": 9}}}, asked)
+    assert "the label 'price' has no classes" in problem.what
+
+
+def test_the_classes_of_one_label_are_not_those_of_another() -> None:
+    tasks = {"kind": "multiclass", "sold": "binary"}
+    each = {
+        "flat": {"kind/recall": 0.5},
+        "yes": {"sold/recall": 0.9},
+        "no": {"kind/recall": 0.1, "sold/recall": 1.0},
+    }
+    report = Report({}, per_class=each)
+    verdict = bless({"per_class": {"*": {"kind/recall": 0.3}}}, tasks, report, Report({}))
+    assert verdict.reasons == ("kind/recall of no 0.1 < 0.3 (rule min: 0.3): 0.2 too low",)
+    asked = Asked(tasks, classes={"kind": ("flat", "no"), "sold": ("no", "yes")})
+    (problem,) = threshold_problems({"per_class": {"yes": {"kind/recall": 0.3}, "no": {"kind/f1": 0}}}, asked)
+    assert (problem.what, problem.available) == ("'kind' has no class 'yes'", ("flat", "no"))
 
 
 def test_misspelt_thresholds_are_problems() -> None:
@@ -148,7 +172,7 @@ def test_misspelt_thresholds_are_problems() -> None:
     ],
 )
 def test_what_thresholds_cant_say(thresholds: dict[str, Any], what: str, remedy: str) -> None:
-    asked = Asked({"": "multiclass"}, ("town",), False, ("bird", "bat"))
+    asked = Asked({"": "multiclass"}, ("town",), False, {"": ("bird", "bat")})
     (problem,) = threshold_problems(thresholds, asked)
     assert what in problem.what
     assert remedy in problem.remedy

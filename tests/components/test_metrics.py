@@ -181,6 +181,8 @@ def test_a_weight_counts_as_so_many_rows(rng: np.random.Generator) -> None:
         classification_metrics(labels[again], p[again])
     )
     assert weighted_median(np.array([3.0, 1.0, 2.0]), np.array([1.0, 1.0, 2.0])) == 2.0
+    # Half of the sum of 0.1 ten times over is not the sum of five of them, to the last bit.
+    assert weighted_median(np.arange(10.0), np.full(10, 0.1)) == np.median(np.arange(10.0))
 
 
 def test_what_the_rows_cant_tell_is_none() -> None:
@@ -190,6 +192,9 @@ def test_what_the_rows_cant_tell_is_none() -> None:
     assert one_row["r2"] is None and one_row["explained_variance"] is None
     assert one_row["rmse"] == 1.0
     assert regression_metrics(np.array([0.0]), np.array([4.0]))["mape"] is None
+    for weights in (None, np.linspace(0.1, 1.7, 31)):  # whose mean is not 0.1 to the last bit
+        constant = regression_metrics(np.full(31, 0.1), np.linspace(0, 1, 31), weights)
+        assert constant["r2"] is None and constant["explained_variance"] is None
     one_class = classification_metrics(np.array([1, 1]), np.array([[0.2, 0.8], [0.6, 0.4]]))
     assert one_class["auc"] is None
     assert one_class["accuracy"] == 0.5

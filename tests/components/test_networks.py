@@ -225,6 +225,8 @@ def test_wide_and_deep_repeats_and_its_rows_come_from_any_file(
     assert paths.train(prepared, model="wide_deep", epochs=4).digest == model.digest
     told = evaluate.function(paths.ctx(), model, prepared.examples)
     raw = evaluate.function(paths.ctx(), model, prepared.raw)
+    with pytest.raises(InvalidRequestError, match="'tags' has several values a row"):
+        evaluate.function(paths.ctx(), model, prepared.raw, slices=["tags"])
     assert raw.summary["metrics"]["rmse"] == pytest.approx(told.summary["metrics"]["rmse"], rel=1e-5)
     rows = splits()["test"]
     served = wide_deep.answer(rows)

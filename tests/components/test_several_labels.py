@@ -9,14 +9,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from headrace.components.evaluation.crossing import Plan
 from headrace.components.exporting.outputs import describe, served
 from headrace.components.preprocessing.fitted import Label
 from headrace.components.tfrecords.layout import OutputFeature
 from headrace.components.training.feed import Feed
-from headrace.components.training.loop import Settings, build_network, compile_network
+from headrace.components.training.loop import build_network, compile_network
 from headrace.components.training.networks import forward
-from headrace.components.training.targets import Seen, Targets, class_weights
-from headrace.components.training.tasks import Task, output_keys, task_of, tasks_from_json, tasks_to_json
+from headrace.components.training.settings import Settings
+from headrace.components.training.targets import Targets, class_weights, require_class_weights
+from headrace.components.training.tasks import (
+    Seen,
+    Task,
+    output_keys,
+    task_of,
+    tasks_from_json,
+    tasks_to_json,
+)
 from headrace.pipelines.errors import InvalidRequestError
 
 TASKS = (
@@ -112,6 +121,29 @@ def test_class_weights_by_label() -> None:
     ]:
         with pytest.raises(InvalidRequestError, match=message):
             class_weights(told, TASKS, seen)
+
+
+def test_every_wrong_class_weight_is_told_at_once() -> None:
+    told = {"sold": {"si": 2.0, "no": 0}, "kint": "balanced", "Preis €": {"a": 1}}
+    with pytest.raises(InvalidRequestError) as caught:
+        require_class_weights(told, TASKS)
+    problems = [(problem.given, problem.closest) for problem in caught.value.problems]
+    assert problems == [("si", ""), ("", ""), ("kint", "kind"), ("", "")]
+    alone = (Task("binary", "sold", ("no", "yes")),)
+    seen = Seen({}, {"sold": (6, 2)}, 8, False)
+    for told in ({"yes": 3}, {"sold": {"yes": 3}}):  # of one label with its name or without
+        assert class_weights(told, alone, seen) == {"sold": (1.0, 3.0)}
+
+
+def test_folds_are_stratified_by_the_only_label_of_classes() -> None:
+    whole: Any = None  # examples and transform, which nothing is asked of here
+
+    def by(tasks: tuple[Task, ...], stratify: bool = True) -> str:
+        plan = Plan(whole, whole, tasks, settings("mlp"), None, {}, "train", None, 2, stratify)
+        return plan.stratified_by
+
+    assert by((TASKS[0], TASKS[2], TASKS[3])) == "sold" and by((TASKS[0], TASKS[2]), False) == ""
+    assert by(TASKS) == "" and by(TASKS[:1]) == ""
 
 
 def test_a_network_with_other_outputs_is_refused(tmp_path: Any) -> None:

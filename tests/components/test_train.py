@@ -239,6 +239,12 @@ def test_examples_of_another_transform(paths: Paths, multiclass: Prepared) -> No
     other = paths.prepare(odd_splits(), {"A": "z_score"}, "Klasse")
     with pytest.raises(InvalidRequestError, match=r"another transform: größe differ"):
         train.function(paths.ctx(), other.examples, multiclass.transform)
+    label = paths.prepare(odd_splits(), SOME, "ok")
+    again = paths.prepare(odd_splits(), SOME, "Klasse")
+    with pytest.raises(
+        InvalidRequestError, match=r"label ok \(2 classes\), and the transform makes Klasse \(3 cl"
+    ):
+        train.function(paths.ctx(), label.examples, again.transform)
 
 
 @pytest.mark.parametrize(("rows", "size"), [(2, 8), (107, 8), (256, 16), (1023, 32), (1024, 64), (10**6, 64)])

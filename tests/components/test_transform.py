@@ -89,7 +89,7 @@ def test_shards_hold_each_row_once(ctx: Any, raw: Examples, layout: Any, compres
         for name, values in fitted.apply_numpy(batch).items():
             np.testing.assert_array_equal(features[name], values[order])
             assert features[name].dtype == values.dtype
-        np.testing.assert_array_equal(label, fitted.label_numpy(batch)[order])
+        np.testing.assert_array_equal(label, fitted.labels_numpy(batch)["price"][order])
     told = made.examples.properties
     assert told["splits"]["train"]["rows"] == 1000
     assert len(told["splits"]["train"]["parts"]) == 3
@@ -348,7 +348,7 @@ def test_auto_says_what_it_chose_and_it_can_be_edited(new_ctx: Callable[..., Any
     again = transform.function(new_ctx(), raw, label={"price": "z_score"}, features=chosen)
     assert again.examples.digest == made.examples.digest
     plan = json.loads(made.transform.file("transform.json").read_text("utf-8"))
-    assert [stage["name"] for stage in plan["label"]["chain"]] == ["z_score"]
+    assert [stage["name"] for stage in plan["labels"][0]["chain"]] == ["z_score"]
 
 
 def test_auto_does_not_pass_over_numbers_beyond_float32(new_ctx: Callable[..., Any]) -> None:
@@ -363,7 +363,7 @@ def test_auto_does_not_pass_over_numbers_beyond_float32(new_ctx: Callable[..., A
 def test_a_value_that_looks_like_a_class_is_told(ctx: Any, values: list[float], warned: bool) -> None:
     data = pa.table({"size": [1.0, 2.0, 3.0], "price": values})
     made = run(ctx, make_raw_examples(ctx, {"train": data}), features={"size": "z_score"}, label="price")
-    assert made.transform.summary["label"]["kind"] == "value"
+    assert made.transform.summary["labels"]["price"]["kind"] == "value"
     told = [event["warn"] for event in ctx.events if "warn" in event]
     assert ["only the 3 values 0, 1, 2" in text and "types: {price: int}" in text for text in told] == [
         True
@@ -408,4 +408,4 @@ def test_the_housing_document(new_ctx: Callable[..., Any], housing_csv: Path) ->
     rooms, label = rows_of(made.examples, "train")
     np.testing.assert_allclose(rooms["total_bedrooms"].std(), 1, atol=1e-4)
     expected = data.slice(0, 18_000)["median_house_value"].to_numpy()
-    np.testing.assert_allclose(np.sort(fitted.label.inverse(np, label)), np.sort(expected), rtol=1e-5)
+    np.testing.assert_allclose(np.sort(fitted.labels[0].inverse(np, label)), np.sort(expected), rtol=1e-5)

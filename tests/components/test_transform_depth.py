@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_several_classes_a_row_as_label(ctx: Any) -> None:
     label = {"tags": [{"split": "|"}, "multi_hot"]}
     made = transform.function(ctx, examples, label=label, features={"x": "z_score"})
     fitted = load_fitted(made.transform.path)
-    assert (fitted.label.kind, fitted.label.classes) == ("multi", ("a", "b", "c"))
+    assert (fitted.labels[0].kind, fitted.labels[0].classes) == ("multi", ("a", "b", "c"))
     _, labels = next(iter(dataset(made.examples, batch_size=ROWS)))
     np.testing.assert_array_equal(labels.numpy().sum(axis=0), [ROWS / 2, ROWS / 2, ROWS / 4])
 
@@ -82,6 +83,20 @@ def test_a_class_that_train_does_not_have_is_an_error(ctx: Any) -> None:
         DataError, match="of a class that the train split doesn't have in 40 of 40 rows of test"
     ):
         transform.function(ctx, examples, label=label, features={"x": "z_score"})
+
+
+def test_classes_that_a_label_leaves_out(new_ctx: Callable[..., Any]) -> None:
+    other = table().set_column(3, "tags", pa.array(["a|new"] * ROWS))
+    examples = make_raw_examples(new_ctx(), {"train": table(), "test": other})
+    label = {"tags": ["split", {"multi_hot": {"top_k": 2}}]}
+    made = transform.function(new_ctx(), examples, label=label, features={"x": "z_score"})
+    fitted = load_fitted(made.transform.path)
+    assert fitted.labels[0].partial and fitted.labels[0].classes == ("a", "b")
+    _, labels = next(iter(dataset(made.examples, "test", batch_size=ROWS)))
+    assert (labels.numpy() == [1, 0]).all()
+    label = {"tags": {"vocabulary": {"top_k": 2}}}
+    with pytest.raises(DataError, match=r"top_k or min_count leaves out.* in 10 of 40 rows of train"):
+        transform.function(new_ctx(), examples, label=label, features={"x": "z_score"})
 
 
 def test_a_row_weight_below_zero_is_an_error(ctx: Any) -> None:

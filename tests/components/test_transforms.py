@@ -109,15 +109,15 @@ def fit(
         table["label"] = ("float", [row + 0.5 for row in range(rows)])
     types = {name: kind for name, (kind, _) in table.items()}
     specs, problems = parse_features(features)
-    target = label or LabelSpec("label")
+    targets = (label or LabelSpec("label"),)
     assert not problems
-    assert not check_specs(specs, target, types, list(types))
+    assert not check_specs(specs, targets, types, list(types))
     whole = batch(table)
     cut = whole.num_rows // 2
     batches = [b for b in (whole.slice(0, cut), whole.slice(cut)) if b.num_rows]
     warnings: list[str] = []
     fitted = Fitter(types, lambda _, asked: analyze_batches(asked, batches), warnings.append).fit(
-        specs, target
+        specs, targets
     )
     assert not warnings
     return fitted
@@ -417,7 +417,7 @@ def test_a_chain_that_does_not_fit_is_refused() -> None:
     types = {"a": "float", "b": "string", "when": "timestamp", "label": "float"}
     for expected, made in refused.items():
         specs, problems = parse_features({"f": made})
-        problems += check_specs(specs, LabelSpec("label"), types, list(types))
+        problems += check_specs(specs, (LabelSpec("label"),), types, list(types))
         assert problems, expected
 
 
@@ -453,17 +453,17 @@ def test_a_matrix_has_no_ids() -> None:
 def test_a_label_comes_back_in_its_units(chain: Any) -> None:
     import tensorflow as tf
 
-    from headrace.components.preprocessing.features_grammar import parse_label
+    from headrace.components.preprocessing.features_grammar import parse_labels
 
-    spec, problems = parse_label({"y": chain})
-    assert spec is not None and not problems
+    (spec,), problems = parse_labels({"y": chain})
+    assert not problems
     data = {"x": ("float", [1.0, 2.0, 3.0]), "y": ("float", [10.0, 200.0, 3000.0])}
     fitted = fit({"x": "z_score"}, data, spec)
-    made = fitted.label_numpy(batch(data))
+    made = fitted.labels_numpy(batch(data))["y"]
     assert made.dtype == np.float32
-    np.testing.assert_allclose(fitted.label.inverse(np, made), [10, 200, 3000], rtol=1e-5)
+    np.testing.assert_allclose(fitted.labels[0].inverse(np, made), [10, 200, 3000], rtol=1e-5)
     np.testing.assert_allclose(
-        fitted.label.inverse(tf, tf.constant(made)[:, None])[:, 0], [10, 200, 3000], rtol=1e-5
+        fitted.labels[0].inverse(tf, tf.constant(made)[:, None])[:, 0], [10, 200, 3000], rtol=1e-5
     )
 
 
@@ -481,12 +481,12 @@ def test_a_label_comes_back_in_its_units(chain: Any) -> None:
 def test_what_a_label_is(kind: str, values: list[Any], classes: tuple[str, ...] | None) -> None:
     data = {"x": ("float", [float(i) for i in range(len(values))]), "y": (kind, values)}
     fitted = fit({"x": "z_score"}, data, LabelSpec("y"))
-    made = fitted.label_numpy(batch(data))
+    made = fitted.labels_numpy(batch(data))["y"]
     if classes is None:
-        assert (fitted.label.kind, made.tolist()) == ("value", [float(v) for v in values])
+        assert (fitted.labels[0].kind, made.tolist()) == ("value", [float(v) for v in values])
     else:
         names = [str(v).lower() if kind == "bool" else str(v) for v in values]
-        assert (fitted.label.kind, fitted.label.classes) == ("class", classes)
+        assert (fitted.labels[0].kind, fitted.labels[0].classes) == ("class", classes)
         assert made.dtype == np.int64 and [classes[i] for i in made] == names
 
 
@@ -494,11 +494,11 @@ def test_labels_that_cannot_be_learned() -> None:
     data = {"x": ("float", [1.0, 2.0]), "y": ("string", ["a", "b"])}
     fitted = fit({"x": "z_score"}, data, LabelSpec("y"))
     with pytest.raises(DataError, match=r"missing in 1 of 2 rows, first in row 2"):
-        fitted.label_numpy(batch({**data, "y": ("string", ["a", None])}))
+        fitted.labels_numpy(batch({**data, "y": ("string", ["a", None])}))
     with pytest.raises(
         DataError, match=r"(?s)a class that the train split doesn't have in 1 of 2 rows.*\(c\)"
     ):
-        fitted.label_numpy(batch({**data, "y": ("string", ["c", "a"])}))
+        fitted.labels_numpy(batch({**data, "y": ("string", ["c", "a"])}))
     with pytest.raises(DataError, match="only one class in the train split, 'a'"):
         fit({"x": "z_score"}, {**data, "y": ("string", ["a", "a"])}, LabelSpec("y"))
 
@@ -513,8 +513,8 @@ def test_columns_without_what_is_needed() -> None:
 def test_a_damaged_or_newer_transform_is_refused(tmp_path: Path) -> None:
     save_fitted(fit({"c": "z_score"}, {"c": ("float", [1.0, 2.0])}), tmp_path)
     plan = (tmp_path / "transform.json").read_text("utf-8")
-    (tmp_path / "transform.json").write_text(plan.replace('"format": 1', '"format": 2'), "utf-8")
-    with pytest.raises(StoreError, match="format 2"):
+    (tmp_path / "transform.json").write_text(plan.replace('"format": 2', '"format": 3'), "utf-8")
+    with pytest.raises(StoreError, match="format 3"):
         load_fitted(tmp_path)
     (tmp_path / "transform.json").write_text(plan[:-20], "utf-8")
     with pytest.raises(StoreError, match="can't be read"):

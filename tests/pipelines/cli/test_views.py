@@ -86,12 +86,84 @@ regression of price; binary of sold, on 30 rows of 2 folds of train
 price/rmse     12346  200.4  20000
 sold/accuracy   0.75      -    0.5
 
-        train_rows  rows  best_epoch  price/rmse  sold/accuracy
-fold 1          15    15           3       12000            0.7
-fold 2          15    15           4       12000            0.7
+price
+        train_rows  rows  best_epoch   rmse
+fold 1          15    15           3  12000
+fold 2          15    15           4  12000
+
+sold
+        train_rows  rows  best_epoch  accuracy
+fold 1          15    15           3       0.7
+fold 2          15    15           4       0.7
 
 blessed
   no thresholds were given
+"""
+SEVERAL = {
+    "tasks": [
+        {"name": "regression", "label": "price", "classes": []},
+        {"name": "binary", "label": "sold", "classes": ["no", "yes"]},
+        {"name": "multiclass", "label": "kind", "classes": [f"k{n}" for n in range(13)]},
+    ],
+    "split": "test",
+    "rows": 3,
+    "metrics": {"price/rmse": 12.5, "sold/accuracy": 0.75, "kind/accuracy": 0.5},
+    "per_class": {
+        "no": {"sold/support": 2, "sold/recall": 0.5},
+        "yes": {"sold/support": 1, "sold/recall": 1.0},
+        "k0": {"kind/support": 3, "kind/recall": 0.5},
+    },
+    "slices": {"city": {"Rome": {"rows": 1, "price/rmse": 9.0, "sold/accuracy": 1.0, "kind/accuracy": 0.0}}},
+    "naive": {"metrics": {"price/rmse": 20.0, "sold/accuracy": 0.5, "kind/accuracy": 0.5}},
+    "baseline": None,
+    "confusion": {"sold": [[1, 1], [0, 1]]},
+    "mistakes": {"kind": [{"label": "k0", "prediction": "k1", "rows": 2}]},
+    "thresholds": {"sold/accuracy": 0.7},
+    "blessed": True,
+    "reasons": ["sold/accuracy 0.75 ≥ 0.7 (rule min: 0.7)"],
+}
+SHOWN_SEVERAL = """
+regression of price; binary of sold; multiclass of kind, on 3 rows of test
+
+               model  naive
+price/rmse      12.5     20
+sold/accuracy   0.75    0.5
+kind/accuracy    0.5    0.5
+
+price
+             rows  rmse
+city = Rome     1     9
+
+sold
+             rows  accuracy
+city = Rome     1         1
+
+kind
+             rows  accuracy
+city = Rome     1         0
+
+sold
+     support  recall
+no         2     0.5
+yes        1       1
+
+kind
+    support  recall
+k0        3     0.5
+
+thresholds
+  sold/accuracy  0.7
+blessed
+  sold/accuracy 0.75 ≥ 0.7 (rule min: 0.7)
+
+sold, confusion: a row for each label, a column for each prediction
+     no  yes
+no    1    1
+yes   0    1
+
+kind, the most frequent mistakes
+label  prediction  rows
+k0     k1          2
 """
 MODEL = {
     "task": EVALUATION["task"],
@@ -175,6 +247,19 @@ def test_an_evaluation_is_shown_as_a_table_of_metrics_and_slices(own):
 def test_a_cross_validation_is_shown_with_its_folds(own):
     own("run", "own.yaml", "--set", f"evaluate.told={json.dumps(CROSSED)}")
     assert shown(own, "evaluate").partition("\n\n")[2] == SHOWN_CROSSED[1:]
+
+
+def test_several_labels_are_shown_one_after_another(own):
+    crowd = {"tasks": [*SEVERAL["tasks"]], **MODEL}
+    del crowd["task"]
+    told = own(
+        "run", "own.yaml", "--set", f"evaluate.told={json.dumps(SEVERAL)}",
+        "--set", f"train.told={json.dumps(crowd)}",
+    ).stdout  # fmt: skip
+    assert shown(own, "evaluate").partition("\n\n")[2] == SHOWN_SEVERAL[1:]
+    assert "test: price/rmse 12.5, sold/accuracy 0.75, kind/accuracy 0.5" in told
+    model = shown(own, "train")
+    assert "classes of sold  no, yes\nclasses of kind  k0, k1" in model and "and 1 more" in model
 
 
 def test_an_evaluation_of_another_layout_is_shown_as_it_is(own):

@@ -1,0 +1,171 @@
+"""What is wrong with the arguments of `train` and `cross_validate`, before anything runs. Nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...pipelines.component import Known
+from ...pipelines.errors import Problem, closest
+from ..models import BUILT_IN
+from ..models.user import call_problem, find_problem
+from .keras_names import LOSSES, METRICS, OPTIMIZERS
+
+TASK_OF_KIND = {"value": "regression", "class": "classification", "multi": "multilabel", "": ""}
+"""What a label of a kind is for; "classification" is binary or multi-class, "" isn't known yet."""
+Arguments = Mapping[str, Any]
+
+
+def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[Problem]:
+    """Everything that can be told without the data.
+
+    Args:
+        arguments: those of the step.
+        known: of `examples` and `transform`; the latter's facts tell the labels.
+    """
+    problems = model_problems(arguments)
+    problems += _name_problems("optimizer", arguments.get("optimizer"), OPTIMIZERS)
+    for loss in _each(arguments.get("loss")):
+        problems += _name_problems("loss", loss, LOSSES)
+    for names in _each(arguments.get("metrics")):
+        for metric in [names] if isinstance(names, str) else names or []:
+            problems += _name_problems("metrics", metric, METRICS)
+    problems += _weight_problems(arguments.get("class_weights"))
+    problems += _label_problems(arguments, known.get("transform", Known()).facts.get("labels"))
+    splits = known["examples"].splits if "examples" in known else None
+    split = arguments.get("train_split")
+    if splits and isinstance(split, str) and split not in splits:
+        what = f"the examples have no split {split!r}"
+        problems.append(Problem(what, argument="train_split", given=split, available=splits))
+    return problems
+
+
+def known_tasks(arguments: Arguments, known: Mapping[str, Known]) -> dict[str, str] | None:
+    """The tasks by output, "" for a single one, as far as they can be told; see `TASK_OF_KIND`."""
+    task = arguments.get("task")
+    labels = known.get("transform", Known()).facts.get("labels")
+    if isinstance(task, str) and task != "auto" and not (labels and len(labels) > 1):
+        return {"": task}
+    if not labels:
+        return None
+    tasks = {label: TASK_OF_KIND[kind] for label, kind in labels.items()}
+    return tasks if len(tasks) > 1 else {"": next(iter(tasks.values()))}
+
+
+def _each(told: Any) -> Iterator[Any]:
+    """What is said of every label, or of each."""
+    yield from told.values() if isinstance(told, Mapping) else [told]
+
+
+def _label_problems(arguments: Arguments, labels: Mapping[str, str] | None) -> list[Problem]:
+    """What is said of labels that the transform step doesn't have, or that can't be said of them."""
+    if not labels:
+        return []
+    problems = []
+    for argument in ("loss", "loss_weights", "metrics", "class_weights"):
+        told = arguments.get(argument)
+        if not isinstance(told, Mapping) or (argument == "class_weights" and len(labels) == 1):
+            continue
+        remedy = "with several labels, class weights stand under their label: {label: {class: 2.0}}"
+        for name in told:
+            if name not in labels:
+                what = f"{name!r} is no label"
+                problems.append(
+                    Problem(
+                        what, argument=argument, given=str(name), available=tuple(labels),
+                        remedy=remedy if argument == "class_weights" else "",
+                    )
+                )  # fmt: skip
+    if len(labels) > 1 and arguments.get("task", "auto") != "auto":
+        what = f"there are {len(labels)} labels, and one task {arguments['task']!r}"
+        problems.append(Problem(what, argument="task", remedy="leave task out: each label makes its own"))
+    return problems + _weighted_label_problems(arguments.get("class_weights"), labels)
+
+
+def _weighted_label_problems(told: Any, labels: Mapping[str, str]) -> list[Problem]:
+    """Class weights of labels that have none, since a row isn't of one class of theirs."""
+    if told is None or (isinstance(told, str) and (told.startswith("${") or "" in labels.values())):
+        return []
+    if isinstance(told, str):
+        asked = [] if "class" in labels.values() else list(labels)[:1]
+    else:
+        asked = list(labels) if len(labels) == 1 else [name for name in told if name in labels]
+    return [
+        no_classes(name, TASK_OF_KIND[labels[name]]) for name in asked if labels[name] in ("value", "multi")
+    ]
+
+
+def no_classes(label: str, task: str) -> Problem:
+    """The problem of class weights for a label whose rows aren't of one class each."""
+    return Problem(
+        f"class weights are for labels of one class a row, and the task of the label {label!r} is {task}",
+        argument="class_weights",
+        remedy="weigh the rows: name a column as weight in the transform step",
+    )
+
+
+def model_problems(arguments: Arguments) -> list[Problem]:
+    """What is wrong with `model` and `model_args`."""
+    model, model_args = arguments.get("model"), arguments.get("model_args") or {}
+    if not isinstance(model, str):
+        return []
+    if model in BUILT_IN:
+        return [
+            Problem(
+                f"{model} has no argument {name!r}",
+                argument="model_args",
+                given=name,
+                available=BUILT_IN[model],
+            )
+            for name in model_args
+            if name not in BUILT_IN[model]
+        ]
+    if ":" not in model:
+        remedy = "for a function of your own write module:function or file.py:function"
+        return [
+            Problem(
+                f"there is no model {model!r}",
+                argument="model",
+                given=model,
+                available=tuple(BUILT_IN),
+                remedy=remedy,
+            )
+        ]
+    names = model_args if isinstance(model_args, Mapping) else ()
+    problem = find_problem(model) or call_problem(model, names)
+    return [problem if problem.argument else problem.at(argument="model")] if problem else []
+
+
+def _weight_problems(told: Any) -> list[Problem]:
+    """What is wrong with class weights as far as it can be told without the labels."""
+    if isinstance(told, Mapping):
+        return [problem for value in told.values() for problem in _weight_problems(value)]
+    if told is None or (isinstance(told, str) and (told == "balanced" or told.startswith("${"))):
+        return []
+    number = isinstance(told, int | float) and not isinstance(told, bool)
+    if number and 0 < told < float("inf"):
+        return []
+    what = f"a class weight is a number above 0, or all of them are balanced, and this is {told!r}"
+    given = told if isinstance(told, str) else ""
+    return [Problem(what, argument="class_weights", given=given, available=("balanced",))]
+
+
+def _name_problems(argument: str, given: Any, available: tuple[str, ...]) -> list[Problem]:
+    """Keras takes `MeanSquaredError` for `mean_squared_error`, so case and underscores are left aside."""
+    if not isinstance(given, str) or _bare(given) in {_bare(name) for name in available}:
+        return []
+    what = argument.removesuffix("s") if argument == "metrics" else argument
+    remedy = "" if closest(given, available) else "the names are those of Keras"
+    return [
+        Problem(
+            f"Keras has no {what} {given!r}",
+            argument=argument,
+            given=given,
+            available=available,
+            remedy=remedy,
+        )
+    ]
+
+
+def _bare(name: str) -> str:
+    return name.replace("_", "").lower()
