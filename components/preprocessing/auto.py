@@ -139,7 +139,8 @@ def choose_features(
     plain = [f for f in features if fitter.types[f.name] in RAW_TYPES]
     profiles = _profiles(ctx, fitter, examples, plain)
     choices = {
-        f.name: choose(f, profiles[f.name]) if f in plain else Choice(dropped=NOT_PLAIN) for f in features
+        f.name: choose(f, profiles[f.name]) if f.name in profiles else Choice(dropped=NOT_PLAIN)
+        for f in features
     }
     text = as_yaml(label, choices)
     ctx.say("features: auto chose this, which can be edited and put into the pipeline:\n" + text.rstrip())

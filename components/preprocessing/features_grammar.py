@@ -16,6 +16,7 @@ Light: neither NumPy nor the data is needed, so everything here is checked befor
 
 from __future__ import annotations
 
+import functools
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
@@ -206,9 +207,9 @@ def _check_chain(chain: Sequence[Transform], column: str, kind: str | None, wher
     if not wrong:
         return []
     text = f"column {column!r}: {wrong}"
-    if kind == "float" and "takes string" in wrong:
+    if kind == "float" and "takes strings" in wrong:
         return [Problem(text, argument=where, remedy="put bucketize before it")]
-    if kind == "string" and "takes float" in wrong:
+    if kind == "string" and "takes numbers" in wrong:
         return [Problem(text, argument=where, remedy="use one_hot, vocabulary or hash for strings")]
     return [Problem(text, argument=where)]
 
@@ -293,7 +294,8 @@ def _columns(name: str, value: Any, where: str) -> tuple[dict[str, Any], Any, li
         return {}, None, [Problem(text, argument=where)]
     twice = sorted({column for column in columns if list(columns).count(column) > 1})
     if twice:
-        return {}, None, [Problem(f"from names {', '.join(twice)} twice", argument=where)]
+        remedy = "name each column once; a column crossed with itself says no more than the column alone"
+        return {}, None, [Problem(f"from names {', '.join(twice)} twice", argument=where, remedy=remedy)]
     own = (
         {c: None if told == Identity.name else told for c, told in columns.items()}
         if isinstance(columns, Mapping)
@@ -348,7 +350,7 @@ def _arguments(cls: type[Transform], given: Any, where: str) -> tuple[dict[str, 
     named, problem = _named(cls, given, accepted)
     if problem:
         return {}, [problem.at(argument=where)]
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints = _hints(cls)
     problems: list[Problem] = []
     converted: dict[str, Any] = {}
     for key, value in named.items():
@@ -365,6 +367,12 @@ def _arguments(cls: type[Transform], given: Any, where: str) -> tuple[dict[str, 
             text = f"{cls.name} needs the argument {field.name!r}"
             problems.append(Problem(text, argument=where, available=accepted, remedy=_usage(cls)))
     return converted, problems
+
+
+@functools.cache
+def _hints(cls: type[Transform]) -> dict[str, Any]:
+    """The types of a transform's arguments; a table of thousands of columns asks for them again and again."""
+    return typing.get_type_hints(cls, include_extras=True)
 
 
 def _named(
