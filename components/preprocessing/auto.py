@@ -180,7 +180,7 @@ def _profiles(
     ctx: Context, fitter: Fitter, examples: Examples, features: list[Feature]
 ) -> dict[str, Profile]:
     numbers = [f.name for f in features if fitter.types[f.name] in ("int", "float")]
-    strings = [f.name for f in features if f.name not in numbers]
+    strings = [f.name for f in features if fitter.types[f.name] not in ("int", "float")]
     branches = {f.name: Branch(f.name, fitter.types[f.name], ()) for f in features}
     moments = [Request(branches[name], ("moments",), ("float",)) for name in numbers]
     values = [Request(branches[name], ("values",), ("float", "int")) for name in numbers]

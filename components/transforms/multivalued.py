@@ -61,7 +61,9 @@ class Tokens(Transform):
         outside_python = r"\p" in self.split_by or r"\P" in self.split_by or "[:" in self.split_by
         found = re.search(_NOT_RE2, re.sub(_LITERAL, "", self.split_by))
         if found:
-            return f"{self.split_by!r} has {found[0]}; RE2 has no look-around, back-references or possessive +"
+            return (
+                f"{self.split_by!r} has {found[0]}; RE2 has no look-around, back-references or possessive +"
+            )
         try:
             if not outside_python:
                 re.compile(self.split_by)
