@@ -146,9 +146,9 @@ def _float(value: float) -> str:
 def _string(text: str, in_flow: bool) -> str:
     pattern = _PLAIN if in_flow else _PLAIN_IN_BLOCK
     # The expressions take 200 bytes of memory a character, which a text of megabytes would be too much for.
-    if len(text) <= _LONGEST_PLAIN and pattern.fullmatch(text) and text[-1] != " ":
-        if text.lower() not in _WORDS and not _RAW.search(text):
-            return text
+    plain = len(text) <= _LONGEST_PLAIN and pattern.fullmatch(text) and text[-1] != " "
+    if plain and text.lower() not in _WORDS and not _RAW.search(text):
+        return text
     if any("\ud800" <= c <= "\udfff" for c in text):
         raise ValueError(f"half a surrogate pair can't be written: {text!r}")
     return _RAW.sub(_escape, json.dumps(text, ensure_ascii=False))

@@ -16,7 +16,6 @@ Light: neither NumPy nor the data is needed, so everything here is checked befor
 
 from __future__ import annotations
 
-import functools
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
@@ -369,10 +368,14 @@ def _arguments(cls: type[Transform], given: Any, where: str) -> tuple[dict[str, 
     return converted, problems
 
 
-@functools.cache
 def _hints(cls: type[Transform]) -> dict[str, Any]:
     """The types of a transform's arguments; a table of thousands of columns asks for them again and again."""
-    return typing.get_type_hints(cls, include_extras=True)
+    if cls not in _HINTS:
+        _HINTS[cls] = typing.get_type_hints(cls, include_extras=True)
+    return _HINTS[cls]
+
+
+_HINTS: dict[type[Transform], dict[str, Any]] = {}
 
 
 def _named(
