@@ -84,13 +84,16 @@ def failure(error: BaseException) -> dict[str, Any]:
     if isinstance(error, OSError):
         error = disk_error(error, "") or error
     if isinstance(error, HeadraceError):
-        return {"failed": error_to_json(error)}
+        notes = "".join(getattr(error, "__notes__", []))
+        return {"failed": error_to_json(error), **({"traceback": notes} if notes else {})}
     if isinstance(error, MemoryError):
         wrapped = StepError(
             "out of memory", remedy="use smaller blocks or batches, or a machine with more memory"
         )
     else:
-        last = traceback.extract_tb(error.__traceback__)[-1:]
+        # Frames of Cython name a file that isn't there.
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_absolute()]
+        last = frames[-1:]
         wrapped = StepError(
             f"{type(error).__name__}: {_cut(str(error))}",
             file=last[0].filename if last else "",
@@ -117,8 +120,8 @@ def _own_frames(trace: types.TracebackType | None) -> types.TracebackType | None
 def _is_own(frame: types.FrameType) -> bool:
     """Whether a frame is the user's: neither headrace's nor that of an installed or built-in module."""
     file = frame.f_code.co_filename
-    if frame.f_globals.get("__name__", "").partition(".")[0] == "headrace" or file.startswith("<"):
-        return False
+    if frame.f_globals.get("__name__", "").partition(".")[0] == "headrace" or not Path(file).is_absolute():
+        return False  # `<string>` and Cython's `pyarrow/error.pxi` are nobody's files
     installed = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     return not any(Path(file).is_relative_to(folder) for folder in installed)
 

@@ -12,30 +12,48 @@ For strings, bools and ints in the L-infinity norm, `p_i` is the share of a valu
 Jensen-Shannon divergence, `p_i` is the share of a bin: `BINS` bins of equal width from the least to the
 greatest value of both together, each closed below and open above, but for the last one, which is closed.
 By hand: `width = (high - low) / 10`, `bin = min(floor((x - low) / width), 9)`.
+
+Where a column has more values than are counted (see `string_counts`), the distance is one over the values
+that were counted on both sides, a sample that doesn't depend on how often they occur. The L-infinity norm is
+then the largest difference among them, which the true one may exceed; the divergence is an estimate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from .numeric_counts import NumericCounts
+from .string_counts import StringCounts
 
 BINS = 10
 
 
-def infinity_norm(p: Mapping[str, int], q: Mapping[str, int]) -> tuple[float, str]:
+def common_counts(p: StringCounts, q: StringCounts) -> tuple[dict[str, int], dict[str, int]]:
+    """The counts of the values that both sides would have kept, so that the budget makes none absent."""
+    one, two = (replace(StringCounts.empty(), threshold=side.threshold) for side in (q, p))
+    return p.merge(one).compute(), q.merge(two).compute()
+
+
+def infinity_norm(
+    p: Mapping[str, int], q: Mapping[str, int], n: int | None = None, m: int | None = None
+) -> tuple[float, str]:
     """The greatest difference of shares of two value counts, and the value where it is.
 
     Without values on one side, the distance is 1; without any on both it is 0 (and the value "").
+
+    Args:
+        p, q: how often each value occurs.
+        n, m: how many values there are in all; the sums of `p` and `q` if not given.
     """
-    n, m = sum(p.values()), sum(q.values())
+    n, m = sum(p.values()) if n is None else n, sum(q.values()) if m is None else m
     if not n or not m:
         return (1.0 if n or m else 0.0), ""
     differences = {value: abs(p.get(value, 0) / n - q.get(value, 0) / m) for value in [*p, *q]}
-    largest = max(differences, key=lambda value: (differences[value], value))
-    return differences[largest], largest
+    largest = max(differences, key=lambda value: (differences[value], value), default="")
+    return differences.get(largest, 0.0), largest
 
 
 def divergence_of_counts(p: Mapping[str, int], q: Mapping[str, int]) -> float:

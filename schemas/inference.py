@@ -10,6 +10,9 @@ from .schema import INTEGERS, Feature, FeatureType, Schema
 from .schema_problem import SchemaProblem
 from .statistics import FeatureStatistics, SplitStatistics
 
+LONGEST_CATEGORY = 1_000
+"""Characters; a column with a longer value holds texts and no categories."""
+
 
 def infer(statistics: SplitStatistics, max_categories: int = 100, ranges: bool = False) -> Schema:
     """The schema that a split's statistics suggest.
@@ -17,7 +20,8 @@ def infer(statistics: SplitStatistics, max_categories: int = 100, ranges: bool =
     - presence is 1 for a column without missing values, else the share of rows with a value, rounded
       down to two digits, so that the split itself meets it;
     - a string column gets its values as a domain if there are at most `max_categories` of them and each
-      occurs twice or more on average; a bool column always has true and false;
+      occurs twice or more on average, unless one has more than 1,000 characters; a bool column always has
+      true and false;
     - a numeric column gets a range only if `ranges` is set, as a range calls an unseen value an anomaly.
     """
     return Schema(tuple(_feature(feature, max_categories, ranges) for feature in statistics))
@@ -44,7 +48,9 @@ def _domain(found: FeatureStatistics, max_categories: int) -> tuple[str, ...] | 
     if found.type == "bool":
         return tuple(dict.fromkeys((*seen, "false", "true")))
     few = 0 < found.distinct <= max_categories and 2 * found.distinct <= found.count
-    return seen if found.type in ("string", "strings") and few and found.complete else None
+    if found.type not in ("string", "strings") or not few or not found.complete:
+        return None
+    return None if any(len(value) > LONGEST_CATEGORY for value in seen) else seen
 
 
 def column_problems(schema: Schema, columns: Sequence[str], lines: Mapping[str, int]) -> list[SchemaProblem]:

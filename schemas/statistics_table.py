@@ -141,8 +141,8 @@ def _value(value: Value) -> str:
 
 
 def _short(text: str) -> str:
-    clean = "".join(c if unicodedata.category(c)[0] != "C" else "�" for c in text)
-    return clean if len(clean) <= _WIDEST else clean[: _WIDEST - 1] + "…"
+    shown = text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+    return "".join(c if unicodedata.category(c)[0] != "C" else "�" for c in shown)
 
 
 def _align(rows: Sequence[Sequence[str]], left: tuple[int, ...] = (0, 1)) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 _LONGEST_SIMPLE_KEY = 500
 """Parsers give up on a key without `?` after 1,024 characters."""
 
+_LONGEST_PLAIN = 10_000
 # Begins with a letter, `_`, `$` or `/`; no ": ", no "#", no quote, nothing that ends with a space or colon.
 _PLAIN = re.compile(r"[^\W\d$/][\w ./+%()<>=*@^~;$-]*|[$/][\w./+%()$-]*")
 _PLAIN_IN_BLOCK = re.compile(r"([^\W\d]|[$/])([\w ./+%()<>=*@^~;${}\[\],-]|:(?=[^\s:]))*")
@@ -144,7 +145,9 @@ def _float(value: float) -> str:
 
 def _string(text: str, in_flow: bool) -> str:
     pattern = _PLAIN if in_flow else _PLAIN_IN_BLOCK
-    if pattern.fullmatch(text) and text[-1] != " " and text.lower() not in _WORDS and not _RAW.search(text):
+    # The expressions take 200 bytes of memory a character, which a text of megabytes would be too much for.
+    plain = len(text) <= _LONGEST_PLAIN and pattern.fullmatch(text) and text[-1] != " "
+    if plain and text.lower() not in _WORDS and not _RAW.search(text):
         return text
     if any("\ud800" <= c <= "\udfff" for c in text):
         raise ValueError(f"half a surrogate pair can't be written: {text!r}")

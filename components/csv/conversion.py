@@ -18,6 +18,7 @@ from ..ingestion.times import TIMESTAMP, parse_times
 INTEGER = r"^[-+]?[0-9]+(\.0*)?$"
 """Other software writes 1.0 where a column of whole numbers has missing values."""
 NUMBER = r"(?i)^[-+]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?|inf(inity)?|nan)$"
+_NAN = "(?i)^[-+]?nan$"
 _GROUPED = r"[0-9]{1,3}([ ',.\x{00A0}\x{202F}][0-9]{3})+"
 DRESSED = rf"^[-+(]?\s*[$€£¥]?\s*[-+]?([0-9]+|{_GROUPED})([.,][0-9]+)?\s*[%$€£¥]?\)?$"
 """Numbers as people write them: 1,5 or 1 234,50 or $ 12 or 7 %. They are read as strings."""
@@ -70,12 +71,12 @@ def convert(text: pa.Array, kind: str, missing: tuple[str, ...]) -> tuple[pa.Arr
         values = without_infinite(values)
     lost = values.null_count - text.null_count
     if kind == "float" and lost:
-        lost -= pc.sum(pc.match_substring_regex(text, r"(?i)^[-+]?nan$")).as_py() or 0
+        lost -= pc.sum(pc.match_substring_regex(text, _NAN)).as_py() or 0
     if not lost:
         return values, None
     bad = pc.and_(pc.is_valid(text), pc.is_null(values))
     if kind == "float":
-        bad = pc.and_(bad, pc.invert(pc.fill_null(pc.match_substring_regex(text, r"(?i)^[-+]?nan$"), False)))
+        bad = pc.and_(bad, pc.invert(pc.fill_null(pc.match_substring_regex(text, _NAN), False)))
     return values, bad.to_numpy(zero_copy_only=False)
 
 
@@ -91,9 +92,14 @@ def as_int(text: pa.Array) -> pa.Array | None:
 
 
 def as_float(text: pa.Array) -> pa.Array | None:
-    """float64 values of a column that holds nothing else, NaN as null and infinity as it is, or None."""
+    """float64 values of a column that holds nothing else, `nan` as null and infinity as it is, or None."""
     values = _cast(text, pa.float64())
-    return None if values is None else nan_to_null(values)
+    if values is None or not pc.any(found := pc.is_nan(values)).as_py():
+        return values
+    # Arrow also takes nan(x1) for a number.
+    if not pc.all(pc.match_substring_regex(text.filter(found), _NAN)).as_py():
+        return None
+    return pc.if_else(found, None, values)
 
 
 def _cast(text: pa.Array, kind: pa.DataType) -> pa.Array | None:

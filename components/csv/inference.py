@@ -1,10 +1,11 @@
 """What type a column has, over the whole data.
 
-Each unit of work tells what it saw in a `Profile`; profiles are merged in any order and decided once:
+Each unit of work tells what it saw in a `Profile`: counts and flags of single cells, so that how the data was
+cut can't show in it. Profiles are merged in any order and decided once:
 
     no value at all             float
     whole numbers               int      (within 64 bits, else float)
-    numbers                     float
+    numbers, `nan` among them   float
     true and false              bool
     anything else, or a number with a leading zero such as 007, which is a code      string
 
@@ -15,14 +16,26 @@ as numbers, and the words in it are errors, not a reason to make the column text
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .conversion import DRESSED, NUMBER, as_bool, as_float, as_int, has_codes, matches, numbers, trimmed
+from .conversion import (
+    DRESSED,
+    FALSE,
+    NUMBER,
+    TRUE,
+    as_bool,
+    as_float,
+    as_int,
+    has_codes,
+    matches,
+    numbers,
+    trimmed,
+)
 
 STRAY_LEAST = 100
 STRAY_SHARE = 0.99
@@ -48,10 +61,11 @@ class Profile:
     """What is known of a column's cells.
 
     Attributes:
-        values: cells that aren't missing.
+        values: cells that are neither missing nor `nan`.
         numbers: cells that are numbers, infinity included.
-        words: cells that are `true` or `false`, counted only where all of a unit's are.
-        number_kind: the narrowest of `none`, `int`, `float` that holds the numbers.
+        words: cells that are `true` or `false`.
+        nans: cells that are `nan`: missing among numbers, a text among texts.
+        number_kind: the narrowest of `none`, `int`, `float` that holds the numbers and `nan`.
         codes: whether a number has a leading zero.
         infinite: how many numbers are infinite.
         stray: the first cell that isn't a number.
@@ -60,6 +74,7 @@ class Profile:
     values: int = 0
     numbers: int = 0
     words: int = 0
+    nans: int = 0
     number_kind: str = "none"
     codes: bool = False
     infinite: int = 0
@@ -72,6 +87,7 @@ class Profile:
             self.values + other.values,
             self.numbers + other.numbers,
             self.words + other.words,
+            self.nans + other.nans,
             max(self.number_kind, other.number_kind, key=_RANK.__getitem__),
             self.codes or other.codes,
             self.infinite + other.infinite,
@@ -87,13 +103,11 @@ class Profile:
     @property
     def kind(self) -> str:
         """The column's type: `int`, `float`, `bool` or `string`."""
-        if self.values == 0:
-            return "float"
         if self.codes:
             return "string"
         if self.numbers == self.values or self.mixed:
             return "float" if self.number_kind == "none" else self.number_kind
-        return "bool" if self.words == self.values else "string"
+        return "bool" if self.words == self.values and not self.nans else "string"
 
     def to_json(self) -> dict[str, Any]:
         """The profile as JSON values."""
@@ -143,12 +157,12 @@ def _numbers(text: pa.Array, present: int) -> tuple[Profile, pa.Array] | None:
         return None
     infinite = pc.sum(pc.is_inf(values)).as_py() or 0 if kind == "float" else 0
     held = len(values) - values.null_count
+    number_kind = kind if present else "none"
     codes = has_codes(text)
-    return Profile(held, held, 0, kind if held else "none", codes, infinite), values
+    return Profile(held, held, 0, present - held, number_kind, codes, infinite), values
 
 
 def _mixture(text: pa.Array) -> tuple[Profile, int, None]:
-    present = len(text) - text.null_count
     mask = numbers(text)
     count = int(np.count_nonzero(mask))
     seen = Profile()
@@ -156,9 +170,10 @@ def _mixture(text: pa.Array) -> tuple[Profile, int, None]:
         found = _numbers(text.filter(pa.array(mask)), count)
         assert found is not None, "Arrow reads every text that NUMBER matches"
         seen = found[0]
-        present -= count - seen.values  # `nan` is missing
+    others = len(text) - text.null_count - count
+    words = pc.sum(pc.is_in(text, pa.array([*TRUE, *FALSE]))).as_py()
     first = _first(pc.and_(text.is_valid(), pc.invert(pa.array(mask))))
-    return Profile(present, seen.values, 0, seen.number_kind, seen.codes, seen.infinite), first, None
+    return replace(seen, values=seen.values + others, words=words), first, None
 
 
 def dressed_number(text: pa.Array) -> str:

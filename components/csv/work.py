@@ -141,11 +141,11 @@ def _inferred(
         row = int(cells.numbers(np.array([stray]))[0])
         seen = replace(seen, stray=Stray(unit.number, row, text[stray].as_py()))
     hint = table.hints.get(name, "")
+    if hint == "string" or (seen.values and (values is None or seen.kind == "string")):
+        return seen, text, "string"  # `nan` and blanks are texts among texts
     if not seen.values:
         kind = hint or "float"
         return seen, pa.nulls(len(text), ARROW[kind]), kind
-    if values is None or hint == "string" or seen.kind == "string":
-        return seen, text, "string"
     if seen.kind == "int" and hint == "float":
         return seen, pc.cast(values, pa.float64(), safe=False), "float"
     return seen, values, seen.kind

@@ -26,7 +26,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from ...pipelines.beam import beam_pipeline, threads_of
 from ...pipelines.context import Context
-from ...pipelines.errors import HeadraceError, error_from_json, error_to_json
+from ...pipelines.errors import error_from_json
+from ...pipelines.worker import failure
 
 T = TypeVar("T")
 
@@ -102,9 +103,10 @@ class _Spill(beam.DoFn):
         unit, item = element
         try:
             result = self._work(item)
-        except HeadraceError as error:
-            # Beam hands an exception on as text; the driver reads this file and raises it as it was.
-            _write(Path(self._folder) / f"{unit:06d}.error", json.dumps(error_to_json(error)).encode())
+        except Exception as error:
+            # Beam hands an exception on as text below hundreds of lines of its own; the driver reads this
+            # file and raises the error as it was.
+            _write(Path(self._folder) / f"{unit:06d}.error", json.dumps(failure(error)).encode())
             raise
         path = Path(self._folder) / f"{unit:06d}-{result.rows}-{uuid.uuid4().hex}"
         _write(path, result.payload)
@@ -159,7 +161,7 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
         stage: a name, unique within the step.
         units: what to work on, each small and picklable.
         work: gives a unit's `Result`. An exception in it ends the step; a HeadraceError comes through as
-            it was raised.
+            it was raised, any other as a StepError with the traceback as its note.
 
     Yields:
         Each unit's payload, read from disk when asked for, so that one at a time is in memory.
@@ -209,12 +211,16 @@ def _write(path: Path, content: bytes) -> None:
 
 @contextmanager
 def _own_errors(folder: Path) -> Iterator[None]:
-    """Turns Beam's wrapping of a worker's HeadraceError back into that error."""
+    """Turns Beam's wrapping of a worker's error back into that error; one nobody foresaw is a StepError."""
     try:
         yield
-    except Exception as wrapped:
+    except Exception:
         for path in sorted(folder.glob("*.error")):
-            raise error_from_json(json.loads(path.read_text())) from wrapped
+            told = json.loads(path.read_text())
+            error = error_from_json(told["failed"])
+            if "traceback" in told:
+                error.add_note(told["traceback"])
+            raise error from None
         raise
 
 

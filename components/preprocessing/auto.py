@@ -139,7 +139,8 @@ def choose_features(
     plain = [f for f in features if fitter.types[f.name] in RAW_TYPES]
     profiles = _profiles(ctx, fitter, examples, plain)
     choices = {
-        f.name: choose(f, profiles[f.name]) if f in plain else Choice(dropped=NOT_PLAIN) for f in features
+        f.name: choose(f, profiles[f.name]) if f.name in profiles else Choice(dropped=NOT_PLAIN)
+        for f in features
     }
     text = as_yaml(choices)
     ctx.say("features: auto chose this, which can be edited and put into the pipeline:\n" + text.rstrip())
@@ -179,7 +180,7 @@ def _profiles(
     ctx: Context, fitter: Fitter, examples: Examples, features: list[Feature]
 ) -> dict[str, Profile]:
     numbers = [f.name for f in features if fitter.types[f.name] in ("int", "float")]
-    strings = [f.name for f in features if f.name not in numbers]
+    strings = [f.name for f in features if fitter.types[f.name] not in ("int", "float")]
     branches = {f.name: Branch(f.name, fitter.types[f.name], ()) for f in features}
     moments = [Request(branches[name], ("moments",), ("float",)) for name in numbers]
     values = [Request(branches[name], ("values",), ("float", "int")) for name in numbers]

@@ -21,7 +21,6 @@ from __future__ import annotations
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from functools import cache
 from typing import Any, cast
 
 import msgspec
@@ -257,9 +256,9 @@ def _check_chain(chain: Sequence[Transform], column: str, kind: str | None, wher
     if not wrong:
         return []
     text = f"column {column!r}: {wrong}"
-    if kind == "float" and "takes string" in wrong:
+    if kind == "float" and "takes strings" in wrong:
         return [Problem(text, argument=where, remedy="put bucketize before it")]
-    if kind == "string" and "takes float" in wrong:
+    if kind == "string" and "takes numbers" in wrong:
         return [Problem(text, argument=where, remedy="use one_hot, vocabulary or hash for strings")]
     return [Problem(text, argument=where)]
 
@@ -344,7 +343,8 @@ def _columns(name: str, value: Any, where: str) -> tuple[dict[str, Any], Any, li
         return {}, None, [Problem(text, argument=where)]
     twice = sorted({column for column in columns if list(columns).count(column) > 1})
     if twice:
-        return {}, None, [Problem(f"from names {', '.join(twice)} twice", argument=where)]
+        remedy = "name each column once; a column crossed with itself says no more than the column alone"
+        return {}, None, [Problem(f"from names {', '.join(twice)} twice", argument=where, remedy=remedy)]
     own = (
         {c: None if told == Identity.name else told for c, told in columns.items()}
         if isinstance(columns, Mapping)
@@ -418,10 +418,14 @@ def _arguments(cls: type[Transform], given: Any, where: str) -> tuple[dict[str, 
     return converted, problems
 
 
-@cache
-def _hints(cls: Any) -> dict[str, Any]:
-    """The types of the arguments, which a wide table asks for thousands of times."""
-    return typing.get_type_hints(cls, include_extras=True)
+def _hints(cls: type[Transform]) -> dict[str, Any]:
+    """The types of a transform's arguments; a table of thousands of columns asks for them again and again."""
+    if cls not in _HINTS:
+        _HINTS[cls] = typing.get_type_hints(cls, include_extras=True)
+    return _HINTS[cls]
+
+
+_HINTS: dict[type[Transform], dict[str, Any]] = {}
 
 
 def _named(

@@ -45,7 +45,7 @@ class Impute(Transform):
             near = closest(self.strategy, STRATEGIES)
             meant = f"; did you mean {near}?" if near else ""
             known = f"{', '.join(STRATEGIES)}, a number, or {{impute: {{constant: {self.strategy}}}}}"
-            return f"there is no strategy {self.strategy!r}{meant} There are {known}"
+            return f"there is no strategy {self.strategy!r}{meant}; there are {known}"
         if self.strategy == "constant":
             if kind == "string" and not (isinstance(self.filler, str) and self.filler):
                 return f"{self.filler!r} can't stand in a string column: give a string that is not empty"

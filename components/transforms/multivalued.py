@@ -9,6 +9,9 @@ import msgspec
 
 from .base import Analyzer, Constants, Kind, Results, Transform
 
+_LITERAL = r"\\[pP]\{[^}]*\}|\\[^1-9]|\[\^?\]?(?:\\.|[^\]])*\]"
+_NOT_RE2 = r"\(\?(?:<?[=!]|[>(#]|P[=>])|\\[1-9]|[*+?}]\+"
+"""What Python's expressions have and RE2's don't; how often a thing may repeat is found when it is used."""
 Buckets = Annotated[int, msgspec.Meta(ge=2, le=2**20)]
 
 
@@ -56,9 +59,11 @@ class Tokens(Transform):
         import re
 
         outside_python = r"\p" in self.split_by or r"\P" in self.split_by or "[:" in self.split_by
-        for form in (r"(?=", r"(?!", r"(?<=", r"(?<!"):
-            if form in self.split_by:
-                return f"{self.split_by!r} has {form}, and RE2 has no look-around"
+        found = re.search(_NOT_RE2, re.sub(_LITERAL, "", self.split_by))
+        if found:
+            return (
+                f"{self.split_by!r} has {found[0]}; RE2 has no look-around, back-references or possessive +"
+            )
         try:
             if not outside_python:
                 re.compile(self.split_by)

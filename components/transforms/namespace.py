@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...pipelines.errors import DataError
 from .base import MISSING_INT
 from .ragged import Ragged
 
@@ -278,7 +279,14 @@ class NumpyNamespace:
             for special, plain in SPECIAL_CASES.items():
                 column = pc.replace_substring(column, special, plain)
             column = pc.utf8_lower(column)
-        return self.split(pc.replace_substring_regex(column, pattern, UNIT_SEPARATOR), UNIT_SEPARATOR)
+        try:
+            cut = pc.replace_substring_regex(column, pattern, UNIT_SEPARATOR)
+        except pa.ArrowInvalid as error:
+            raise DataError(
+                f"tokens: {pattern!r} is no expression of RE2 ({error})",
+                remedy="write it without what RE2 lacks: https://github.com/google/re2/wiki/Syntax",
+            ) from error
+        return self.split(cut, UNIT_SEPARATOR)
 
     def ragged(self, column: Any) -> Any:
         """See `Namespace`; `serving_batch` has made it so already."""

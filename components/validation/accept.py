@@ -93,7 +93,7 @@ def _without_rows(ctx: Context, examples: Examples, anomalies: Anomalies, named:
     gone = 0
     with rejects.open("a", encoding="utf-8") as stream:
         for (part, _), payload in zip(items, run_units(ctx, "drop", items, work), strict=True):
-            head, *lost = payload.decode().splitlines()
+            head, *lost = payload.decode().split("\n")  # a value may hold other ends of lines
             stream.writelines(f"{line}\n" for line in lost)
             gone += len(lost)
             _take_in(draft.path, part, json.loads(head), len(lost), splits[part.split])

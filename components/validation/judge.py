@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...schemas.anomalies import Action, Anomaly, Kind, Offence, Policy, Severity, action
-from ...schemas.drift import BINS, divergence_of_counts, divergence_of_numbers, infinity_norm
+from ...schemas.drift import (
+    BINS,
+    common_counts,
+    divergence_of_counts,
+    divergence_of_numbers,
+    infinity_norm,
+)
 from ...schemas.numeric_counts import NumericCounts
 from ...schemas.schema import UNCHECKED, Comparator, Feature, Schema
 from ...schemas.string_counts import StringCounts
@@ -204,11 +210,13 @@ def _norm(name: str, bound: float | None, sides: Sides) -> tuple[float, str] | N
     counts = sides.texts(name)
     if bound is None or counts is None:
         return None
-    p, q = (one.compute() for one in counts)
-    far, value = infinity_norm(p, q)
+    p, q = common_counts(*counts)
+    n, m = (side.count for side in counts)
+    far, value = infinity_norm(p, q, n, m)
     one, two = sides.first[0], sides.second[0]
-    where = f" (at {value!r}: {_part(p, value)} in {one}, {_part(q, value)} in {two})"
-    return _far(name, "L-infinity distance", far, bound, sides, where)
+    at = f"{_share(p.get(value, 0), n)} in {one}, {_share(q.get(value, 0), m)} in {two}"
+    where = f" (at {value!r}: {at})"
+    return _far(name, f"L-infinity distance{_sampled(*counts)}", far, bound, sides, where)
 
 
 def _divergence(name: str, bound: float | None, sides: Sides) -> tuple[float, str] | None:
@@ -220,7 +228,7 @@ def _divergence(name: str, bound: float | None, sides: Sides) -> tuple[float, st
         far, how = divergence_of_numbers(*numbers), f" in {BINS} bins"
     else:
         assert texts is not None
-        far, how = divergence_of_counts(*(one.compute() for one in texts)), ""
+        far, how = divergence_of_counts(*common_counts(*texts)), _sampled(*texts)
     return _far(name, f"Jensen-Shannon divergence{how}", far, bound, sides, "")
 
 
@@ -276,8 +284,8 @@ def _share(count: int, rows: int) -> str:
     return f"{100 * count / max(rows, 1):.3g} %"
 
 
-def _part(counts: Mapping[str, int], value: str) -> str:
-    return f"{100 * counts.get(value, 0) / max(sum(counts.values()), 1):.3g} %"
+def _sampled(*sides: StringCounts) -> str:
+    return "" if all(side.exact for side in sides) else " over a sample of the values"
 
 
 def _range(feature: Feature) -> str:

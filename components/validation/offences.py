@@ -117,6 +117,8 @@ def _outside(feature: Feature, values: Any) -> Any:
         return None
     bad = np.zeros(len(values), bool)
     integers = pa.types.is_integer(values.type) and feature.type in INTEGERS
+    if not integers and pa.types.is_integer(values.type):
+        values = pc.cast(values, pa.float64(), safe=False)  # Arrow refuses to compare those past 2^53
     for bound, beyond in ((feature.min, pc.less), (feature.max, pc.greater)):
         if bound is not None:
             limit = pa.scalar(int(bound), pa.int64()) if integers else pa.scalar(float(bound))

@@ -158,6 +158,28 @@ def test_chains_have_to_fit_their_columns(told: Any, kind: str | None, said: str
         assert not found
 
 
+@pytest.mark.parametrize(
+    "form", [r"(a)\1", "a++", "a{2}+", "(?P<n>a)(?P=n)", "(?<!x)", "(a)(?(1)b|c)", "(?>a)", r"(a)\\\1"]
+)
+def test_expressions_with_what_re2_lacks(form: str) -> None:
+    _, problems = parse_features({"f": [{"tokens": form}, "multi_hot"]})
+    assert "RE2 has no" in "\n".join(map(str, problems))
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["[(?=]", r"\(?=", "[+*]+", "[]+]+x", "(?:a)+?", r"\++", r"[^\p{L}]+", "(?P<n>a)", r"\p{L}+", r"\\1"],
+)
+def test_expressions_that_look_like_it(form: str) -> None:
+    assert not parse_features({"f": [{"tokens": form}, "multi_hot"]})[1]
+
+
+def test_a_column_that_doesnt_fit_has_a_remedy() -> None:
+    specs, _ = parse_features({"f": "z_score", "g": "one_hot"})
+    found = check_specs(specs, None, {"f": "string", "g": "float"}, ["f", "g"])
+    assert "one_hot, vocabulary or hash" in found[0].remedy and "bucketize" in found[1].remedy
+
+
 def test_columns_and_label_have_to_be_there() -> None:
     specs, _ = parse_features({"size": "z_score", "price": {"from": "sise", "apply": "log1p"}})
     price = (LabelSpec("price"),)

@@ -6,12 +6,20 @@ from math import log2
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.schemas.drift import divergence_of_numbers, infinity_norm, jensen_shannon
+from headrace.schemas.drift import (
+    common_counts,
+    divergence_of_counts,
+    divergence_of_numbers,
+    infinity_norm,
+    jensen_shannon,
+)
 from headrace.schemas.numeric_counts import NumericCounts
+from headrace.schemas.string_counts import StringCounts
 
 counts = st.lists(st.integers(0, 1000), min_size=3, max_size=3)
 
@@ -35,6 +43,23 @@ def test_numbers_share_their_bins() -> None:
     assert divergence_of_numbers(wide, wide) == 0.0
     assert divergence_of_numbers(NumericCounts.empty(), first) == 1.0
     assert divergence_of_numbers(NumericCounts.empty(), NumericCounts.empty()) == 0.0
+
+
+def test_what_the_budget_cut_off_on_one_side_is_no_distance() -> None:
+    column = pa.array([f"v{n % 300}" for n in range(900)])
+    small, large, whole = (StringCounts.of(column, max_values=most) for most in (40, 90, 1000))
+    assert not small.exact and not large.exact and whole.exact
+    for one, two in ((small, large), (large, small), (small, whole), (whole, large)):
+        p, q = common_counts(one, two)
+        assert p == q and 0 < len(p) <= 90
+        assert divergence_of_counts(p, q) == 0
+        assert infinity_norm(p, q, one.count, two.count)[0] == 0
+    # A value that is there keeps its true share: 3 of 900 here, and 3 of 1,800 there.
+    p, q = common_counts(small, small.merge(StringCounts.of(pa.array(["other"] * 900), max_values=40)))
+    value = next(v for v in p if v != "other")
+    assert infinity_norm({value: p[value]}, {value: q[value]}, 900, 1800)[0] == pytest.approx(3 / 1800)
+    assert common_counts(whole, whole)[0] == whole.compute()
+    assert infinity_norm({}, {}, 5, 7) == (0.0, "")
 
 
 @given(counts, counts)

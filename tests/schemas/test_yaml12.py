@@ -166,3 +166,8 @@ def test_dump_refuses_what_yaml_can_not_hold() -> None:
         dump([object()])
     with pytest.raises(ValueError, match="surrogate"):
         dump("\ud800")
+
+
+def test_a_text_of_megabytes() -> None:
+    text = "Some words, and more. " * 200_000
+    assert load(dump({"a": text, "b": [text]})) == {"a": text, "b": [text]}

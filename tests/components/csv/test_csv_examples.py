@@ -67,6 +67,20 @@ def test_types_are_inferred_and_missing_values_are_null(ingest: Callable[..., Ex
     assert dict(examples.summary) == {"rows": {"all": 3}}
 
 
+@pytest.mark.parametrize("block_bytes", [8, 1 << 20])
+def test_nan_is_a_text_among_texts_and_missing_among_numbers(
+    ingest: Callable[..., Examples], block_bytes: int
+) -> None:
+    content = "t,n,b\nx,1,true\nnan,nan,nan\n  ,2,true\n"
+    examples = ingest(content, block_bytes=block_bytes, missing_values=[""])
+    assert examples.properties["columns"] == {"t": "string", "n": "float", "b": "string"}
+    assert read(examples).to_pydict() == {
+        "t": ["x", "nan", "  "], "n": [1.0, None, 2.0], "b": ["true", "nan", "true"],
+    }  # fmt: skip
+    alone = ingest("t,n\nx,1\nnan,2\n  ,3\n", block_bytes=block_bytes, missing_values=[""])
+    assert read(alone)["t"].to_pylist() == ["x", "nan", "  "]
+
+
 @pytest.mark.parametrize("block_bytes", [7, 1 << 20])
 def test_types_hold_for_the_whole_data(ingest: Callable[..., Examples], block_bytes: int) -> None:
     content = "a,b,c,d\n1,1.0,true,\n2,2,x,\n3.5,x,false,4\n9223372036854775808,1,true,5\n"

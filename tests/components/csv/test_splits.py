@@ -8,10 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
+from headrace.components.csv.conversion import convert
 from headrace.components.csv_examples import csv_examples
+from headrace.components.ingestion.times import TIMESTAMP
 from headrace.pipelines.cli import cli
 from headrace.pipelines.component import Known
 from headrace.pipelines.errors import DataError, HeadraceError, InvalidRequestError, Problem
@@ -53,11 +57,8 @@ def problems_of(path: Any, **options: Any) -> list[Problem]:
         (["true", "true", "false", "true"], {"train": [True], "test": [False]}),
     ],
 )
-@pytest.mark.parametrize("block_bytes", [8, 1 << 20])
-def test_by_value(
-    ingest: Callable[..., Any], cells: list[str], splits: dict[str, list[Any]], block_bytes: int
-) -> None:
-    found = ingest(cells, splits=splits, split_by_value="x", block_bytes=block_bytes)
+def test_by_value(ingest: Callable[..., Any], cells: list[str], splits: dict[str, list[Any]]) -> None:
+    found = ingest(cells, splits=splits, split_by_value="x", block_bytes=8)
     assert found == {"train": [0, 1, 3], "test": [2]}
 
 
@@ -80,11 +81,8 @@ EPOCHS = ["1703980800", "1704067200", "1704067199", "1704065400", "-14256000"]
          {"types": {"x": "timestamp:%d.%m.%Y"}}),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("block_bytes", [20, 1 << 20])
-def test_by_range_of_time(
-    ingest: Callable[..., Any], cells: list[str], options: dict[str, Any], block_bytes: int
-) -> None:
-    found = ingest(cells, **{"splits": AGES, "split_by_time": "x", "block_bytes": block_bytes, **options})
+def test_by_range_of_time(ingest: Callable[..., Any], cells: list[str], options: dict[str, Any]) -> None:
+    found = ingest(cells, **{"splits": AGES, "split_by_time": "x", "block_bytes": 20, **options})
     assert found == {"train": [0, 2, 3, 4], "test": [1]}
 
 
@@ -98,12 +96,25 @@ def test_by_range_of_time(
         (["1.5", "-1", "0.5", "-2.5", "-1e9", "0.75"], {}),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("block_bytes", [20, 1 << 20])
 def test_exact_shares_of_sorted_time(
-    ingest: Callable[..., Any], cells: list[str], options: dict[str, Any], block_bytes: int
+    ingest: Callable[..., Any], cells: list[str], options: dict[str, Any]
 ) -> None:
-    found = ingest(cells, splits=SHARES, split_by_time="x", block_bytes=block_bytes, **options)
+    found = ingest(cells, splits=SHARES, split_by_time="x", block_bytes=20, **options)
     assert found == {"train": [1, 2, 3, 4], "test": [0, 5]}
+
+
+@pytest.mark.parametrize(
+    ("cells", "options"),
+    [
+        (["a", "0", "b", "a"], {"splits": {"train": ["a", 0], "test": ["b"]}, "split_by_value": "x"}),
+        (["2023-12-31", "2023-01-01", "2024-01-01", "1999-01-01"], {"splits": AGES, "split_by_time": "x"}),
+        (["3", "1", "7", "2"], {"splits": {"train": 3, "test": 1}, "split_by_time": "x"}),
+    ],
+)
+def test_a_file_that_is_one_unit(
+    ingest: Callable[..., Any], cells: list[str], options: dict[str, Any]
+) -> None:
+    assert ingest(cells, **options) == {"train": [0, 1, 3], "test": [2]}
 
 
 def test_equal_times_keep_their_order_with_any_number_of_workers(ingest: Callable[..., Any]) -> None:
@@ -177,22 +188,15 @@ RANGES = {"splits": AGES, "split_by_time": "x"}
         (["", "3", "4", "5"], {"splits": SHARES, "split_by_time": "x"}, 1, 2, "has no value"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("block_bytes", [8, 1 << 20])
 def test_rows_in_no_split(
-    ingest: Callable[..., Any],
-    cells: list[str],
-    options: dict[str, Any],
-    count: int,
-    line: int,
-    what: str,
-    block_bytes: int,
+    ingest: Callable[..., Any], cells: list[str], options: dict[str, Any], count: int, line: int, what: str
 ) -> None:
     with pytest.raises(DataError) as caught:
-        ingest(cells, block_bytes=block_bytes, **options)
+        ingest(cells, block_bytes=8, **options)
     (problem,) = caught.value.problems
     assert what in problem.what and problem.line == line and problem.file.endswith("t.csv")
     assert f"{count} row" in problem.what and "rest: drop" in problem.remedy
-    found = ingest(cells, block_bytes=block_bytes, rest="drop", **options)
+    found = ingest(cells, rest="drop", **options)
     assert sum(map(len, found.values())) == len(cells) - count
     assert ingest.made.properties["dropped"] == count  # type: ignore[attr-defined]
     assert any("in no split left out" in event.get("warn", "") for event in ingest.ctx.events)  # type: ignore[attr-defined]
@@ -262,8 +266,8 @@ UTC_2024 = datetime(2024, 1, 31, 12, 30, tzinfo=UTC)
     [
         ("timestamp", "2024-01-31T12:30", UTC_2024),
         ("timestamp", " 2024-01-31 12:30:00 ", UTC_2024),
+        ("timestamp", "2024-01-31 12:30:00,0000009", UTC_2024),
         ("timestamp", "2024-01-31 13:30:00.000 +01:00", UTC_2024),
-        ("timestamp", '"2024-01-31 12:30:00,0000009"', UTC_2024),
         ("timestamp", "0001-01-01", datetime(1, 1, 1, tzinfo=UTC)),
         ("timestamp", "9999-12-31", datetime(9999, 12, 31, tzinfo=UTC)),
         ("timestamp:%d/%m/%y %H.%M", "31/01/24 12.30", UTC_2024),
@@ -273,16 +277,29 @@ UTC_2024 = datetime(2024, 1, 31, 12, 30, tzinfo=UTC)
     ],
 )
 @pytest.mark.parametrize("beside", [[], ["2024-02-30", "31/02/24 12.30"]])
-def test_timestamps(
-    new_ctx: Callable[..., Any], tmp_path: Path, kind: str, cell: str, expected: datetime, beside: list[str]
-) -> None:
-    (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{text},1\n" for text in [cell, "", "NA", *beside]))
-    made = csv_examples.function(
-        new_ctx(), str(tmp_path / "t.csv"), splits={"all": 1}, types={"x": kind}, max_rejects=len(beside)
-    )
-    assert [row["x"] for row in rows(made)] == [expected, None, None]
-    assert made.properties["columns"] == {"x": "timestamp", "y": "int"}
-    assert made.properties["rejects"] == len(beside)
+def test_timestamps(kind: str, cell: str, expected: datetime, beside: list[str]) -> None:
+    values, bad = convert(pa.array([cell, None, " NA ", *beside]), kind, ("NA",))
+    assert values.type == TIMESTAMP
+    assert values.to_pylist() == [expected, None, None] + [None] * len(beside)
+    assert np.flatnonzero(bad).tolist() == [3, 4] if beside else bad is None
+
+
+def test_timestamps_of_every_kind_in_a_file(new_ctx: Callable[..., Any], tmp_path: Path) -> None:
+    cells = {
+        "timestamp": '"2024-01-31 12:30:00,0000009"', "timestamp:%d/%m/%y %H.%M": "31/01/24 12.30",
+        "timestamp:s": "1706704200", "timestamp:ms": "1706704200000", "timestamp:us": "1706704200000000",
+    }  # fmt: skip
+    names = [f"c{place}" for place in range(len(cells))]
+    bad = "2024-02-30" + "," * (len(cells) - 1)
+    lines = [",".join(names), ",".join(cells.values()), "NA,,,,", ",NA,,,7", bad]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    types = dict(zip(names, cells, strict=True))
+    path = str(tmp_path / "t.csv")
+    made = csv_examples.function(new_ctx(), path, splits={"all": 1}, types=types, max_rejects=1)
+    first, second, third = (list(row.values()) for row in rows(made))
+    assert first == [UTC_2024] * 5 and second == [None] * 5 and third[:4] == [None] * 4 and third[4]
+    assert made.properties["columns"] == dict.fromkeys(names, "timestamp")
+    assert made.properties["rejects"] == 1
 
 
 @pytest.mark.parametrize(
@@ -299,6 +316,12 @@ def test_timestamps(
         ("timestamp:s", "9" * 30),
     ],
 )
+def test_what_is_no_timestamp_doesnt_fit(kind: str, cell: str) -> None:
+    values, bad = convert(pa.array([None, cell]), kind, ())
+    assert values.null_count == 2 and bad.tolist() == [False, True]
+
+
+@pytest.mark.parametrize(("kind", "cell"), [("timestamp", "2024-02-30"), ("timestamp:s", "1.5")])
 def test_what_is_no_timestamp_is_a_bad_row(
     new_ctx: Callable[..., Any], tmp_path: Path, kind: str, cell: str
 ) -> None:
@@ -309,26 +332,21 @@ def test_what_is_no_timestamp_is_a_bad_row(
     assert problem.line == 3 and repr(cell) in problem.what and "date and time" in problem.what
 
 
-PIPELINE = """
-pipeline: p
-steps:
-  examples:
-    uses: csv_examples
-    with: WITH
-"""
+STEP = "  examplesN: {uses: csv_examples, with: WITH}\n"
 LISTED = "{path: t.csv, split_by_value: n, splits: {train: [0, 1], test: [2]}}"
 
 
 @pytest.fixture
 def headrace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Runs the command line on a pipeline of one step with the given arguments, in YAML."""
+    """Runs the command line on a pipeline of a step for each of the given arguments, in YAML."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HEADRACE_STORE", raising=False)
     (tmp_path / "t.csv").write_text("n,x\n0,2023-01-01\n1,2023-06-01\n2,2024-01-01\n")
     (tmp_path / "u.csv").write_text("n,x\n5,2024-02-01\n")
 
-    def call(command: str, arguments: str) -> Any:
-        (tmp_path / "p.yaml").write_text(PIPELINE.replace("WITH", arguments))
+    def call(command: str, *arguments: str) -> Any:
+        steps = [STEP.replace("N", str(n)).replace("WITH", told) for n, told in enumerate(arguments)]
+        (tmp_path / "p.yaml").write_text("pipeline: p\nsteps:\n" + "".join(steps))
         result = CliRunner().invoke(cli, [command, "p.yaml"])
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result
@@ -336,18 +354,16 @@ def headrace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., A
     return call
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+def test_from_the_command_line(headrace: Callable[..., Any]) -> None:
+    result = headrace(
+        "run",
         LISTED,
         "{path: t.csv, split_by_time: x, splits: {train: {before: 2024-01-01}, test: {from: 2024-01-01}}}",
         "{path: t.csv, split_by_time: x, splits: {train: 2, test: 1}, types: {x: timestamp}}",
         "{path: {train: t.csv, test: [u.csv]}}",
-    ],
-)
-def test_from_the_command_line(headrace: Callable[..., Any], arguments: str) -> None:
-    result = headrace("run", arguments)
+    )
     assert result.exit_code == 0, result.output
+    assert "4 ran" in result.output
 
 
 @pytest.mark.parametrize(

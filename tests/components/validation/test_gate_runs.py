@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,26 @@ from headrace.pipelines.cli import cli
 
 HEADER = "city,age,price"
 GOOD = [f"{('Gent', 'Lier')[i % 2]},{i % 90},{i % 7}.5" for i in range(300)]
-DOCUMENT = """
+HEAD = """
 pipeline: gated
-params: {data: good.csv, before: good.csv}
+params: {before: good.csv}
 steps:
-  examples: {uses: csv_examples, with: {path: "${params.data}", splits: {train: 1}}}
   before: {uses: csv_examples, with: {path: "${params.before}", splits: {train: 1}}}
   schema: {uses: import_schema, with: {path: schema.pbtxt}}
-  validate:
+"""
+BRANCH = """
+  examples_NAME: {uses: csv_examples, with: {path: NAME.csv, splits: {train: 1}}}
+  validate_NAME:
     uses: validate_examples
     with:
-      examples: ${steps.examples}
+      examples: ${steps.examples_NAME}
       schema: ${steps.schema}
       baseline: ${steps.before}
-  accept: {uses: accept_examples, with: {examples: "${steps.examples}", anomalies: "${steps.validate}"}}
-  below: {uses: statistics, with: {examples: "${steps.accept}"}}
+      OPTIONS
+  accept_NAME:
+    uses: accept_examples
+    with: {examples: "${steps.examples_NAME}", anomalies: "${steps.validate_NAME}"}
+  below_NAME: {uses: statistics, with: {examples: "${steps.accept_NAME}"}}
 """
 SCHEMA = """
 feature {
@@ -77,53 +81,58 @@ CASES = {
 }
 
 
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: Any) -> Callable[..., Any]:
-    """Runs the pipeline on rows."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HEADRACE_STORE", raising=False)
-    Path("gated.yaml").write_text(DOCUMENT)
-    Path("schema.pbtxt").write_text(SCHEMA)
-    Path("good.csv").write_text("\n".join([HEADER, *GOOD]) + "\n")
+PASSING = {
+    "fine": (HEADER, GOOD, ""),
+    "less": (HEADER, [*GOOD, "Bruxelles,3,1.5"], "policy: {unexpected_value: drop}"),
+    "serving": ("city,age", [row.rpartition(",")[0] for row in GOOD], "environment: SERVING"),
+}
 
-    def call(name: str, header: str, rows: list[str], *more: str) -> Any:
-        Path(f"{name}.csv").write_text("\n".join([header, *rows]) + "\n")
-        return CliRunner().invoke(cli, ["run", "gated.yaml", "--param", f"data={name}.csv", "--json", *more])
 
-    return call
+def run(folder: Path, tables: dict[str, tuple[str, list[str], str]]) -> Any:
+    """Runs a pipeline with a gate for each table, by name: header, rows, options."""
+    document = HEAD
+    for name, (header, rows, options) in {"good": (HEADER, GOOD, ""), **tables}.items():
+        (folder / f"{name}.csv").write_text("\n".join([header, *rows]) + "\n")
+        document += BRANCH.replace("NAME", name).replace("OPTIONS", options) if name in tables else ""
+    (folder / "gated.yaml").write_text(document)
+    (folder / "schema.pbtxt").write_text(SCHEMA)
+    return CliRunner().invoke(
+        cli, ["run", str(folder / "gated.yaml"), "--json", "--store", str(folder / "store")]
+    )
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A run in which every gate refuses."""
+    tables = {name: (header, rows, "") for name, (header, rows, _, _) in CASES.items()}
+    return run(tmp_path_factory.mktemp("refused"), tables)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_run_stops_at_the_gate_and_says_why(case: str, run: Any) -> None:
-    header, rows, kind, parts = CASES[case]
-    result = run(case, header, rows)
-    assert result.exit_code == 1, result.output
-    steps = json.loads(result.stdout)["steps"]
-    assert [steps[name]["status"] for name in ("validate", "accept", "below")] == [
+def test_a_run_stops_at_the_gate_and_says_why(case: str, refused: Any) -> None:
+    _, _, kind, parts = CASES[case]
+    assert refused.exit_code == 1, refused.output
+    steps = json.loads(refused.stdout)["steps"]
+    assert [steps[f"{name}_{case}"]["status"] for name in ("validate", "accept", "below")] == [
         "ran",
         "failed",
         "not reached",
     ]
     for part in parts:
-        assert part in result.stderr
-    folder = Path(steps["validate"]["outputs"]["output"]["path"])
+        assert part in refused.stderr
+    folder = Path(steps[f"validate_{case}"]["outputs"]["output"]["path"])
     told = json.loads((folder / "anomalies.json").read_text())
     assert [(one["kind"], one["severity"]) for one in told] == [(kind, "error")]
 
 
-def test_what_passes_goes_on_and_what_is_dropped_is_told(run: Any) -> None:
-    result = run("fine", HEADER, GOOD)
+def test_what_passes_goes_on_and_what_is_dropped_is_told(tmp_path: Path) -> None:
+    result = run(tmp_path, PASSING)
     assert result.exit_code == 0, result.output
-    policy = ("--set", "validate.policy={unexpected_value: drop}")
-    dropped = run("less", HEADER, [*GOOD, "Bruxelles,3,1.5"], *policy)
-    assert dropped.exit_code == 0, dropped.output
-    accepted = json.loads(dropped.stdout)["steps"]["accept"]["outputs"]["output"]
+    steps = json.loads(result.stdout)["steps"]
+    accepted = steps["accept_less"]["outputs"]["output"]
     assert accepted["summary"] == {"rows": {"train": 300}, "dropped": 1}
     (reject,) = (Path(accepted["path"]) / "rejects.jsonl").read_text().splitlines()
     assert json.loads(reject)["line"] == 302
-    serving = run(
-        "serving", "city,age", [r.rpartition(",")[0] for r in GOOD], "--set", "validate.environment=SERVING"
-    )
-    assert serving.exit_code == 0, serving.output
-    exported = json.loads(serving.stdout)["steps"]["schema"]["outputs"]["output"]["path"]
+    assert all(steps[f"below_{name}"]["status"] == "ran" for name in PASSING)
+    exported = steps["schema"]["outputs"]["output"]["path"]
     assert 'not_in_environment: "SERVING"' in (Path(exported) / "schema.pbtxt").read_text()

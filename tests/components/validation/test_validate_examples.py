@@ -15,10 +15,12 @@ from headrace.components.accept_examples import accept_examples
 from headrace.components.csv_examples import csv_examples
 from headrace.components.import_schema import import_schema
 from headrace.components.validate_examples import validate_examples
+from headrace.components.validation.offences import offences
 from headrace.pipelines.artifact import Anomalies, Examples, Schema
 from headrace.pipelines.component import Known
 from headrace.pipelines.errors import GateError, InvalidRequestError
 from headrace.schemas.anomalies import Anomaly, action, from_json, to_json
+from headrace.schemas.schema import Feature
 
 from ..raw_examples import make_raw_examples
 
@@ -130,6 +132,21 @@ def test_dropped_rows_are_accounted_for(new_ctx: Any, schema: Any, tmp_path: Pat
     assert found(again) == {}
     with pytest.raises(InvalidRequestError, match="other examples"):
         accept_examples.function(new_ctx(), kept, anomalies)
+
+
+def test_dropped_values_with_other_ends_of_lines(new_ctx: Any, schema: Any, tmp_path: Path) -> None:
+    strange = "a\u2028b\x85c"
+    examples = ingest(new_ctx, csv(tmp_path, [*ROWS, f"{strange},3,1.5"]))
+    anomalies = validate_examples.function(new_ctx(), examples, schema(), policy={"city": "drop"})
+    kept = accept_examples.function(new_ctx(), examples, anomalies)
+    (reject,) = kept.file("rejects.jsonl").read_text("utf-8").removesuffix("\n").split("\n")
+    assert json.loads(reject)["values"]["city"] == strange
+
+
+def test_whole_numbers_past_2_to_the_53_beside_a_range_of_floats() -> None:
+    feature = Feature("n", "float", min=-0.5, max=1e18)
+    wrong = offences(feature, "int", pa.array([0, 2**53 + 1, 2**63 - 1, -1, None]))
+    assert wrong["out_of_range"].rows.tolist() == [2, 3]
 
 
 def test_the_result_does_not_depend_on_the_workers(new_ctx: Any, schema: Any, tmp_path: Path) -> None:
