@@ -13,8 +13,9 @@ from ..pipelines.artifact import MANIFEST, Examples, Model, Transform
 from ..pipelines.component import CodePath, Known, component
 from ..pipelines.context import Context
 from ..pipelines.errors import DataError, InvalidRequestError, Problem, closest
+from ..pipelines.import_path import find_problem
 from .models import BUILT_IN
-from .models.user import call_problem, find_problem
+from .models.user import call_problem
 from .training.keras_names import LOSSES, METRICS, OPTIMIZERS
 
 if TYPE_CHECKING:
@@ -245,7 +246,7 @@ def _publish(
             "weights": trained.network.count_params(),
             "best": {key: round(value, 6) for key, value in last.items()},
         },
-        volatile=["model.keras", "code.json"],
+        volatile=["model.keras", "code.json", "transform/code.json"],
     )
 
 

@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from ..pipelines import Context, Examples, Known, Problem, Schema, Transform, component
+from ..pipelines.component import Marker
 from .preprocessing.features_grammar import (
     FeatureSpec,
     check_specs,
+    own_code,
     parse_features,
     parse_label,
     weight_problems,
@@ -30,8 +32,8 @@ def transform(
     ctx: Context,
     examples: Examples,
     *,
-    label: str | dict[str, Any],
-    features: Literal["auto"] | dict[str, Any] = "auto",
+    label: str | Annotated[dict[str, Any], Marker("codes")],
+    features: Literal["auto"] | Annotated[dict[str, Any], Marker("codes")] = "auto",
     schema: Schema | None = None,
     weight: str | None = None,
     seed: int = 0,
@@ -96,6 +98,12 @@ def transform(
         weight=weight or "",
     )
     return Transformed(made, fitted)
+
+
+@transform.code_of
+def code_of_transform(name: str, value: Any) -> tuple[str, ...]:
+    """The code of transforms of one's own, which `features` and `label` name."""
+    return own_code(**{name: value})
 
 
 @transform.check

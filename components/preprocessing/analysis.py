@@ -28,6 +28,7 @@ from ...schemas.string_counts import StringCounts
 from ..data_plane.work import Result, run_units
 from ..transforms import Analyzer, coerce, coerced
 from ..transforms.namespace import NumpyNamespace
+from ..transforms.own import path_of
 from ..transforms.ragged import Ragged
 from .casting import serving_batch
 from .fitted import Branch, Label
@@ -56,7 +57,7 @@ class Request:
     def key(self) -> str:
         """Equal for requests that one pass can answer once."""
         stages = [
-            (stage.transform, sorted((name, _plain(value)) for name, value in stage.constants.items()))
+            (path_of(type(stage.transform)), stage.transform, sorted((name, _plain(value)) for name, value in stage.constants.items()))
             for stage in self.branch.stages
         ]
         return repr(

@@ -23,8 +23,9 @@ from typing import Any, cast
 
 import msgspec
 
-from ...pipelines.errors import Problem
+from ...pipelines.errors import HeadraceError, InvalidRequestError, Problem
 from ..transforms import TRANSFORMS, Identity, Kind, Transform, coerced
+from ..transforms.own import entry_points, find_own, path_of
 
 RAW: dict[str, Kind] = {
     "float": "float", "int": "int", "bool": "int", "string": "string", "timestamp": "time",
@@ -319,7 +320,6 @@ def _chain(applied: Any, where: str) -> tuple[tuple[Transform, ...], list[Proble
 
 
 def _transform(link: Any, where: str) -> tuple[Transform | None, list[Problem]]:
-    names = tuple(TRANSFORMS)
     if isinstance(link, Mapping) and len(link) == 1:
         name, given = next(iter(link.items()))
     elif isinstance(link, Mapping):
@@ -329,17 +329,42 @@ def _transform(link: Any, where: str) -> tuple[Transform | None, list[Problem]]:
         return None, [Problem(text, argument=where, remedy=remedy)]
     else:
         name, given = link, None
-    if not isinstance(name, str) or name not in TRANSFORMS:
-        return None, [
-            Problem(f"there is no transform {name!r}", argument=where, given=str(name), available=names)
-        ]
-    cls = TRANSFORMS[name]
+    try:
+        cls = transform_class(name)
+    except HeadraceError as error:
+        return None, [problem.at(argument=where) for problem in error.problems]
     arguments, problems = _arguments(cls, given, where)
     if problems:
         return None, problems
     transform = cls(**arguments)
     wrong = transform.problem(None)
     return transform, [Problem(f"{name}: {wrong}", argument=where)] if wrong else []
+
+
+def transform_class(name: Any) -> type[Transform]:
+    """The transform of that name: built in, by import path, or by entry point.
+
+    Raises:
+        InvalidRequestError: there is none.
+    """
+    if isinstance(name, str) and name in TRANSFORMS:
+        return TRANSFORMS[name]
+    if isinstance(name, str) and ":" in name:
+        return find_own(name)
+    if isinstance(name, str) and name in entry_points():
+        return find_own(entry_points()[name])
+    raise InvalidRequestError(
+        f"there is no transform {name!r}", given=str(name), available=(*TRANSFORMS, *entry_points())
+    )
+
+
+def own_code(features: Any = None, label: Any = None) -> tuple[str, ...]:
+    """The import paths of the transforms of one's own that features or a label use."""
+    specs = parse_features(features)[0] if isinstance(features, Mapping) else []
+    target = parse_label(label)[0] if label is not None else None
+    used = [t for spec in specs for chain in (*spec.chains, spec.joined) for t in chain]
+    used += target.chain if target is not None else ()
+    return tuple(dict.fromkeys(path for path in map(path_of, map(type, used)) if path))
 
 
 def _arguments(cls: type[Transform], given: Any, where: str) -> tuple[dict[str, Any], list[Problem]]:

@@ -23,6 +23,7 @@ from ..tfrecords.layout import DENSE_LIMIT, OutputFeature, StoredLabel, as_matri
 from ..transforms import Constants, Kind, Transform, coerce, coerced
 from ..transforms.base import MISSING_INT
 from ..transforms.namespace import Namespace, NumpyNamespace, namespace_of
+from ..transforms.own import apply_own, path_of
 from .casting import SERVING_DTYPES, as_numpy, serving_batch
 from .features_grammar import RAW
 
@@ -105,8 +106,12 @@ def run_stages(
     """A column of `kind` through a chain, with the constants prepared for the plane."""
     for stage, constants in zip(stages, prepared, strict=True):
         column, kind = coerce(xp, column, kind, stage.transform.takes)
-        column = stage.transform.apply(xp, column, constants)
-        kind = stage.transform.gives(kind)
+        gives = stage.transform.gives(kind)
+        if path_of(type(stage.transform)):
+            column = apply_own(stage.transform, xp, column, constants, gives)
+        else:
+            column = stage.transform.apply(xp, column, constants)
+        kind = gives
     return column
 
 

@@ -9,7 +9,7 @@ here imports an array library, so that a pipeline is checked without one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Transform:
     """The contract; subclasses are the transforms.
 
     Attributes:
-        name: what a pipeline calls it.
+        name: what a pipeline calls it; of one's own transforms only messages do, and the class's name will do.
         takes: the kinds that it reads; an int column is cast to float or string where those are taken.
         joins: whether it makes one column of all columns that the chain was applied to up to it; `apply`
             gets the list of them then.
@@ -109,6 +109,20 @@ class Transform:
     first: ClassVar[tuple[str, ...]] = ()
     label: ClassVar[str] = ""
     joins: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "name" not in vars(cls):
+            cls.name = cls.__name__
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        from .own import path_of, rebuild, root_of
+
+        path = path_of(type(self))
+        if not path:
+            return super().__reduce_ex__(protocol)
+        # A worker's process imports one's own code by its path; pickle alone would not find it there.
+        return rebuild, (path, {one.name: getattr(self, one.name) for one in fields(self)}, root_of(path))
 
     def problem(self, kind: Kind | None) -> str:
         """What is wrong with the arguments taken together or for this kind; empty if nothing is."""

@@ -68,6 +68,11 @@ class TensorFlowNamespace:
 
     def where(self, condition: Any, yes: Any, no: Any) -> Any:
         """See `Namespace`."""
+        # A whole number beside a tensor of floats is one of these, as it is to NumPy.
+        if isinstance(yes, int) and tf.is_tensor(no):
+            yes = tf.constant(yes, no.dtype)
+        elif isinstance(no, int) and tf.is_tensor(yes):
+            no = tf.constant(no, yes.dtype)
         return tf.where(condition, yes, no)
 
     def full_like(self, ids: Any, value: int) -> Any:
