@@ -105,9 +105,7 @@ class NumericCounts:
     def _cut(self, bits: int) -> NumericCounts:
         if bits == self.bits:
             return self
-        mask = np.int64(-1) << np.int64(EXACT - bits)
-        values = (self.values.astype(np.float64).view(np.int64) & mask).view(np.float64) + 0.0
-        values, counts = _sum(values, self.counts)
+        values, counts = _sum(cut_values(self.values, bits), self.counts)
         return replace(self, values=values, counts=counts, bits=bits, hashes=self._least_hashes())
 
     @property
@@ -207,6 +205,13 @@ class NumericCounts:
         """The inverse of `to_bytes`."""
         header, arrays = unpack(blob)
         return cls(arrays["values"], arrays["counts"], hashes=arrays.get("hashes"), **header)
+
+
+def cut_values(values: np.ndarray, bits: int) -> np.ndarray:
+    """Numbers as float64 cut towards zero to so many bits of mantissa."""
+    mask = np.int64(-1) << np.int64(EXACT - bits)
+    cut: np.ndarray = (values.astype(np.float64).view(np.int64) & mask).view(np.float64) + 0.0
+    return cut
 
 
 def _hash(values: np.ndarray) -> np.ndarray:

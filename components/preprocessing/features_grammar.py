@@ -32,6 +32,8 @@ RAW: dict[str, Kind] = {
     "strings": "strings", "ints": "ints", "floats": "floats",
 }  # fmt: skip
 """Column type → kind at the start of a chain."""
+KEY_TYPES = ("string", "int", "bool")
+"""The types of columns that constants may be by."""
 LABEL_TRANSFORMS = tuple(name for name, cls in TRANSFORMS.items() if cls.label)
 
 
@@ -114,6 +116,10 @@ def parse_label(told: Any) -> tuple[LabelSpec | None, list[Problem]]:
                     remedy="use a transform that predictions can be brought back through",
                 )
             )
+    for transform in chain:
+        if transform.key:
+            text = f"{transform.name} by {transform.key} can't make a label: a prediction has no key"
+            problems.append(Problem(text, argument=f"label.{column}", remedy="leave by out"))
     if len(chain) > 1 and any(t.label == "class" for t in chain):
         problems.append(Problem("vocabulary has to stand alone in a label", argument=f"label.{column}"))
     return (None if problems else LabelSpec(column, chain)), problems
@@ -151,9 +157,31 @@ def check_specs(
                 problems.append(_no_column(column, names, where))
                 continue
             kind = (types or {}).get(column)
+            problems += _key_problems(chain, types or {}, names, label, where)
             whole = (*chain, *spec.joined)
             wrong = _check_chain(whole, column, kind, where)
             problems += wrong or _check_end(whole, kind, where)
+    return problems
+
+
+def _key_problems(
+    chain: Sequence[Transform],
+    types: Mapping[str, str],
+    names: Sequence[str] | None,
+    label: LabelSpec | None,
+    where: str,
+) -> list[Problem]:
+    """What is wrong with the columns that transforms have constants by."""
+    problems = []
+    for key in dict.fromkeys(transform.key for transform in chain if transform.key):
+        if names is not None and key not in names:
+            problems.append(_no_column(key, names, where))
+        elif label is not None and key == label.column:
+            text = f"by: {key} is the label, which is not known when a prediction is made"
+            problems.append(Problem(text, argument=where, remedy="take another column"))
+        elif types.get(key, "string") not in KEY_TYPES:
+            text = f"by: {key} is of type {types[key]}, and a key is a string, a whole number or a bool"
+            problems.append(Problem(text, argument=where, remedy="take another column"))
     return problems
 
 
@@ -246,6 +274,11 @@ def _join_problems(
     if joined and len(chains) < 2:
         remedy = f"for example from: [a, b], apply: {{{joined[0].name}: …}}; hash takes one column"
         return [Problem(f"{joined[0].name} needs two columns or more", argument=where, remedy=remedy)]
+    for transform in joined:
+        kind: Kind = "ids" if coerced("ids", transform.takes) else "float"
+        if transform.key or transform.analyzers(kind):
+            text = f"{transform.name} has to know the data, and can't stand behind {joined[0].name}"
+            return [Problem(text, argument=where, remedy=f"put it before {joined[0].name}, under from")]
     if any(transform.joins for transform in joined[1:]):
         return [Problem(f"{joined[0].name} stands twice in a chain", argument=where)]
     return []
@@ -369,7 +402,7 @@ def own_code(features: Any = None, label: Any = None) -> tuple[str, ...]:
 
 def _arguments(cls: type[Transform], given: Any, where: str) -> tuple[dict[str, Any], list[Problem]]:
     """The arguments by name, converted, or what is wrong with them."""
-    accepted = tuple(field.name for field in fields(cls))
+    accepted = tuple(field.name for field in fields(cls) if not field.metadata.get("fitted"))
     named, problem = _named(cls, given, accepted)
     if problem:
         return {}, [problem.at(argument=where)]
@@ -401,7 +434,8 @@ def _named(
         return cast("dict[str, Any]", dict(given)), None
     if not cls.first:
         text = f"{cls.name} takes no argument, and {given!r} was given"
-        return {}, Problem(text, remedy=f"write {cls.name} alone")
+        by_name = f", or {{{cls.name}: {{{accepted[0]}: …}}}}" if accepted else ""
+        return {}, Problem(text, remedy=f"write {cls.name} alone{by_name}")
     if len(cls.first) == 1:
         return {cls.first[0]: given}, None
     if isinstance(given, (list, tuple)) and len(given) == len(cls.first):

@@ -37,6 +37,7 @@ def save_fitted(fitted: FittedTransform, folder: Path) -> None:
                     {
                         "column": b.column,
                         "type": b.type,
+                        **({"beside": dict(b.beside)} if b.beside else {}),
                         "chain": _chain_json(b.stages, f"{i}.{j}", arrays, own),
                     }
                     for j, b in enumerate(f.branches)
@@ -85,7 +86,12 @@ def load_fitted(folder: str | Path) -> FittedTransform:
                 FittedFeature(
                     f["name"],
                     tuple(
-                        Branch(b["column"], b["type"], _chain(b["chain"], f"{i}.{j}", arrays, own))
+                        Branch(
+                            b["column"],
+                            b["type"],
+                            _chain(b["chain"], f"{i}.{j}", arrays, own),
+                            tuple(b.get("beside", {}).items()),
+                        )
                         for j, b in enumerate(f["branches"])
                     ),
                     _chain(f.get("joined", ()), f"{i}.joined", arrays, own),

@@ -87,14 +87,22 @@ class Encoder:
         weight = {fitted.weight: "float"} if fitted.weight else {}
         return {**weight, **fitted.types, fitted.label.column: fitted.label.type}
 
-    def encode(self, batch: pa.RecordBatch) -> tuple[np.ndarray[Any, Any] | None, list[Fault]]:
-        """Serialized tf.Examples, uint8 [n, length]; None and the faults if there is a value to refuse."""
+    def encode(
+        self, batch: pa.RecordBatch, part: int | None = None
+    ) -> tuple[np.ndarray[Any, Any] | None, list[Fault]]:
+        """Serialized tf.Examples, uint8 [n, length]; None and the faults if there is a value to refuse.
+
+        Args:
+            batch: raw rows.
+            part: the number of the part of the train split that they are, whole and in order; None for rows
+                of other splits.
+        """
         columns = serving_batch(batch, self._types)
         target = self.fitted.label
         label, wrong = label_column(target, columns[target.column])
         faults = _faults(f"label.{target.column}", wrong, columns[target.column], LABEL_REMEDY)
         program = self.fitted.numpy_program
-        made = program.run(columns)
+        made = program.run(columns, part)
         for feature in self.fitted.fitted:
             for branch, values in zip(feature.branches, made[feature.name], strict=True):
                 faults += check_values(feature.name, branch, columns[branch.column], values)

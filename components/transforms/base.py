@@ -39,8 +39,9 @@ strings, ints, floats, id_lists: any number of values a row, `Ragged` in NumPy, 
 sequence: ids [n, width], of which 0 is padding; vector: float32 [n, width].
 """
 
-Analyzer = Literal["moments", "values", "strings"]
-"""moments: mean, deviation, minimum, maximum; values: the counts of numbers; strings: of strings."""
+Analyzer = Literal["moments", "values", "strings", "label_means"]
+"""moments: mean, deviation, minimum, maximum; values: the counts of numbers; strings: of strings;
+label_means: the means of the label for each string, by fold."""
 
 MISSING_INT = -(2**63)
 """What stands for a missing whole number."""
@@ -90,13 +91,16 @@ class Results(Protocol):
     def string_counts(self, top_k: int | None) -> list[tuple[str, int]]:
         """Strings with their counts in the same order."""
 
+    def label_means(self) -> tuple[list[str], Any, Any]:
+        """Strings ascending, rows int64 [folds, d], and the label's means float64 [folds, numbers, d]."""
+
 
 @dataclass(frozen=True)
 class Transform:
     """The contract; subclasses are the transforms.
 
     Attributes:
-        name: what a pipeline calls it; of one's own transforms only messages do, and the class's name will do.
+        name: what a pipeline calls it; by default the class's name, for messages.
         takes: the kinds that it reads; an int column is cast to float or string where those are taken.
         joins: whether it makes one column of all columns that the chain was applied to up to it; `apply`
             gets the list of them then.
@@ -123,6 +127,16 @@ class Transform:
             return super().__reduce_ex__(protocol)
         # A worker's process imports one's own code by its path; pickle alone would not find it there.
         return rebuild, (path, {one.name: getattr(self, one.name) for one in fields(self)}, root_of(path))
+
+    @property
+    def key(self) -> str:
+        """The raw column whose values have constants of their own, see `by_key`; empty for none."""
+        return ""
+
+    @property
+    def label_folds(self) -> tuple[int, int]:
+        """Of one that the label takes part in, the number of folds and their seed; else zeros."""
+        return 0, 0
 
     def problem(self, kind: Kind | None) -> str:
         """What is wrong with the arguments taken together or for this kind; empty if nothing is."""
@@ -155,6 +169,13 @@ class Transform:
     def apply(self, xp: Namespace, column: Any, constants: Constants) -> Any:
         """The transformed column, in shape [n], or [n, width] for sequences and vectors."""
         raise NotImplementedError
+
+    def apply_train(self, xp: Namespace, column: Any, constants: Constants, part: int) -> Any:
+        """`apply` on the rows of a part of the train split, all of them in their order.
+
+        It differs only where the label takes part, which must not reach its own row.
+        """
+        return self.apply(xp, column, constants)
 
     def inverse(self, xp: Namespace, column: Any, constants: Constants) -> Any:
         """The column in the units that went in; only for those with `label = "value"`."""

@@ -79,15 +79,15 @@ class TensorFlowNamespace:
         """See `Namespace`."""
         return tf.fill(tf.shape(ids), tf.constant(value, tf.int64))
 
-    def fill_float(self, column: Any, value: float) -> Any:
+    def fill_float(self, column: Any, value: Any) -> Any:
         """See `Namespace`."""
-        return tf.where(tf.math.is_nan(column), np.float32(value), column)
+        return tf.where(tf.math.is_nan(column), value, column)
 
-    def fill_int(self, column: Any, value: int) -> Any:
+    def fill_int(self, column: Any, value: Any) -> Any:
         """See `Namespace`."""
-        return tf.where(column == MISSING_INT, np.int64(value), column)
+        return tf.where(column == MISSING_INT, value if tf.is_tensor(value) else np.int64(value), column)
 
-    def fill_string(self, column: Any, value: str) -> Any:
+    def fill_string(self, column: Any, value: Any) -> Any:
         """See `Namespace`."""
         return tf.where(column == "", value, column)
 

@@ -5,8 +5,8 @@
       size: my_package.scaling:Fold                 # module:name
       age: fold                                     # an entry point of the group headrace.transforms
 
-A function `def clip(xp, column, low=0.0, high=1.0)` takes a column of numbers, float32 [n] with NaN where one is
-missing, and gives such a column; its further parameters are the transform's arguments. A class is a frozen
+A function `def clip(xp, column, low=0.0, high=1.0)` takes a column of numbers, float32 [n] with NaN where one
+is missing, and gives such a column; its further parameters are the transform's arguments. A class is a frozen
 dataclass below `Transform`, and may be fitted, read and make other kinds.
 
 Both are array math against `xp`, a `headrace.components.transforms.namespace.Namespace`. What a saved
@@ -135,7 +135,12 @@ def _of_function(function: Callable[..., Any], path: str) -> type[Transform]:
         told = field() if default is MISSING else field(default_factory=_giving(default))
         made.append((one.name, hints.get(one.name, _type_of(default)), told))
     names = tuple(name for name, _, _ in made)
-    own = {"name": _short(path), "first": names, "function": staticmethod(function), "__doc__": function.__doc__}
+    own = {
+        "name": _short(path),
+        "first": names,
+        "function": staticmethod(function),
+        "__doc__": function.__doc__,
+    }
     found: type[Transform] = make_dataclass(
         split_path(path)[1], made, bases=(OfFunction,), namespace=own, frozen=True, kw_only=True
     )
@@ -231,8 +236,8 @@ def apply_own(transform: Transform, xp: Any, column: Any, constants: Constants, 
     wanted = 2 if kind in ("vector", "sequence") else 1
     if expected is not None and (dtype != expected or dimensions != wanted):
         raise StepError(
-            f"the transform {_short(path)} gave {dtype} in {dimensions} dimensions, and a column of kind {kind}"
-            f" is {expected} in {wanted}",
+            f"the transform {_short(path)} gave {dtype} in {dimensions} dimensions, and a column of kind"
+            f" {kind} is {expected} in {wanted}",
             remedy="make it by xp.float32 or xp.int64, of all rows; say what comes out in gives",
         )
     return made
