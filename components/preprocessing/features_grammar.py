@@ -419,7 +419,8 @@ def _arguments(cls: type[Transform], given: Any, where: str) -> tuple[dict[str, 
         except msgspec.ValidationError as error:
             problems.append(Problem(f"{cls.name}.{key} is {value!r}: {error}", argument=where))
     for field in fields(cls):
-        if field.default is MISSING and field.name not in named:
+        optional = field.default is not MISSING or field.default_factory is not MISSING
+        if not optional and field.name not in named:
             text = f"{cls.name} needs the argument {field.name!r}"
             problems.append(Problem(text, argument=where, available=accepted, remedy=_usage(cls)))
     return converted, problems

@@ -130,7 +130,7 @@ class Fitter:
         error = max((one.relative_error for one in counts), default=0.0)
         if error:
             self._warn(
-                f"{found.column}: there are too many different values to count exactly for each key; quantiles"
+                f"{found.column}: there are too many different values to count exactly by key; quantiles"
                 f" by key are within {error:.2g} of their values"
             )
         if found.strings is not None and not found.strings.exact:
