@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from headrace.components.preprocessing.features_grammar import parse_features
 from headrace.components.preprocessing.fitted_file import load_fitted, save_fitted
-from headrace.components.transforms import TRANSFORMS
+from headrace.components.transforms import TRANSFORMS, ByKey
 from headrace.schemas import yaml12
 from headrace.schemas.yaml12_dump import dump
 
@@ -35,15 +35,31 @@ from .transform_cases import (
 )
 
 
+def names(made: Any) -> set[str]:
+    """The transforms of a case, and those of them with constants by key."""
+    links = [
+        {link: {}} if isinstance(link, str) else link for link in (made if isinstance(made, list) else [made])
+    ]
+    pairs = [pair for link in links for pair in link.items()]
+    return {f"{name} by key" if isinstance(told, dict) and "by" in told else name for name, told in pairs}
+
+
+def covering() -> list[tuple[Any, str]]:
+    """The first cases that have every transform of the table among them."""
+    seen: set[str] = set()
+    kept = []
+    for made, kind in CASES:
+        if names(made) - seen:
+            kept.append((made, kind))
+            seen |= names(made)
+    return kept
+
+
 def test_the_table_names_every_transform() -> None:
-    named = {
-        name
-        for made, _ in CASES
-        for link in (made if isinstance(made, list) else [made])
-        for name in ([link] if isinstance(link, str) else link)
-        if ":" not in name
-    }
-    assert named == set(TRANSFORMS) - CROSSES
+    named = set().union(*(names(made) for made, _ in CASES))
+    assert {name for name in named if ":" not in name and " by " not in name} == set(TRANSFORMS) - CROSSES
+    keyed = {name for name, cls in TRANSFORMS.items() if issubclass(cls, ByKey)}
+    assert {name.removesuffix(" by key") for name in named if name.endswith(" by key")} == keyed
 
 
 @pytest.mark.parametrize(("made", "kind"), CASES, ids=case_name)
@@ -118,11 +134,12 @@ def test_the_saved_model_makes_every_feature_of_the_table(tmp_path: Path) -> Non
     from headrace.components.exporting.parity import tensors
     from headrace.components.exporting.saved_model import serving_inputs
 
-    kinds = dict.fromkeys(kind for _, kind in CASES)
+    cases = covering()
+    kinds = dict.fromkeys(kind for _, kind in cases)
     rows = 60
     data = {kind: (kind, plain_rows(kind, rows)) for kind in kinds}
     data |= {"k": ("string", plain_rows("string", rows)), "label": ("float", plain_rows("float", rows))}
-    features = {f"f{i}": {"from": kind, "apply": made} for i, (made, kind) in enumerate(CASES)}
+    features = {f"f{i}": {"from": kind, "apply": made} for i, (made, kind) in enumerate(cases)}
     features["grid"] = {"from": ["string", "int"], "apply": [{"cross": 9}, "one_hot"]}
     table = pa.Table.from_batches([batch(data)])
     paths = Paths(tmp_path)
