@@ -42,7 +42,13 @@ steps:
       features:
         x: {scaling.py:clamp: {high: 2}}
         gap: {from: x, apply: [{scaling:Gap: {unit: 12}}, z_score]}
-  train: {uses: train, with: {examples: "${steps.transform.examples}", transform: "${steps.transform.transform}", model: linear, epochs: 1}}
+  train:
+    uses: train
+    with:
+      examples: ${steps.transform.examples}
+      transform: ${steps.transform.transform}
+      model: linear
+      epochs: 1
   export: {uses: export, with: {model: "${steps.train}", examples: "${steps.examples}"}}
 """
 
@@ -114,9 +120,8 @@ def test_from_yaml_to_answers_without_the_code(folder: Path) -> None:
         load_fitted(fitted)
 
 
-@pytest.mark.parametrize("mode", ["multi_threading", "multi_processing"])
-def test_workers_import_the_code(folder: Path, new_ctx: Any, mode: str) -> None:
-    ctx = new_ctx(direct_num_workers="2", direct_running_mode=mode)
+def test_workers_import_the_code(folder: Path, new_ctx: Any) -> None:
+    ctx = new_ctx(direct_num_workers="2", direct_running_mode="multi_processing")
     examples = make_raw_examples(ctx, {"train": table()}, rows_per_part=15)
     features = {"x": [{"scaling:Gap": {"unit": 2}}, {f"{folder}/scaling.py:clamp": None}, "z_score"]}
     made = transform.function(ctx, examples, label="label", features=features)
