@@ -24,7 +24,7 @@ from typing import Any, cast
 import msgspec
 
 from ...pipelines.errors import HeadraceError, InvalidRequestError, Problem
-from ..transforms import TRANSFORMS, Identity, Kind, Transform, coerced
+from ..transforms import TRANSFORMS, Identity, Kind, TargetMean, Transform, coerced
 from ..transforms.own import entry_points, find_own, path_of
 
 RAW: dict[str, Kind] = {
@@ -158,6 +158,9 @@ def check_specs(
                 continue
             kind = (types or {}).get(column)
             problems += _key_problems(chain, types or {}, names, label, where)
+            if label is not None:
+                found = [t.target_problem([label.column]) for t in chain if isinstance(t, TargetMean)]
+                problems += [problem.at(argument=where) for problem in found if problem]
             whole = (*chain, *spec.joined)
             wrong = _check_chain(whole, column, kind, where)
             problems += wrong or _check_end(whole, kind, where)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError
-from ..transforms import Analyzer, Identity, Transform, ZScore, coerced
+from ..transforms import Analyzer, Identity, TargetMean, Transform, ZScore, coerced
 from ..transforms.by_key import fit_by_key
 from .analysis import Found, Request, analyze
 from .features_grammar import RAW, FeatureSpec, LabelSpec
@@ -28,7 +28,7 @@ class _Chain:
     types: Mapping[str, str]
     pending: list[Transform]
     stages: list[Stage] = field(default_factory=list)
-    label: Label | None = None
+    labels: dict[str, Label] = field(default_factory=dict)
 
     @property
     def branch(self) -> Branch:
@@ -39,22 +39,24 @@ class _Chain:
     @property
     def needs_label(self) -> bool:
         """Whether the label has to be fitted first."""
-        return any(transform.label_folds[0] for transform in self.pending)
+        return any(isinstance(transform, TargetMean) for transform in self.pending)
 
     def _request(self, transform: Transform, wanted: tuple[Analyzer, ...]) -> Request:
         by = (transform.key, self.types[transform.key]) if transform.key else None
-        folds, seed = transform.label_folds
-        target = Target(self.label, folds, seed) if folds and self.label is not None else None
+        target = None
+        if isinstance(transform, TargetMean):
+            target = Target(self.labels[transform.target or ""], transform.folds, transform.seed)
         return Request(self.branch, wanted, transform.takes, by=by, target=target)
 
-    def learn(self, label: Label) -> None:
-        """Tells the chain what the label is; raises DataError where what comes out of it doesn't suit."""
-        self.label = label
+    def learn(self, labels: Sequence[Label]) -> None:
+        """Tells the chain what the labels are; raises DataError where what comes out of one doesn't suit."""
         for place, transform in enumerate(self.pending):
-            if not transform.label_folds[0]:
+            if not isinstance(transform, TargetMean):
                 continue
-            classes = Target(label, *transform.label_folds).classes
-            self.pending[place] = replace(transform, classes=classes)  # type: ignore[call-arg]
+            label = next(one for one in labels if transform.target in (None, one.column))
+            classes = Target(label, transform.folds, transform.seed).classes
+            self.labels[label.column] = label
+            self.pending[place] = replace(transform, target=label.column, classes=classes)
             behind = self.pending[place + 1] if place + 1 < len(self.pending) else None
             if classes and behind is not None and "vector" not in behind.takes:
                 raise DataError(
@@ -161,7 +163,7 @@ class Fitter:
         later = [chain for chain in every if chain.needs_label]
         self._advance([target, *(chain for chain in every if chain not in later)])
         for chain in later:
-            chain.learn(target.label)
+            chain.learn([target.label])
         self._advance(later)
         # What joins columns, and what stands behind it, needs nothing of the data.
         joined = {s.name: tuple(Stage(t, canonical(t.fit(_NOTHING, "ids"))) for t in s.joined) for s in specs}

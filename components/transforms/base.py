@@ -133,11 +133,6 @@ class Transform:
         """The raw column whose values have constants of their own, see `by_key`; empty for none."""
         return ""
 
-    @property
-    def label_folds(self) -> tuple[int, int]:
-        """Of one that the label takes part in, the number of folds and their seed; else zeros."""
-        return 0, 0
-
     def problem(self, kind: Kind | None) -> str:
         """What is wrong with the arguments taken together or for this kind; empty if nothing is."""
         return ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 import msgspec
 
+from ...pipelines.errors import Problem
 from .base import Analyzer, Constants, Kind, Results, Transform
 
 
@@ -30,21 +32,28 @@ class TargetMean(Transform):
         smoothing: how many rows of the overall mean are added to each category.
         folds: into how many the train split is cut.
         seed: of the folds.
+        target: the label's column, where there are several labels.
         classes: the columns that come out of a label with classes; set when the label is known.
     """
 
     smoothing: Annotated[float, msgspec.Meta(ge=0)] = 10.0
     folds: Annotated[int, msgspec.Meta(ge=2, le=100)] = 5
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+    target: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     classes: int = field(default=0, metadata={"fitted": True})
     name: ClassVar[str] = "target_mean"
     takes: ClassVar[tuple[Kind, ...]] = ("string", "ids", "one_hot")
     first: ClassVar[tuple[str, ...]] = ("smoothing",)
 
-    @property
-    def label_folds(self) -> tuple[int, int]:
-        """Their number and seed."""
-        return self.folds, self.seed
+    def target_problem(self, labels: Sequence[str]) -> Problem | None:
+        """`target` has to be a label, and to be said where there are several."""
+        if self.target is None and len(labels) > 1:
+            text = f"target_mean: there are {len(labels)} labels, and one has to be named"
+            return Problem(text, available=tuple(labels), remedy="write {target_mean: {target: LABEL}}")
+        if self.target is not None and self.target not in labels:
+            text = f"target_mean: {self.target!r} is no label"
+            return Problem(text, given=self.target, available=tuple(labels))
+        return None
 
     def gives(self, kind: Kind) -> Kind:
         """A number, or several."""

@@ -93,6 +93,7 @@ def test_keys_that_cannot_be() -> None:
         ({"z_score": {"by": "y"}}, "by: y is the label"),
         ({"z_score": {"by": "when"}}, "is of type timestamp, and a key is a string"),
         ({"impute": {"value": 3, "by": "k"}}, "the same for each k"),
+        ([{"bucketize": 3}, {"target_mean": {"target": "yy"}}], "'yy' is no label; did you mean 'y'?"),
     ]
     for told, said in cases:
         specs, problems = parse_features({"a": told})
