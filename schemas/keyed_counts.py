@@ -7,15 +7,15 @@ batched or merged, since a part never has more pairs than the whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
-from .keyed_moments import MOST_KEYS, coded, from_texts, in_order, texts, union
+from .keyed_moments import MOST_KEYS, coded, from_texts, in_order, key_bytes, texts, union
 from .numeric_counts import EXACT, LEVELS, NumericCounts, cut_values
-from .packing import pack, unpack
+from .packing import Blob, pack, unpack
 
 BUDGET = 2_000_000
 """Pairs of key and value, 24 bytes each."""
@@ -70,23 +70,32 @@ class KeyedCounts:
 
     def merge(self, other: KeyedCounts) -> KeyedCounts:
         """The counts of the values of both."""
-        budget = min(self.budget, other.budget)
-        if self.keys is None or other.keys is None:
-            return self._overflown(budget)
-        keys, mine, theirs = union(self.keys, other.keys)
-        if len(keys) > MOST_KEYS:
-            return self._overflown(budget)
-        bits = min(self.bits, other.bits)
-        a, b = self._cut(bits), other._cut(bits)
-        codes = np.concatenate([mine[a.codes], theirs[b.codes]])
-        # An empty array is int64 and must not turn the other's floats, or its integers, into something else.
-        values = np.concatenate([one.values for one in (a, b) if len(one.values)] or [a.values])
-        pairs = _summed(codes, values, np.concatenate([a.counts, b.counts]))
+        return self.merge_all([self, other])
+
+    @classmethod
+    def merge_all(cls, parts: Sequence[KeyedCounts]) -> KeyedCounts:
+        """The counts of the values of all, of which there is at least one."""
+        budget = min(part.budget for part in parts)
+        keys, places = union([part.keys for part in parts])
+        if keys is None:
+            return cls._overflown(budget)
+        bits = min(part.bits for part in parts)
+        cut = [part._cut(bits) for part in parts]
+        codes = np.concatenate([own[part.codes] for part, own in zip(cut, places, strict=True)])
+        # An empty array is int64 and must not turn the others' floats into something else.
+        values = np.concatenate([part.values for part in cut if len(part.values)] or [cut[0].values])
+        pairs = _summed(codes, values, np.concatenate([part.counts for part in cut]))
         low, high = np.full(len(keys), np.inf), np.full(len(keys), -np.inf)
-        for one, places in ((a, mine), (b, theirs)):
-            low[places] = np.minimum(low[places], one.low)
-            high[places] = np.maximum(high[places], one.high)
-        return KeyedCounts(keys, *pairs, low, high, bits, budget)._fit()
+        for part, own in zip(cut, places, strict=True):
+            low[own] = np.minimum(low[own], part.low)
+            high[own] = np.maximum(high[own], part.high)
+        return cls(keys, *pairs, low, high, bits, budget)._fit()
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of keys and arrays."""
+        sizes: list[int] = [getattr(self, name).nbytes for name in _ARRAYS]
+        return key_bytes(self.keys) + sum(sizes)
 
     def _fit(self) -> KeyedCounts:
         fitting = self
@@ -120,7 +129,7 @@ class KeyedCounts:
         return pack(header, {name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
-    def from_bytes(cls, blob: bytes) -> KeyedCounts:
+    def from_bytes(cls, blob: Blob) -> KeyedCounts:
         """The inverse of `to_bytes`."""
         header, arrays = unpack(blob)
         return cls(from_texts(header["keys"]), **arrays, bits=header["bits"], budget=header["budget"])

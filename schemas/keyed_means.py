@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from .keyed_moments import MOST_KEYS, coded, from_texts, in_order, texts, union
-from .packing import pack, unpack
+from .keyed_moments import MOST_KEYS, coded, from_texts, in_order, key_bytes, texts, union
+from .packing import Blob, pack, unpack
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,23 +63,28 @@ class KeyedMeans:
 
     def merge(self, other: KeyedMeans) -> KeyedMeans:
         """Of the rows of both."""
-        if self.keys is None or other.keys is None:
-            return self._overflown(*self.mean.shape[:2])
-        keys, mine, theirs = union(self.keys, other.keys)
-        if len(keys) > MOST_KEYS:
-            return self._overflown(*self.mean.shape[:2])
-        left, right = self._placed(mine, len(keys)), other._placed(theirs, len(keys))
-        count = left.count + right.count
-        share = right.count / np.maximum(count, 1)
-        both = (left.count > 0)[:, None, :]
-        mean = np.where(both, left.mean + (right.mean - left.mean) * share[:, None, :], right.mean)
-        return KeyedMeans(keys, count, mean)
+        return self.merge_all([self, other])
 
-    def _placed(self, places: np.ndarray, size: int) -> KeyedMeans:
-        count = np.zeros((len(self.count), size), np.int64)
-        mean = np.zeros((*self.mean.shape[:2], size))
-        count[:, places], mean[:, :, places] = self.count, self.mean
-        return KeyedMeans(self.keys, count, mean)
+    @classmethod
+    def merge_all(cls, parts: Sequence[KeyedMeans]) -> KeyedMeans:
+        """Of the rows of all, of which there is at least one; from the left."""
+        shape = parts[0].mean.shape[:2]
+        keys, places = union([part.keys for part in parts])
+        if keys is None:
+            return cls._overflown(*shape)
+        count, mean = np.zeros((shape[0], len(keys)), np.int64), np.zeros((*shape, len(keys)))
+        for part, own in zip(parts, places, strict=True):
+            before = count[:, own]
+            count[:, own] += part.count
+            share = part.count / np.maximum(count[:, own], 1)
+            moved = mean[:, :, own] + (part.mean - mean[:, :, own]) * share[:, None, :]
+            mean[:, :, own] = np.where((before > 0)[:, None, :], moved, part.mean)
+        return cls(keys, count, mean)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of keys, counts and means."""
+        return key_bytes(self.keys) + self.count.nbytes + self.mean.nbytes
 
     def compute(self) -> tuple[list[str], np.ndarray, np.ndarray]:
         """Keys ascending by their texts, counts [groups, k] and means [groups, t, k] in that order."""
@@ -92,7 +98,7 @@ class KeyedMeans:
         return pack({"keys": texts(self.keys)}, {"count": self.count, "mean": self.mean})
 
     @classmethod
-    def from_bytes(cls, blob: bytes) -> KeyedMeans:
+    def from_bytes(cls, blob: Blob) -> KeyedMeans:
         """The inverse of `to_bytes`."""
         header, arrays = unpack(blob)
         return cls(from_texts(header["keys"]), arrays["count"], arrays["mean"])

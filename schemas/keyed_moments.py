@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
 
 from .moments import ColumnMoments, Moments
-from .packing import pack, unpack
+from .packing import Blob, pack, unpack
 
 MOST_KEYS = 100_000
 
@@ -50,13 +51,21 @@ class KeyedMoments:
 
     def merge(self, other: KeyedMoments) -> KeyedMoments:
         """Of the rows of both."""
-        if self.keys is None or other.keys is None:
-            return KeyedMoments(None, _no_moments(0))
-        keys, mine, theirs = union(self.keys, other.keys)
-        if len(keys) > MOST_KEYS:
-            return KeyedMoments(None, _no_moments(0))
-        left, right = (_placed(m, p, len(keys)) for m, p in ((self.moments, mine), (other.moments, theirs)))
-        return KeyedMoments(keys, left.merge(right))
+        return self.merge_all([self, other])
+
+    @classmethod
+    def merge_all(cls, parts: Sequence[KeyedMoments]) -> KeyedMoments:
+        """Of the rows of all, of which there is at least one; from the left."""
+        keys, places = union([part.keys for part in parts])
+        if keys is None:
+            return cls(None, _no_moments(0))
+        placed = (_placed(part.moments, p, len(keys)) for part, p in zip(parts, places, strict=True))
+        return cls(keys, reduce(Moments.merge, placed))
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of keys and moments."""
+        return key_bytes(self.keys) + sum(array.nbytes for array in self.moments.arrays().values())
 
     def compute(self) -> Iterator[tuple[str, ColumnMoments]]:
         """Key and moments, in the order of the keys' texts."""
@@ -68,7 +77,7 @@ class KeyedMoments:
         return pack({"keys": texts(self.keys)}, self.moments.arrays())
 
     @classmethod
-    def from_bytes(cls, blob: bytes) -> KeyedMoments:
+    def from_bytes(cls, blob: Blob) -> KeyedMoments:
         """The inverse of `to_bytes`."""
         header, arrays = unpack(blob)
         return cls(from_texts(header["keys"]), Moments(names=(), **arrays))
@@ -81,10 +90,23 @@ def coded(keys: pa.Array) -> tuple[pa.Array, np.ndarray]:
     return encoded.dictionary.cast(pa.string()), codes
 
 
-def union(first: pa.Array, second: pa.Array) -> tuple[pa.Array, np.ndarray, np.ndarray]:
-    """The keys of both, those of the first in front; and where each one's lie in them, int64."""
-    names, codes = coded(pa.concat_arrays([first, second]))
-    return names, codes[: len(first)], codes[len(first) :]
+def union(keys: Sequence[pa.Array | None]) -> tuple[pa.Array | None, list[np.ndarray]]:
+    """The keys of all, those of the first in front, and where each one's lie in them, int64.
+
+    None if one of them is, or where there are more than `MOST_KEYS`.
+    """
+    some = [one for one in keys if one is not None]
+    if len(some) < len(keys):
+        return None, []
+    names, codes = coded(pa.concat_arrays(some))
+    if len(names) > MOST_KEYS:
+        return None, []
+    return names, np.split(codes, np.cumsum([len(one) for one in some])[:-1])
+
+
+def key_bytes(keys: pa.Array | None) -> int:
+    """The bytes of keys."""
+    return 0 if keys is None else int(keys.nbytes)
 
 
 def in_order(keys: pa.Array) -> list[tuple[str, int]]:

@@ -90,9 +90,16 @@ def place_hash(rows: int, *names: str | int) -> Any:
     return mix(mix(np.arange(rows, dtype=np.uint64)) ^ base)
 
 
-def fold_of(rows: int, folds: int, seed: int, part: int) -> Any:
-    """The fold of each row of a part of the train split, int64 [rows], from 0 to `folds` - 1."""
-    return (place_hash(rows, "fold", seed, part) % np.uint64(folds)).astype(np.int64)
+def fold_of(places: Sequence[tuple[int, int]], folds: int, seed: int) -> Any:
+    """The fold of each row of parts of the train split, int64 [rows], from 0 to `folds` - 1.
+
+    Args:
+        places: number and rows of each part.
+        folds: how many folds there are.
+        seed: another seed gives other folds.
+    """
+    hashed = np.concatenate([place_hash(rows, "fold", seed, part) for part, rows in places])
+    return (hashed % np.uint64(folds)).astype(np.int64)
 
 
 def mix(values: Any) -> Any:

@@ -77,17 +77,21 @@ class Branch:
             return run_stages(xp, column, RAW[self.type], self.stages, prepared, rows)
 
 
+Places = Sequence[tuple[int, int]]
+"""Number and rows of parts of the train split."""
+
+
 class Rows(NamedTuple):
     """What a chain may know of the rows beside its own column.
 
     Attributes:
         columns: cast columns by name.
-        part: the number of the part of the train split that they are, whole and in order; None for rows that
-            nothing is learned from.
+        places: of rows that are learned from, number and rows of each part of the train split that they are,
+            whole and in order; None for other rows.
     """
 
     columns: Mapping[str, Any]
-    part: int | None = None
+    places: Places | None = None
 
 
 class End(NamedTuple):
@@ -133,8 +137,8 @@ def run_stages(
             constants = of_rows(xp, rows.columns[transform.key], constants)
         if path_of(type(transform)):
             column = apply_own(transform, xp, column, constants, gives)
-        elif rows is not None and rows.part is not None:
-            column = transform.apply_train(xp, column, constants, rows.part)
+        elif rows is not None and rows.places is not None:
+            column = transform.apply_train(xp, column, constants, rows.places)
         else:
             column = transform.apply(xp, column, constants)
         kind = gives
@@ -269,10 +273,10 @@ class Program:
     def _ready(self, stages: Sequence[Stage]) -> list[Constants]:
         return [{k: self.xp.prepare(v) for k, v in stage.constants.items()} for stage in stages]
 
-    def run(self, columns: Mapping[str, Any], part: int | None = None) -> dict[str, list[Any]]:
+    def run(self, columns: Mapping[str, Any], places: Places | None = None) -> dict[str, list[Any]]:
         """Cast columns → by feature the output of each column's chain, [n] or [n, width]; see `Rows`."""
         found = {}
-        rows = Rows(columns, part)
+        rows = Rows(columns, places)
         for feature, prepared in zip(self.features, self._prepared, strict=True):
             pairs = zip(feature.branches, prepared, strict=True)
             found[feature.name] = [

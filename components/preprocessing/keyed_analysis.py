@@ -14,11 +14,12 @@ from ...pipelines.errors import DataError
 from ...schemas.keyed_counts import KeyedCounts
 from ...schemas.keyed_means import KeyedMeans
 from ...schemas.keyed_moments import MOST_KEYS, KeyedMoments
+from ...schemas.packing import Blob
 from ...schemas.string_counts import StringCounts
 from ..data_plane.row_hash import fold_of
 from ..transforms import Analyzer
 from ..transforms.namespace import NumpyNamespace
-from .fitted import Label, label_column
+from .fitted import Label, Places, label_column
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,16 @@ def accumulate_keys(analyzers: Sequence[Analyzer], keys: pa.Array, column: Any) 
     return found
 
 
-def accumulate_label(target: Target, columns: Mapping[str, Any], column: Any, part: int) -> KeyedMeans:
-    """The means of the label in a batch, which is a whole part of the train split."""
+def accumulate_label(target: Target, columns: Mapping[str, Any], column: Any, places: Places) -> KeyedMeans:
+    """The means of the label in a batch, which is some parts of the train split."""
     texts = NumpyNamespace().to_string(column)
-    folds = fold_of(len(texts), target.folds, target.seed, part)
+    folds = fold_of(places, target.folds, target.seed)
     return KeyedMeans.of(texts, folds, target.folds, target.values(columns))
 
 
-def key_readers(analyzers: Sequence[Analyzer]) -> list[Callable[[bytes], Any]]:
+def key_readers(analyzers: Sequence[Analyzer]) -> list[Callable[[Blob], Any]]:
     """What reads the accumulators of `accumulate_keys` from bytes."""
-    readers: dict[str, Callable[[bytes], Any]] = {
+    readers: dict[str, Callable[[Blob], Any]] = {
         "moments": KeyedMoments.from_bytes, "values": KeyedCounts.from_bytes,
         "strings": StringCounts.from_bytes,
     }  # fmt: skip

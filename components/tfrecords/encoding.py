@@ -21,6 +21,7 @@ from ..preprocessing.fitted import (
     WRONG_WEIGHT,
     Branch,
     FittedTransform,
+    Places,
     label_column,
 )
 from ..preprocessing.fitted_file import load_fitted
@@ -88,21 +89,20 @@ class Encoder:
         return {**weight, **fitted.types, fitted.label.column: fitted.label.type}
 
     def encode(
-        self, batch: pa.RecordBatch, part: int | None = None
+        self, batch: pa.RecordBatch, places: Places | None = None
     ) -> tuple[np.ndarray[Any, Any] | None, list[Fault]]:
         """Serialized tf.Examples, uint8 [n, length]; None and the faults if there is a value to refuse.
 
         Args:
             batch: raw rows.
-            part: the number of the part of the train split that they are, whole and in order; None for rows
-                of other splits.
+            places: of rows of the train split, see `Rows`; None for other rows.
         """
         columns = serving_batch(batch, self._types)
         target = self.fitted.label
         label, wrong = label_column(target, columns[target.column])
         faults = _faults(f"label.{target.column}", wrong, columns[target.column], LABEL_REMEDY)
         program = self.fitted.numpy_program
-        made = program.run(columns, part)
+        made = program.run(columns, places)
         for feature in self.fitted.fitted:
             for branch, values in zip(feature.branches, made[feature.name], strict=True):
                 faults += check_values(feature.name, branch, columns[branch.column], values)

@@ -21,9 +21,9 @@ import numpy as np
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, Problem
+from ..data_plane.parts import Part, parts_of
 from ..data_plane.row_hash import place_hash
 from ..data_plane.work import Result, run_units
-from ..preprocessing.analysis import Part, parts_of
 from ..preprocessing.fitted_file import load_fitted, save_fitted
 from ..preprocessing.fitting import TRAIN
 from .encoding import Encoder, Fault
@@ -94,9 +94,8 @@ class EncodePart:
     def __call__(self, part: Part) -> Result:
         """Spills one part."""
         encoder = _encoder(self.fitted, self.layout)
-        records, faults = encoder.encode(
-            part.read(encoder.columns), part.number if part.split == TRAIN else None
-        )
+        places = ((part.number, part.rows),) if part.split == TRAIN else None
+        records, faults = encoder.encode(part.read(encoder.columns), places)
         if records is None:
             return Result(json.dumps({"faults": faults}).encode(), part.rows)
         plan = self.plans[part.split]

@@ -8,7 +8,7 @@ here imports an array library, so that a pipeline is checked without one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -165,10 +165,14 @@ class Transform:
         """The transformed column, in shape [n], or [n, width] for sequences and vectors."""
         raise NotImplementedError
 
-    def apply_train(self, xp: Namespace, column: Any, constants: Constants, part: int) -> Any:
-        """`apply` on the rows of a part of the train split, all of them in their order.
+    def apply_train(
+        self, xp: Namespace, column: Any, constants: Constants, places: Sequence[tuple[int, int]]
+    ) -> Any:
+        """`apply` on rows of the train split; differs only where the label takes part.
 
-        It differs only where the label takes part, which must not reach its own row.
+        Args:
+            xp, column, constants: see `apply`.
+            places: number and rows of each part of the split that these rows are, whole and in order.
         """
         return self.apply(xp, column, constants)
 

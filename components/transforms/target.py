@@ -98,15 +98,17 @@ class TargetMean(Transform):
 
     def apply(self, xp: Any, column: Any, constants: Constants) -> Any:
         """The means over the whole train split."""
-        return xp.take(constants["means"], self._places(xp, column, constants))
+        return xp.take(constants["means"], self._categories(xp, column, constants))
 
-    def apply_train(self, xp: Any, column: Any, constants: Constants, part: int) -> Any:
+    def apply_train(
+        self, xp: Any, column: Any, constants: Constants, places: Sequence[tuple[int, int]]
+    ) -> Any:
         """The means over the other folds; in NumPy only."""
         from ..data_plane.row_hash import fold_of
 
-        places = self._places(xp, column, constants)
-        return constants["fold_means"][fold_of(len(places), self.folds, self.seed, part), places]
+        folds = fold_of(places, self.folds, self.seed)
+        return constants["fold_means"][folds, self._categories(xp, column, constants)]
 
-    def _places(self, xp: Any, column: Any, constants: Constants) -> Any:
+    def _categories(self, xp: Any, column: Any, constants: Constants) -> Any:
         found = xp.look_up(xp.to_string(column), constants["keys"])
         return xp.where(found < 0, xp.full_like(found, xp.length(constants["keys"])), found)

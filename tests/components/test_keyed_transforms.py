@@ -149,8 +149,7 @@ def learned(ctx: Any, made: Any, label: Any, column: str = "user") -> tuple[np.n
 
 
 def folds(rows: int, part: int = 170) -> np.ndarray:
-    starts = range(0, rows, part)
-    return np.concatenate([fold_of(min(part, rows - at), 5, 0, i) for i, at in enumerate(starts)])
+    return fold_of([(i, min(part, rows - at)) for i, at in enumerate(range(0, rows, part))], 5, 0)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def orders(made: Sequence[Any], empty: Any) -> list[Any]:
     kind = type(empty)
     return [
         reduce(kind.merge, made),
+        kind.merge_all([*made, empty]),
         reduce(lambda right, left: left.merge(right), reversed(made)),
         reduce(kind.merge, made[::-1]),
         reduce(kind.merge, [kind.from_bytes(one.to_bytes()) for one in made], empty).merge(empty),
