@@ -205,20 +205,35 @@ class NumericCounts:
     def top(self, most: int) -> list[tuple[float, int]]:
         """The most frequent values with their counts: by descending count, ties by descending value."""
         values, counts = self.compute()
-        order = np.lexsort((values, counts))[::-1][:most]
+        order = _top(counts, most)
         return [(values[i].item(), int(counts[i])) for i in order]
 
     def to_bytes(self) -> bytes:
         """The accumulator as bytes, exactly."""
-        header = {"bits": self.bits, "low": self.low, "high": self.high, "budget": self.budget}
-        arrays = {"values": self.values, "counts": self.counts}
-        return pack(header, arrays if self.hashes is None else {**arrays, "hashes": self.hashes})
+        return self.pack_all([self])
 
     @classmethod
     def from_bytes(cls, blob: Blob) -> NumericCounts:
         """The inverse of `to_bytes`."""
-        header, arrays = unpack(blob)
-        return cls(arrays["values"], arrays["counts"], hashes=arrays.get("hashes"), **header)
+        return cls.unpack_all(blob)[0]
+
+    @classmethod
+    def pack_all(cls, several: Sequence[NumericCounts]) -> bytes:
+        """Accumulators of several columns as one blob, which takes far less than a blob for each."""
+        headers = [[one.bits, one.low, one.high, one.budget, one.hashes is not None] for one in several]
+        arrays = [array for one in several for array in (one.values, one.counts, one.hashes)]
+        return pack(headers, {str(i): array for i, array in enumerate(arrays) if array is not None})
+
+    @classmethod
+    def unpack_all(cls, blob: Blob) -> list[NumericCounts]:
+        """The inverse of `pack_all`."""
+        headers, packed = unpack(blob)
+        arrays = iter(packed.values())
+        found = []
+        for bits, low, high, budget, hashed in headers:
+            values, counts = next(arrays), next(arrays)
+            found.append(cls(values, counts, bits, low, high, next(arrays) if hashed else None, budget))
+        return found
 
 
 def cut_values(values: np.ndarray, bits: int) -> np.ndarray:
@@ -240,6 +255,17 @@ def _level(values: np.ndarray, bits: int, budget: int) -> int:
     highest = np.bincount(np.frexp(differ.astype(np.float64))[1], minlength=LEVELS[1] + 1)
     coarser: list[int] = [level for level in LEVELS[1:] if level < bits]
     return next((b for b in coarser if int(highest[LEVELS[1] + 1 - b :].sum()) <= budget), coarser[-1])
+
+
+def _top(counts: np.ndarray, most: int) -> np.ndarray:
+    """The places of the `most` greatest counts, descending; of equal counts the last place first."""
+    if most >= len(counts):
+        return np.argsort(counts, kind="stable")[::-1]
+    # A sort is quick where a selection is not, among many equal counts.
+    least = np.sort(counts)[len(counts) - most] if most and counts.max() > 1 else counts.max()
+    above = np.flatnonzero(counts > least)
+    level = np.flatnonzero(counts == least)[::-1][: most - len(above)]
+    return np.concatenate([above[np.argsort(counts[above], kind="stable")[::-1]], level])[:most]
 
 
 def _hash(values: np.ndarray) -> np.ndarray:

@@ -16,14 +16,14 @@ Blob: TypeAlias = bytes | memoryview
 Column: TypeAlias = pa.Array | pa.ChunkedArray
 
 
-def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
-    """One blob of a JSON header and named arrays of numbers; `unpack` is its inverse."""
+def pack(header: Any, arrays: Mapping[str, np.ndarray]) -> bytes:
+    """One blob of a header of JSON values and named arrays of numbers; `unpack` is its inverse."""
     shapes = [[name, array.dtype.str, array.shape] for name, array in arrays.items()]
     first = json.dumps({"header": header, "arrays": shapes}).encode()
     return join([first, *(np.ascontiguousarray(array).tobytes() for array in arrays.values())])
 
 
-def unpack(blob: Blob) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def unpack(blob: Blob) -> tuple[Any, dict[str, np.ndarray]]:
     """Header and (read-only) arrays of `pack`."""
     first, *bodies = split(blob)
     described = json.loads(bytes(first))

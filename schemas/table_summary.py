@@ -231,15 +231,17 @@ class TableSummary:
             "lists": lists,
             "options": options,
         }
-        parts: list[Any] = [*self.flat.values(), *self.numbers.values(), *self.strings.values()]
+        parts: list[Any] = [*self.flat.values(), *self.strings.values()]
         parts += [part for part in (self.weights, self.relation) if part is not None]
         blobs = [part.to_bytes() for part in (self.moments, *parts)]
-        return join([json.dumps(header).encode(), *blobs])
+        return join(
+            [json.dumps(header).encode(), NumericCounts.pack_all(list(self.numbers.values())), *blobs]
+        )
 
     @classmethod
     def from_bytes(cls, blob: Blob) -> TableSummary:
         """The inverse of `to_bytes`."""
-        first, moments, *rest = split(blob)
+        first, numbers, moments, *rest = split(blob)
         header = json.loads(bytes(first))
         columns, options = dict(header["columns"]), Options(*header["options"])
         empty, blobs = cls.empty(columns, options), iter(rest)
@@ -249,7 +251,7 @@ class TableSummary:
             header["rows"],
             Moments.from_bytes(moments),
             {name: Moments.from_bytes(next(blobs)) for name in empty.flat},
-            {name: NumericCounts.from_bytes(next(blobs)) for name in empty.numbers},
+            dict(zip(empty.numbers, NumericCounts.unpack_all(numbers), strict=True)),
             {name: StringCounts.from_bytes(next(blobs)) for name in empty.strings},
             {name: ListCounts(**told) for name, told in zip(empty.lists, header["lists"], strict=True)},
             WeightedMoments.from_bytes(next(blobs)) if options.weight else None,
