@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from ..pipelines import Context, Examples, Known, Problem, Schema, Transform, component
+from ..pipelines.component import Marker
 from .preprocessing.features_grammar import (
     FeatureSpec,
     check_specs,
     label_kind,
+    own_code,
     parse_features,
     parse_labels,
     weight_problems,
@@ -31,8 +33,10 @@ def transform(
     ctx: Context,
     examples: Examples,
     *,
-    label: str | dict[str, Any] | list[str | dict[str, Any]],
-    features: Literal["auto"] | dict[str, Any] = "auto",
+    label: str
+    | Annotated[dict[str, Any], Marker("codes")]
+    | Annotated[list[str | dict[str, Any]], Marker("codes")],
+    features: Literal["auto"] | Annotated[dict[str, Any], Marker("codes")] = "auto",
     schema: Schema | None = None,
     weight: str | None = None,
     seed: int = 0,
@@ -46,7 +50,8 @@ def transform(
     `{name: first argument}`; `{name: {argument: value}}`; a list of these for a chain; or `{from: column or
     columns, apply: any of these}`. `cross` in a chain joins the columns into one; `from` may give each column
     a chain of its own: `{from: {age: {bucketize: 5}, city: identity}, apply: [{cross: 100}, one_hot]}`. The
-    transforms are those of `headrace.components.transforms.TRANSFORMS`; the README has a table of them.
+    transforms are those of `headrace.components.transforms.TRANSFORMS`, of which the README has a table, and
+    one's own, by import path or entry point; see `headrace.components.transforms.own`.
 
     Numbers are cast once, to float32 and int64. A one-hot has a slot for each value of the train split by
     descending count, then one for unknown values, then one for missing ones; the ids of vocabulary are
@@ -69,7 +74,8 @@ def transform(
         features: see above; `auto` chooses by the schema and says what it chose.
         schema: the columns' domains, which `auto` needs.
         weight: a column of numbers, 0 or more: how much each row counts in training and evaluation. What
-            transforms are fitted on is not weighted.
+            transforms are fitted on is not weighted, as in tensorflow-transform where it isn't asked to be:
+            means, quantiles, target means and the order of vocabularies count each row once.
         seed: of the shuffle.
         shards: files a split; without it about 64 MB each, and at least 4 from 10,000 rows on.
         layout: `packed` for one list of floats and one of ints a record, which is read fastest;
@@ -98,6 +104,12 @@ def transform(
         weight=weight or "",
     )
     return Transformed(made, fitted)
+
+
+@transform.code_of
+def code_of_transform(name: str, value: Any) -> tuple[str, ...]:
+    """The code of transforms of one's own, which `features` and `label` name."""
+    return own_code(**{name: value})
 
 
 @transform.check

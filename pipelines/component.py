@@ -14,7 +14,7 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, update_wrapper
 from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar, Union, cast, overload
@@ -33,6 +33,8 @@ class Marker:
 
     `file`: a path, glob or list of them, relative to the pipeline's file; the content is fingerprinted.
     `code`: an import path of a function; its code is fingerprinted.
+    `codes`: a value in which texts and keys of the form `file.py:name` are import paths; the code that the
+    component's `code_of` finds in it is fingerprinted.
     `operational`: the value doesn't decide the output and is not fingerprinted.
     """
 
@@ -116,6 +118,7 @@ class Component(Generic[P, R]):
         self.name = function.__name__
         self.process = process
         self.checker: Check | None = None
+        self.code_finder: Callable[[str, Any], Sequence[str]] | None = None
         signature = inspect.signature(function)
         self.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
 
@@ -153,6 +156,11 @@ class Component(Generic[P, R]):
     def check(self, function: Check) -> Check:
         """Decorator: `function` looks at a step of this component before anything runs."""
         self.checker = function
+        return function
+
+    def code_of(self, function: Callable[[str, Any], Sequence[str]]) -> Callable[[str, Any], Sequence[str]]:
+        """Decorator: `function(name, value)` gives the import paths of the code that an argument uses."""
+        self.code_finder = function
         return function
 
     def named(self, step: str) -> Component[P, R]:

@@ -18,6 +18,7 @@ from .code_digest import CodeDigest, code_digest
 from .component import Component
 from .errors import DataError, PipelineError
 from .fingerprint import Parts
+from .import_path import module_file, short_names
 from .store import Store
 
 _EXECUTION_ONLY = frozenset({"apache_beam", "click", "msgspec", "rich", "yaml", "etils", "fsspec"})
@@ -49,6 +50,13 @@ def parts_of(step: BoundStep, inputs: Mapping[str, Artifact], store: Store) -> P
             user = user_code(value, store)
             libraries |= set(user.libraries)
             parameters[name] = {"name": _short_name(value), "code": user.symbols}
+        elif "codes" in markers and component.code_finder is not None and value is not None:
+            short = short_names(component.code_finder(name, value))
+            parameters[name] = _renamed(_plain(value), short)
+            for path, said in short.items():
+                user = user_code(path, store)
+                libraries |= set(user.libraries)
+                parameters[said] = {"name": said, "code": user.symbols}
         else:
             parameters[name] = _plain(value)
     digests = {name: artifact.digest for name, artifact in inputs.items()}
@@ -64,6 +72,15 @@ def component_name(component: Component[..., Any]) -> str:
 def _short_name(path: str) -> str:
     place, _, name = path.rpartition(":")
     return f"{Path(place).name}:{name}"
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """`value` with other names in place of some texts and keys."""
+    if isinstance(value, Mapping):
+        return {names.get(key, key): _renamed(item, names) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_renamed(item, names) for item in value]
+    return names.get(value, value) if isinstance(value, str) else value
 
 
 def _plain(value: Any) -> Any:
@@ -135,21 +152,24 @@ def user_code(path: str, store: Store) -> CodeDigest:
         PipelineError: there is no such module, or its text is no Python.
     """
     place, _, name = path.rpartition(":")
-    if place.endswith(".py"):
-        return _remembered_code(Path(place).stem, Path(place), name.split(".")[0], store)
-    from importlib.util import find_spec
-
-    try:
-        spec = find_spec(place)
-    except (ModuleNotFoundError, ValueError):
-        spec = None
-    if spec is None or spec.origin is None:
-        raise PipelineError(f"there is no module {place!r}", remedy="check the import path, `module:name`")
-    file = Path(spec.origin)
+    file = source_file(place)
     if file.suffix != ".py":  # an extension module
         digest = store.digests([file])[str(file)]
         return CodeDigest({f"{place}:*": digest}, (str(file),), (place.partition(".")[0],))
-    return _remembered_code(place, file, name.split(".")[0], store)
+    module = file.stem if place.endswith(".py") else place
+    return _remembered_code(module, file, name.split(".")[0], store)
+
+
+def source_file(place: str) -> Path:
+    """The file of a module, or of what names its file itself.
+
+    Raises:
+        PipelineError: there is no such module.
+    """
+    file = Path(place) if place.endswith(".py") else module_file(place)
+    if file is None:
+        raise PipelineError(f"there is no module {place!r}", remedy="check the import path, `module:name`")
+    return file
 
 
 def _dotted(module: str, file: Path) -> str:

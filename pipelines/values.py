@@ -267,6 +267,8 @@ def resolve_paths(
 ) -> Any:
     """Makes relative paths absolute in an argument that is marked `file`, and `file.py:name` in a `code` one.
 
+    In one that is marked `codes`, keys count too.
+
     Globs stay globs, and names with a scheme (`gs://…`) stay as they are.
 
     Args:
@@ -288,7 +290,16 @@ def resolve_paths(
         file, colon, name = text.rpartition(":")
         return f"{absolute(Text(file, base(text)))}:{name}" if colon and file.endswith(".py") else text
 
+    def codes(inner: Any) -> Any:
+        if isinstance(inner, Mapping):
+            return {code(k) if isinstance(k, str) else k: codes(v) for k, v in inner.items()}
+        if isinstance(inner, list | tuple):
+            return [codes(item) for item in inner]
+        return code(inner) if isinstance(inner, str) else inner
+
     change: Callable[[str], str]
+    if "codes" in markers:
+        return codes(value)
     if "file" in markers:
         change = absolute
     elif "code" in markers:

@@ -131,7 +131,10 @@ class Moments:
         return {name: self[name] for name in self.names}
 
     def __getitem__(self, name: str) -> ColumnMoments:
-        i = self.names.index(name)
+        return self.at(self.names.index(name))
+
+    def at(self, i: int) -> ColumnMoments:
+        """The result of column `i`."""
         rows, missing, infinite, count, zeros = (int(getattr(self, field)[i]) for field in _COUNTS)
         mean = variance = low = high = math.nan
         if count:
@@ -139,9 +142,13 @@ class Moments:
             variance = float(self.m2[i]) / count
         return ColumnMoments(rows, missing, infinite, count, zeros, mean, variance, low, high)
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All arrays [k] by name."""
+        return {field: getattr(self, field) for field in (*_COUNTS, *_FLOATS)}
+
     def to_bytes(self) -> bytes:
         """The accumulator as bytes, exactly."""
-        return pack({"names": self.names}, {field: getattr(self, field) for field in (*_COUNTS, *_FLOATS)})
+        return pack({"names": self.names}, self.arrays())
 
     @classmethod
     def from_bytes(cls, blob: Blob) -> Moments:

@@ -118,10 +118,8 @@ class NumericCounts:
     def _cut(self, bits: int) -> NumericCounts:
         if bits == self.bits:
             return self
-        mask = np.int64(-1) << np.int64(EXACT - bits)
         # Ascending as before, since cutting towards zero never changes the order of two values.
-        values = (self.values.astype(np.float64).view(np.int64) & mask).view(np.float64) + 0.0
-        values, counts = _equal_as_one(values, self.counts)
+        values, counts = _equal_as_one(cut_values(self.values, bits), self.counts)
         return replace(self, values=values, counts=counts, bits=bits, hashes=self._least_hashes())
 
     @property
@@ -236,6 +234,13 @@ class NumericCounts:
             values, counts = next(arrays), next(arrays)
             found.append(cls(values, counts, bits, low, high, next(arrays) if hashed else None, budget))
         return found
+
+
+def cut_values(values: np.ndarray, bits: int) -> np.ndarray:
+    """Numbers as float64 cut towards zero to so many bits of mantissa."""
+    mask = np.int64(-1) << np.int64(EXACT - bits)
+    cut: np.ndarray = (values.astype(np.float64).view(np.int64) & mask).view(np.float64) + 0.0
+    return cut
 
 
 def _level(values: np.ndarray, bits: int, budget: int) -> int:

@@ -83,6 +83,13 @@ class StringCounts:
             invalid=invalid,
         )._fit()
 
+    @classmethod
+    def of_counts(cls, values: pa.Array, counts: pa.Array) -> StringCounts:
+        """From distinct strings and how often each was counted elsewhere; lengths are not known."""
+        columns = [values.cast(pa.large_string()), counts, hash_strings(values)]
+        table = _sorted(pa.Table.from_arrays(columns, schema=_SCHEMA))
+        return replace(cls.empty(), table=table, rows=pc.sum(counts).as_py() or 0)._fit()
+
     def merge(self, other: StringCounts) -> StringCounts:
         """The counts of the rows of both."""
         return self.merge_all([self, other])

@@ -37,11 +37,19 @@ class Part:
 
 @dataclass(frozen=True)
 class Parts:
-    """Consecutive Parquet parts of one split: a unit of work."""
+    """Consecutive Parquet parts of one split: a unit of work.
+
+    Attributes:
+        split: its name.
+        paths: their files.
+        rows: of all together.
+        places: number and rows of each, see `headrace.components.data_plane.row_hash.fold_of`.
+    """
 
     split: str
     paths: tuple[str, ...]
     rows: int
+    places: tuple[tuple[int, int], ...]
 
     def read(self, columns: Sequence[str]) -> pa.RecordBatch:
         """The named columns of all rows, in their order."""
@@ -78,7 +86,8 @@ def units_of(examples: Examples, splits: Sequence[str]) -> list[Parts]:
 
 
 def _together(parts: Sequence[Part]) -> Parts:
-    return Parts(parts[0].split, tuple(part.path for part in parts), sum(part.rows for part in parts))
+    places = tuple((part.number, part.rows) for part in parts)
+    return Parts(parts[0].split, tuple(p.path for p in parts), sum(p.rows for p in parts), places)
 
 
 def _read(path: str, columns: Sequence[str]) -> pa.Table:

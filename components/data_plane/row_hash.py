@@ -7,6 +7,7 @@ FarmHash's fingerprint64, one call a distinct value. Equal rows have equal hashe
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,6 +81,25 @@ def _list_hash(column: pa.Array) -> Any:
     hashed = mix((sums[ends] - sums[ends - lengths]) ^ mix(lengths.astype(np.uint64)))
     hashed[lengths == 0] = _MISSING
     return hashed
+
+
+def place_hash(rows: int, *names: str | int) -> Any:
+    """Hashes of places, uint64 [rows]: of the first rows of what is named, whatever their values are."""
+    digest = hashlib.sha256("\0".join(map(str, names)).encode()).digest()
+    base = np.uint64(int.from_bytes(digest[:8], "little"))
+    return mix(mix(np.arange(rows, dtype=np.uint64)) ^ base)
+
+
+def fold_of(places: Sequence[tuple[int, int]], folds: int, seed: int) -> Any:
+    """The fold of each row of parts of the train split, int64 [rows], from 0 to `folds` - 1.
+
+    Args:
+        places: number and rows of each part.
+        folds: how many folds there are.
+        seed: another seed gives other folds.
+    """
+    hashed = np.concatenate([place_hash(rows, "fold", seed, part) for part, rows in places])
+    return (hashed % np.uint64(folds)).astype(np.int64)
 
 
 def mix(values: Any) -> Any:

@@ -48,6 +48,6 @@ def model_function(name: str) -> Callable[..., Any]:
         from .wide_deep import wide_deep
 
         return wide_deep
-    from .user import load_function
+    from ...pipelines.import_path import load_function
 
     return load_function(name)

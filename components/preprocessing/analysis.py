@@ -8,7 +8,7 @@ units' accumulators in their order.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import Any
 
@@ -20,6 +20,7 @@ from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError
 from ...schemas.folding import fold, in_threads
+from ...schemas.keyed_means import KeyedMeans
 from ...schemas.moments import ColumnMoments, Moments
 from ...schemas.numeric_counts import NumericCounts
 from ...schemas.packing import Blob, join, split
@@ -28,9 +29,11 @@ from ..data_plane.parts import Parts, units_of
 from ..data_plane.work import Result, run_units
 from ..transforms import Analyzer, coerce, coerced
 from ..transforms.namespace import NumpyNamespace
+from ..transforms.own import path_of
 from ..transforms.ragged import Ragged
 from .casting import serving_batch
-from .fitted import Branch, Label
+from .fitted import Branch, Label, Places, Rows
+from .keyed_analysis import Target, accumulate_keys, accumulate_label, group_facts, key_readers, require_keys
 
 QUANTILE_BUDGET = 500_000
 """Distinct values of a column up to which its quantiles are exact, about 8 MB an accumulator."""
@@ -45,18 +48,33 @@ class Request:
         analyzers: what is wanted.
         takes: the kinds that the transform with the analyzers reads.
         names: whether strings are the class names of a label, so that bools are "true" and "false".
+        by: column and type of the key, where something has to be known of each key's rows too.
+        target: the label, where its means are wanted.
     """
 
     branch: Branch
     analyzers: tuple[Analyzer, ...]
     takes: tuple[Any, ...]
     names: bool = False
+    by: tuple[str, str] | None = None
+    target: Target | None = None
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Column → type of what has to be read."""
+        own = [(self.branch.column, self.branch.type), *self.branch.beside, *([self.by] if self.by else [])]
+        label = self.target.label if self.target else None
+        return dict([*own, (label.column, label.type)] if label else own)
 
     @property
     def key(self) -> str:
         """Equal for requests that one pass can answer once."""
         stages = [
-            (stage.transform, sorted((name, _plain(value)) for name, value in stage.constants.items()))
+            (
+                path_of(type(stage.transform)),
+                stage.transform,
+                sorted((name, _plain(value)) for name, value in stage.constants.items()),
+            )
             for stage in self.branch.stages
         ]
         return repr(
@@ -66,27 +84,38 @@ class Request:
                 self.analyzers,
                 coerced(self.branch.end.kind, self.takes),
                 self.names,
+                self.by,
+                self.target,
             )
         )
 
-    def column(self, columns: Mapping[str, Any]) -> Any:
-        """The column as the analyzers see it."""
+    def column(self, columns: Mapping[str, Any], places: Places) -> Any:
+        """The column as the analyzers see it, of some parts of the split."""
         xp = NumpyNamespace()
         raw = columns[self.branch.column]
         if self.names:
             return Label(self.branch.column, self.branch.type, "class").names(raw)
-        made = self.branch.run(xp, raw, [stage.constants for stage in self.branch.stages])
+        constants = [{k: xp.prepare(v) for k, v in s.constants.items()} for s in self.branch.stages]
+        made = self.branch.run(xp, raw, constants, Rows(columns, places))
         return coerce(xp, made, self.branch.end.kind, self.takes)[0]
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The answer to a request; see `headrace.components.transforms.Results`."""
+    """The answer to a request; see `headrace.components.transforms.Results`.
+
+    Attributes:
+        column: the column, for messages.
+        moments, values, strings, means: what each analyzer found.
+        groups: by key, ascending, what was found in its rows alone.
+    """
 
     column: str
     moments: ColumnMoments | None = None
     values: NumericCounts | None = None
     strings: StringCounts | None = None
+    means: KeyedMeans | None = None
+    groups: Mapping[str, Found] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -95,6 +124,8 @@ class Found:
             return self.moments.count + self.moments.infinite
         if self.values is not None:
             return self.values.count
+        if self.means is not None:
+            return int(self.means.count.sum())
         assert self.strings is not None
         return self.strings.count
 
@@ -150,6 +181,11 @@ class Found:
         assert self.strings is not None
         return list(self.strings.top(top_k))
 
+    def label_means(self) -> tuple[list[str], Any, Any]:
+        """Strings ascending, rows int64 [folds, d], and the label's means float64 [folds, numbers, d]."""
+        assert self.means is not None
+        return self.means.compute()
+
     def most_frequent(self) -> float | str:
         """The most frequent value."""
         counts: Any = self.values if self.values is not None else self.strings
@@ -170,15 +206,20 @@ class Analyze:
 
     def __call__(self, parts: Parts) -> Result:
         """The accumulators of the rows, joined."""
-        types = {r.branch.column: r.branch.type for r in self.requests}
-        batch = parts.read(list(types))
-        return Result(join([a.to_bytes() for a in accumulate(self.requests, batch)]), parts.rows)
+        batch = parts.read(list(_types(self.requests)))
+        return Result(
+            join([a.to_bytes() for a in accumulate(self.requests, batch, parts.places)]), parts.rows
+        )
 
 
-def accumulate(requests: Sequence[Request], batch: pa.RecordBatch) -> list[Any]:
-    """The accumulators of a batch: the moments of all requests first, then values and strings one by one."""
-    columns = serving_batch(batch, {r.branch.column: r.branch.type for r in requests})
-    made = [request.column(columns) for request in requests]
+def _types(requests: Sequence[Request]) -> dict[str, str]:
+    return {name: kind for request in requests for name, kind in request.types.items()}
+
+
+def accumulate(requests: Sequence[Request], batch: pa.RecordBatch, places: Places) -> list[Any]:
+    """The accumulators of some parts: the moments of all requests first, then the others' one by one."""
+    columns = serving_batch(batch, _types(requests))
+    made = [request.column(columns, places) for request in requests]
     moments = [(str(i), made[i]) for i, r in enumerate(requests) if "moments" in r.analyzers]
     values = np.empty((len(moments), batch.num_rows))
     for i, (_, column) in enumerate(moments):
@@ -194,6 +235,11 @@ def accumulate(requests: Sequence[Request], batch: pa.RecordBatch) -> list[Any]:
             text = NumpyNamespace().to_string(column.values if isinstance(column, Ragged) else column)
             missing = pa.scalar(None, pa.string())
             found.append(StringCounts.of(pc.if_else(pc.equal(text, ""), missing, text)))
+        if request.by:
+            keys = NumpyNamespace().to_string(columns[request.by[0]])
+            found += accumulate_keys(request.analyzers, keys, column)
+        if request.target:
+            found.append(accumulate_label(request.target, columns, column, places))
     return found
 
 
@@ -215,8 +261,9 @@ def analyze(
 
 
 def analyze_batches(requests: Sequence[Request], batches: Sequence[pa.RecordBatch]) -> list[Found]:
-    """Answers all requests from batches in memory, folded in their order."""
-    return _found(requests, _merge(accumulate(requests, batch) for batch in batches))
+    """Answers all requests from batches in memory, each a part of the train split, folded in their order."""
+    parts = (accumulate(requests, batch, [(n, batch.num_rows)]) for n, batch in enumerate(batches))
+    return _found(requests, _merge(parts))
 
 
 def _readers(requests: Sequence[Request]) -> list[Callable[[Blob], Any]]:
@@ -224,6 +271,8 @@ def _readers(requests: Sequence[Request]) -> list[Callable[[Blob], Any]]:
     for request in requests:
         readers += [NumericCounts.from_bytes] if "values" in request.analyzers else []
         readers += [StringCounts.from_bytes] if "strings" in request.analyzers else []
+        readers += key_readers(request.analyzers) if request.by else []
+        readers += [KeyedMeans.from_bytes] if request.target else []
     return readers
 
 
@@ -253,6 +302,14 @@ def _found(requests: Sequence[Request], accumulators: Sequence[Any]) -> list[Fou
             found = replace(found, values=next(rest))
         if "strings" in request.analyzers:
             found = replace(found, strings=next(rest))
+        if request.by:
+            facts = group_facts(request.analyzers, request.branch.column, request.by[0], rest)
+            groups = {key: Found(request.branch.column, **one) for key, one in facts.items()}
+            found = replace(found, groups=groups)
+        if request.target:
+            means: KeyedMeans = next(rest)
+            require_keys(means.keys, request.branch.column)
+            found = replace(found, means=means)
         answers.append(found)
     return answers
 

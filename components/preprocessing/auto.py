@@ -5,7 +5,11 @@
 - other numbers: z_score; log1p before it if nothing is below 0 and the upper tail is long (the 95th
   percentile is at least 2.5 medians, and more than twice as far from the median as the 5th) of more than
   two values; the median imputed first if a value is missing anywhere.
-- points in time and columns with several values a row are dropped: there are too many ways to use them.
+- points in time: the days since 1970 by z_score; and as cyclic the month, where the train split spans a year,
+  the day of the week, where it spans two weeks, and the hour, where it differs. Missing ones are imputed: the
+  median day, the most frequent month, weekday and hour.
+- several values a row: multi_hot, of the 100 most frequent ones if there are more; dropped where values occur
+  less than twice on average. Lists of floats are dropped.
 - a column with one value, or none, is dropped; so is an int column that numbers the rows: all values
   different, and hardly any number left out between the first and the last of all splits.
 """
@@ -24,6 +28,7 @@ from ...schemas.schema import Feature
 from ...schemas.schema_file import read_schema
 from ...schemas.yaml12_dump import dump
 from .analysis import Found, Request, analyze
+from .auto_depth import Choice, choose_deep
 from .features_grammar import FeatureSpec, LabelSpec, parse_features
 from .fitted import Branch
 from .fitting import TRAIN, Fitter
@@ -32,9 +37,6 @@ from .text_looks import LOOKED_AT, text_warnings
 TAIL, SPREAD = 2.0, 2.5
 """For log1p: the 95th percentile lies TAIL times as far from the median as the 5th, at SPREAD medians."""
 RAW_TYPES = ("float", "int", "bool", "string")
-NOT_PLAIN = (
-    "points in time and several values a row are not for auto: see date_parts, cyclic, multi_hot and bag"
-)
 RUNNING_NUMBER_ROWS = 50
 """Rows from which on an int column may be taken for a running number."""
 
@@ -62,14 +64,6 @@ class Profile:
     p95: float = 0.0
     high: float = 0.0
     elsewhere: int = 0
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What becomes of a column: how its feature is made, in the grammar, or why it is dropped."""
-
-    made: Any = None
-    dropped: str = ""
 
 
 def choose(feature: Feature, profile: Profile) -> Choice:
@@ -138,13 +132,12 @@ def choose_features(
         )
     plain = [f for f in features if fitter.types[f.name] in RAW_TYPES]
     profiles = _profiles(ctx, fitter, examples, plain)
-    choices = {
-        f.name: choose(f, profiles[f.name]) if f.name in profiles else Choice(dropped=NOT_PLAIN)
-        for f in features
-    }
+    others = [split for split in examples.splits if split != TRAIN]
+    deep = choose_deep(ctx, fitter, examples, [f.name for f in features if f not in plain], others)
+    choices = {f.name: choose(f, profiles[f.name]) if f.name in profiles else deep[f.name] for f in features}
     text = as_yaml(choices)
     ctx.say("features: auto chose this, which can be edited and put into the pipeline:\n" + text.rstrip())
-    made = {name: choice.made for name, choice in choices.items() if not choice.dropped}
+    made = chosen_features(choices)
     if not made:
         raise DataError("auto left no column to learn from:\n" + text.rstrip(), argument="features")
     return parse_features(made)[0], text
@@ -152,11 +145,25 @@ def choose_features(
 
 def as_yaml(choices: Mapping[str, Choice]) -> str:
     """The choice as YAML for `transform`, with a comment for each dropped column."""
-    made = {name: choice.made for name, choice in choices.items() if not choice.dropped}
+    made = chosen_features(choices)
     dropped = [
         f"# dropped {name!r}: {choice.dropped}\n" for name, choice in choices.items() if choice.dropped
     ]
     return (dump({"features": made}) if made else "") + "".join(dropped)
+
+
+def chosen_features(choices: Mapping[str, Choice]) -> dict[str, Any]:
+    """The features by name, in the grammar."""
+    made: dict[str, Any] = {}
+    for name, choice in choices.items():
+        if choice.dropped:
+            continue
+        made[name] = choice.made
+        for other, told in choice.beside.items():
+            while other in choices:  # a column has this name
+                other += "_"
+            made[other] = told
+    return made
 
 
 def _long_tail(profile: Profile) -> bool:

@@ -25,14 +25,17 @@ from typing import Any, cast
 
 import msgspec
 
-from ...pipelines.errors import Problem
-from ..transforms import TRANSFORMS, Identity, Kind, Transform, coerced
+from ...pipelines.errors import HeadraceError, InvalidRequestError, Problem
+from ..transforms import TRANSFORMS, Identity, Kind, TargetMean, Transform, coerced
+from ..transforms.own import entry_points, find_own, path_of
 
 RAW: dict[str, Kind] = {
     "float": "float", "int": "int", "bool": "int", "string": "string", "timestamp": "time",
     "strings": "strings", "ints": "ints", "floats": "floats",
 }  # fmt: skip
 """Column type → kind at the start of a chain."""
+KEY_TYPES = ("string", "int", "bool")
+"""The types of columns that constants may be by."""
 LABEL_TRANSFORMS = tuple(name for name, cls in TRANSFORMS.items() if cls.label)
 
 
@@ -144,6 +147,10 @@ def _label_chain(column: str, applied: Any) -> tuple[tuple[Transform, ...], list
                     remedy="use a transform that predictions can be brought back through",
                 )
             )
+    for transform in chain:
+        if transform.key:
+            text = f"{transform.name} by {transform.key} can't make a label: a prediction has no key"
+            problems.append(Problem(text, argument=f"label.{column}", remedy="leave by out"))
     if len(chain) > 1 and any(t.label == "class" for t in chain):
         problems.append(Problem("vocabulary has to stand alone in a label", argument=f"label.{column}"))
     return chain, problems
@@ -197,9 +204,33 @@ def check_specs(
                 problems.append(_no_column(column, names, where))
                 continue
             kind = (types or {}).get(column)
+            problems += _key_problems(chain, types or {}, names, targets, where)
+            found = [t.target_problem(targets) for t in chain if targets and isinstance(t, TargetMean)]
+            problems += [problem.at(argument=where) for problem in found if problem]
             whole = (*chain, *spec.joined)
             wrong = _check_chain(whole, column, kind, where)
             problems += wrong or _check_end(whole, kind, where)
+    return problems
+
+
+def _key_problems(
+    chain: Sequence[Transform],
+    types: Mapping[str, str],
+    names: Sequence[str] | None,
+    targets: Sequence[str],
+    where: str,
+) -> list[Problem]:
+    """What is wrong with the columns that transforms have constants by."""
+    problems = []
+    for key in dict.fromkeys(transform.key for transform in chain if transform.key):
+        if names is not None and key not in names:
+            problems.append(_no_column(key, names, where))
+        elif key in targets:
+            text = f"by: {key} is a label, which is not known when a prediction is made"
+            problems.append(Problem(text, argument=where, remedy="take another column"))
+        elif types.get(key, "string") not in KEY_TYPES:
+            text = f"by: {key} is of type {types[key]}, and a key is a string, a whole number or a bool"
+            problems.append(Problem(text, argument=where, remedy="take another column"))
     return problems
 
 
@@ -295,6 +326,11 @@ def _join_problems(
     if joined and len(chains) < 2:
         remedy = f"for example from: [a, b], apply: {{{joined[0].name}: …}}; hash takes one column"
         return [Problem(f"{joined[0].name} needs two columns or more", argument=where, remedy=remedy)]
+    for transform in joined:
+        kind: Kind = "ids" if coerced("ids", transform.takes) else "float"
+        if transform.key or transform.analyzers(kind):
+            text = f"{transform.name} has to know the data, and can't stand behind {joined[0].name}"
+            return [Problem(text, argument=where, remedy=f"put it before {joined[0].name}, under from")]
     if any(transform.joins for transform in joined[1:]):
         return [Problem(f"{joined[0].name} stands twice in a chain", argument=where)]
     return []
@@ -370,7 +406,6 @@ def _chain(applied: Any, where: str) -> tuple[tuple[Transform, ...], list[Proble
 
 
 def _transform(link: Any, where: str) -> tuple[Transform | None, list[Problem]]:
-    names = tuple(TRANSFORMS)
     if isinstance(link, Mapping) and len(link) == 1:
         name, given = next(iter(link.items()))
     elif isinstance(link, Mapping):
@@ -380,11 +415,10 @@ def _transform(link: Any, where: str) -> tuple[Transform | None, list[Problem]]:
         return None, [Problem(text, argument=where, remedy=remedy)]
     else:
         name, given = link, None
-    if not isinstance(name, str) or name not in TRANSFORMS:
-        return None, [
-            Problem(f"there is no transform {name!r}", argument=where, given=str(name), available=names)
-        ]
-    cls = TRANSFORMS[name]
+    try:
+        cls = transform_class(name)
+    except HeadraceError as error:
+        return None, [problem.at(argument=where) for problem in error.problems]
     arguments, problems = _arguments(cls, given, where)
     if problems:
         return None, problems
@@ -393,9 +427,35 @@ def _transform(link: Any, where: str) -> tuple[Transform | None, list[Problem]]:
     return transform, [Problem(f"{name}: {wrong}", argument=where)] if wrong else []
 
 
+def transform_class(name: Any) -> type[Transform]:
+    """The transform of that name: built in, by import path, or by entry point.
+
+    Raises:
+        InvalidRequestError: there is none.
+    """
+    if isinstance(name, str) and name in TRANSFORMS:
+        return TRANSFORMS[name]
+    if isinstance(name, str) and ":" in name:
+        return find_own(name)
+    if isinstance(name, str) and name in entry_points():
+        return find_own(entry_points()[name])
+    raise InvalidRequestError(
+        f"there is no transform {name!r}", given=str(name), available=(*TRANSFORMS, *entry_points())
+    )
+
+
+def own_code(features: Any = None, label: Any = None) -> tuple[str, ...]:
+    """The import paths of the transforms of one's own that features or a label use."""
+    specs = parse_features(features)[0] if isinstance(features, Mapping) else []
+    targets = parse_labels(label)[0] if label is not None else ()
+    used = [t for spec in specs for chain in (*spec.chains, spec.joined) for t in chain]
+    used += [transform for target in targets for transform in target.chain]
+    return tuple(dict.fromkeys(path for path in map(path_of, map(type, used)) if path))
+
+
 def _arguments(cls: type[Transform], given: Any, where: str) -> tuple[dict[str, Any], list[Problem]]:
     """The arguments by name, converted, or what is wrong with them."""
-    accepted = tuple(field.name for field in fields(cls))
+    accepted = tuple(field.name for field in fields(cls) if not field.metadata.get("fitted"))
     named, problem = _named(cls, given, accepted)
     if problem:
         return {}, [problem.at(argument=where)]
@@ -412,7 +472,8 @@ def _arguments(cls: type[Transform], given: Any, where: str) -> tuple[dict[str, 
         except msgspec.ValidationError as error:
             problems.append(Problem(f"{cls.name}.{key} is {value!r}: {error}", argument=where))
     for field in fields(cls):
-        if field.default is MISSING and field.name not in named:
+        optional = field.default is not MISSING or field.default_factory is not MISSING
+        if not optional and field.name not in named:
             text = f"{cls.name} needs the argument {field.name!r}"
             problems.append(Problem(text, argument=where, available=accepted, remedy=_usage(cls)))
     return converted, problems
@@ -437,7 +498,8 @@ def _named(
         return cast("dict[str, Any]", dict(given)), None
     if not cls.first:
         text = f"{cls.name} takes no argument, and {given!r} was given"
-        return {}, Problem(text, remedy=f"write {cls.name} alone")
+        by_name = f", or {{{cls.name}: {{{accepted[0]}: …}}}}" if accepted else ""
+        return {}, Problem(text, remedy=f"write {cls.name} alone{by_name}")
     if len(cls.first) == 1:
         return {cls.first[0]: given}, None
     if isinstance(given, (list, tuple)) and len(given) == len(cls.first):

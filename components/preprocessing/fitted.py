@@ -22,7 +22,9 @@ from ...pipelines.errors import DataError
 from ..tfrecords.layout import DENSE_LIMIT, OutputFeature, StoredLabel, as_matrix
 from ..transforms import Constants, Kind, Transform, coerce, coerced
 from ..transforms.base import MISSING_INT
+from ..transforms.by_key import of_rows
 from ..transforms.namespace import Namespace, NumpyNamespace, namespace_of
+from ..transforms.own import apply_own, path_of
 from .casting import SERVING_DTYPES, as_numpy, serving_batch
 from .features_grammar import RAW
 
@@ -58,22 +60,41 @@ class Branch:
         column: the raw column.
         type: its type: `float`, `int`, `bool` or `string`.
         stages: the chain.
+        beside: column and type of the keys that stages have constants by.
     """
 
     column: str
     type: str
     stages: tuple[Stage, ...]
+    beside: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def end(self) -> End:
         """What comes out."""
         return End(RAW[self.type]).behind(self.stages)
 
-    def run(self, xp: Namespace, column: Any, prepared: Sequence[Constants]) -> Any:
-        """The chain's output on a cast column, [n], or [n, width]."""
+    def run(self, xp: Namespace, column: Any, prepared: Sequence[Constants], rows: Rows | None = None) -> Any:
+        """The chain's output on a cast column, [n], or [n, width]; `rows` are needed by some chains."""
         # NaN and infinities go through: whoever learns from the result refuses them, with their rows.
         with np.errstate(all="ignore"):
-            return run_stages(xp, column, RAW[self.type], self.stages, prepared)
+            return run_stages(xp, column, RAW[self.type], self.stages, prepared, rows)
+
+
+Places = Sequence[tuple[int, int]]
+"""Number and rows of parts of the train split."""
+
+
+class Rows(NamedTuple):
+    """What a chain may know of the rows beside its own column.
+
+    Attributes:
+        columns: cast columns by name.
+        places: of rows that are learned from, number and rows of each part of the train split that they are,
+            whole and in order; None for other rows.
+    """
+
+    columns: Mapping[str, Any]
+    places: Places | None = None
 
 
 class End(NamedTuple):
@@ -103,13 +124,27 @@ class End(NamedTuple):
 
 
 def run_stages(
-    xp: Namespace, column: Any, kind: Kind, stages: Sequence[Stage], prepared: Sequence[Constants]
+    xp: Namespace,
+    column: Any,
+    kind: Kind,
+    stages: Sequence[Stage],
+    prepared: Sequence[Constants],
+    rows: Rows | None = None,
 ) -> Any:
     """A column of `kind` through a chain, with the constants prepared for the plane."""
     for stage, constants in zip(stages, prepared, strict=True):
         column, kind = coerce(xp, column, kind, stage.transform.takes)
-        column = stage.transform.apply(xp, column, constants)
-        kind = stage.transform.gives(kind)
+        transform, gives = stage.transform, stage.transform.gives(kind)
+        if transform.key:
+            assert rows is not None, "a chain by key is given the key"
+            constants = of_rows(xp, rows.columns[transform.key], constants)
+        if path_of(type(transform)):
+            column = apply_own(transform, xp, column, constants, gives)
+        elif rows is not None and rows.places is not None:
+            column = transform.apply_train(xp, column, constants, rows.places)
+        else:
+            column = transform.apply(xp, column, constants)
+        kind = gives
     return column
 
 
@@ -244,12 +279,15 @@ class Program:
     def _ready(self, stages: Sequence[Stage]) -> list[Constants]:
         return [{k: self.xp.prepare(v) for k, v in stage.constants.items()} for stage in stages]
 
-    def run(self, columns: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """Cast columns → by feature the output of each column's chain, [n] or [n, width]."""
+    def run(self, columns: Mapping[str, Any], places: Places | None = None) -> dict[str, list[Any]]:
+        """Cast columns → by feature the output of each column's chain, [n] or [n, width]; see `Rows`."""
         found = {}
+        rows = Rows(columns, places)
         for feature, prepared in zip(self.features, self._prepared, strict=True):
             pairs = zip(feature.branches, prepared, strict=True)
-            found[feature.name] = [b.run(self.xp, columns[b.column], constants) for b, constants in pairs]
+            found[feature.name] = [
+                b.run(self.xp, columns[b.column], constants, rows) for b, constants in pairs
+            ]
         return found
 
     def join(self, made: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -285,7 +323,9 @@ class FittedTransform:
     @cached_property
     def types(self) -> dict[str, str]:
         """Raw column → type (`float`, `int`, `bool`, `string`), features only, in order of first use."""
-        return {branch.column: branch.type for feature in self.fitted for branch in feature.branches}
+        branches = [branch for feature in self.fitted for branch in feature.branches]
+        used = [pair for b in branches for pair in ((b.column, b.type), *b.beside)]
+        return dict(used)
 
     @property
     def columns(self) -> dict[str, str]:

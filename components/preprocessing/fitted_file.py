@@ -1,4 +1,8 @@
-"""A fitted transform in files: `transform.json` (plan, numbers, vocabularies), `constants.npz` (arrays)."""
+"""A fitted transform in files: `transform.json` (plan, numbers, vocabularies), `constants.npz` (arrays).
+
+Transforms of one's own stand in the plan by a short name and the digest of their code; `code.json` says where
+that code lay, which is no part of an artifact's content.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from ...pipelines.errors import StoreError
+from ...pipelines.errors import HeadraceError, StoreError
+from ...pipelines.import_path import short_names
 from ..transforms import TRANSFORMS
+from ..transforms.own import digest_of, path_of, rebuild_class, root_of
 from .fitted import Branch, FittedFeature, FittedTransform, Label, Stage
 
 FORMAT = 2
 """1 had one label, under `label`; it is still read."""
-PLAN, ARRAYS = "transform.json", "constants.npz"
+PLAN, ARRAYS, CODE = "transform.json", "constants.npz", "code.json"
 
 
 def save_fitted(fitted: FittedTransform, folder: Path) -> None:
-    """Writes `transform.json` and `constants.npz`."""
+    """Writes `transform.json` and `constants.npz`, and `code.json` for transforms of one's own."""
     arrays: dict[str, Any] = {}
+    own = short_names(own_paths(fitted))
     plan = {
         "format": FORMAT,
         "features": [
@@ -31,11 +38,12 @@ def save_fitted(fitted: FittedTransform, folder: Path) -> None:
                     {
                         "column": b.column,
                         "type": b.type,
-                        "chain": _chain_json(b.stages, f"{i}.{j}", arrays),
+                        **({"beside": dict(b.beside)} if b.beside else {}),
+                        "chain": _chain_json(b.stages, f"{i}.{j}", arrays, own),
                     }
                     for j, b in enumerate(f.branches)
                 ],
-                **({"joined": _chain_json(f.joined, f"{i}.joined", arrays)} if f.joined else {}),
+                **({"joined": _chain_json(f.joined, f"{i}.joined", arrays, own)} if f.joined else {}),
             }
             for i, f in enumerate(fitted.fitted)
         ],
@@ -45,13 +53,17 @@ def save_fitted(fitted: FittedTransform, folder: Path) -> None:
                 "type": label.type,
                 "kind": label.kind,
                 "classes": list(label.classes),
-                "chain": _chain_json(label.stages, f"label.{i}", arrays),
+                "chain": _chain_json(label.stages, f"label.{i}", arrays, own),
                 **({"partial": True} if label.partial else {}),
             }
             for i, label in enumerate(fitted.labels)
         ],
         **({"weight": fitted.weight} if fitted.weight else {}),
+        **({"code": {short: digest_of(path) for path, short in own.items()}} if own else {}),
     }
+    if own:
+        places = {short: {"path": path, "root": root_of(path)} for path, short in own.items()}
+        (folder / CODE).write_text(json.dumps(places, indent=1, ensure_ascii=False) + "\n", "utf-8")
     text = json.dumps(plan, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / PLAN).write_text(text + "\n", "utf-8")
     np.savez(folder / ARRAYS, **arrays)
@@ -61,7 +73,8 @@ def load_fitted(folder: str | Path) -> FittedTransform:
     """Reads what `save_fitted` wrote, for example the folder of a Transform artifact.
 
     Raises:
-        StoreError: it isn't there, can't be read, or was written by a newer version.
+        StoreError: it isn't there, can't be read, or was written by a newer version; a transform of one's own
+            can't be imported, or its code isn't what it was.
     """
     folder = Path(folder)
     try:
@@ -72,15 +85,21 @@ def load_fitted(folder: str | Path) -> FittedTransform:
                 file=str(folder / PLAN),
                 remedy="upgrade headrace, or run the transform step again",
             )
+        own = _own_code(folder, plan.get("code", {}))
         with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
             features = tuple(
                 FittedFeature(
                     f["name"],
                     tuple(
-                        Branch(b["column"], b["type"], _chain(b["chain"], f"{i}.{j}", arrays))
+                        Branch(
+                            b["column"],
+                            b["type"],
+                            _chain(b["chain"], f"{i}.{j}", arrays, own),
+                            tuple(b.get("beside", {}).items()),
+                        )
                         for j, b in enumerate(f["branches"])
                     ),
-                    _chain(f.get("joined", ()), f"{i}.joined", arrays),
+                    _chain(f.get("joined", ()), f"{i}.joined", arrays, own),
                 )
                 for i, f in enumerate(plan["features"])
             )
@@ -88,7 +107,7 @@ def load_fitted(folder: str | Path) -> FittedTransform:
             labels = tuple(
                 Label(
                     told["column"], told["type"], told["kind"], tuple(told["classes"]),
-                    _chain(told["chain"], "label" if first else f"label.{i}", arrays),
+                    _chain(told["chain"], "label" if first else f"label.{i}", arrays, own),
                     told.get("partial", False),
                 )
                 for i, told in enumerate([plan["label"]] if first else plan["labels"])
@@ -102,7 +121,49 @@ def load_fitted(folder: str | Path) -> FittedTransform:
     return FittedTransform(features, labels, plan.get("weight", ""))
 
 
-def _chain_json(stages: Sequence[Stage], key: str, arrays: dict[str, Any]) -> list[dict[str, Any]]:
+def own_paths(fitted: FittedTransform) -> list[str]:
+    """The import paths of the transforms of one's own, in the order of the plan."""
+    chains = [b.stages for f in fitted.fitted for b in f.branches] + [f.joined for f in fitted.fitted]
+    chains += [label.stages for label in fitted.labels]
+    stages = [stage for chain in chains for stage in chain]
+    return [path for path in (path_of(type(stage.transform)) for stage in stages) if path]
+
+
+def _own_code(folder: Path, digests: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """By short name the import path, and the folder that its module is below.
+
+    Raises:
+        StoreError: it can't be imported, or isn't what it was.
+    """
+    if not digests:
+        return {}
+    file = folder / CODE
+    places = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    found = {}
+    for short, digest in digests.items():
+        told = places.get(short, {"path": short, "root": ""})
+        try:
+            rebuild_class(told["path"], told["root"])
+            now = digest_of(told["path"])
+        except HeadraceError as error:
+            raise StoreError(
+                f"the fitted transform uses {short}, which can't be imported: {error.problems[0].what}",
+                file=str(folder / PLAN),
+                remedy=f"put the code back ({told['path']}), install it, or run the transform step again",
+            ) from error
+        if now != digest:
+            raise StoreError(
+                f"the code of {short} is not what the transform was fitted with",
+                file=told["path"].rpartition(":")[0],
+                remedy="run the transform step, and what stands below it, again; or bring the code back",
+            )
+        found[short] = (told["path"], told["root"])
+    return found
+
+
+def _chain_json(
+    stages: Sequence[Stage], key: str, arrays: dict[str, Any], own: Mapping[str, str]
+) -> list[dict[str, Any]]:
     chain = []
     for k, stage in enumerate(stages):
         plain = {}
@@ -111,15 +172,24 @@ def _chain_json(stages: Sequence[Stage], key: str, arrays: dict[str, Any]) -> li
                 arrays[f"{key}.{k}.{name}"] = value
             else:
                 plain[name] = value
-        chain.append({"name": stage.transform.name, "arguments": asdict(stage.transform), "constants": plain})
+        kind = type(stage.transform)
+        name = own.get(path_of(kind), kind.name)
+        chain.append({"name": name, "arguments": asdict(stage.transform), "constants": plain})
     return chain
 
 
-def _chain(told: Sequence[Mapping[str, Any]], key: str, arrays: Mapping[str, Any]) -> tuple[Stage, ...]:
+def _chain(
+    told: Sequence[Mapping[str, Any]],
+    key: str,
+    arrays: Mapping[str, Any],
+    own: Mapping[str, tuple[str, str]],
+) -> tuple[Stage, ...]:
     stages = []
     for k, stage in enumerate(told):
         prefix = f"{key}.{k}."
         mine = {name[len(prefix) :]: arrays[name] for name in arrays if name.startswith(prefix)}
-        transform = TRANSFORMS[stage["name"]](**stage["arguments"])
+        name = stage["name"]
+        kind = rebuild_class(*own[name]) if name in own else TRANSFORMS[name]
+        transform = kind(**stage["arguments"])
         stages.append(Stage(transform, {**stage["constants"], **mine}))
     return tuple(stages)

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError
-from ..transforms import Identity, Transform, ZScore, coerced
+from ..transforms import Analyzer, Identity, TargetMean, Transform, ZScore, coerced
+from ..transforms.by_key import fit_by_key
 from .analysis import Found, Request, analyze
 from .features_grammar import RAW, FeatureSpec, LabelSpec
 from .fitted import Branch, FittedFeature, FittedTransform, Label, Stage, canonical
+from .keyed_analysis import Target
 
 TRAIN = "train"
 MAX_INT_CLASSES = 20
@@ -23,13 +25,45 @@ class _Chain:
     """A chain that is being fitted: the stages that have their constants, and the transforms that don't."""
 
     column: str
-    type: str
+    types: Mapping[str, str]
     pending: list[Transform]
     stages: list[Stage] = field(default_factory=list)
+    labels: dict[str, Label] = field(default_factory=dict)
 
     @property
     def branch(self) -> Branch:
-        return Branch(self.column, self.type, tuple(self.stages))
+        keys = dict.fromkeys(stage.transform.key for stage in self.stages if stage.transform.key)
+        beside = tuple((key, self.types[key]) for key in keys)
+        return Branch(self.column, self.types[self.column], tuple(self.stages), beside)
+
+    @property
+    def needs_label(self) -> bool:
+        """Whether the label has to be fitted first."""
+        return any(isinstance(transform, TargetMean) for transform in self.pending)
+
+    def _request(self, transform: Transform, wanted: tuple[Analyzer, ...]) -> Request:
+        by = (transform.key, self.types[transform.key]) if transform.key else None
+        target = None
+        if isinstance(transform, TargetMean):
+            target = Target(self.labels[transform.target or ""], transform.folds, transform.seed)
+        return Request(self.branch, wanted, transform.takes, by=by, target=target)
+
+    def learn(self, labels: Sequence[Label]) -> None:
+        """Tells the chain what the labels are; raises DataError where what comes out of one doesn't suit."""
+        for place, transform in enumerate(self.pending):
+            if not isinstance(transform, TargetMean):
+                continue
+            label = next(one for one in labels if transform.target in (None, one.column))
+            classes = Target(label, transform.folds, transform.seed).classes
+            self.labels[label.column] = label
+            self.pending[place] = replace(transform, target=label.column, classes=classes)
+            behind = self.pending[place + 1] if place + 1 < len(self.pending) else None
+            if classes and behind is not None and "vector" not in behind.takes:
+                raise DataError(
+                    f"{transform.name} gives {classes} columns, one for each class of {label.column!r}, and"
+                    f" {behind.name} takes one",
+                    remedy=f"end the chain of {self.column!r} with {transform.name}",
+                )
 
     def advance(self, found: Found | None = None) -> Request | None:
         """Fits what can be fitted; gives what has to be known next, None at the end of the chain."""
@@ -39,10 +73,13 @@ class _Chain:
             assert kind is not None, "the chain was checked against the columns' types"
             wanted = transform.analyzers(kind)
             if wanted and found is None:
-                return Request(self.branch, wanted, transform.takes)
+                return self._request(transform, wanted)
             if found is not None:
                 _require_values(found)
-            constants = canonical(transform.fit(found or _NOTHING, kind))
+            if transform.key and found is not None:
+                constants = canonical(fit_by_key(transform, found, found.groups, kind))
+            else:
+                constants = canonical(transform.fit(found or _NOTHING, kind))
             self.stages.append(Stage(transform, constants))
             self.pending.pop(0)
             found = None
@@ -91,6 +128,13 @@ class Fitter:
         return [self._known[request.key] for request in requests]
 
     def _warn_inexact(self, found: Found) -> None:
+        counts = [one.values for one in found.groups.values() if one.values is not None]
+        error = max((one.relative_error for one in counts), default=0.0)
+        if error:
+            self._warn(
+                f"{found.column}: there are too many different values to count exactly by key; quantiles"
+                f" by key are within {error:.2g} of their values"
+            )
         if found.strings is not None and not found.strings.exact:
             self._warn(
                 f"{found.column}: about {found.strings.distinct:,} distinct values are too many to count"
@@ -111,20 +155,16 @@ class Fitter:
             DataError: a column has no values, or is infinite where moments are needed; one class only.
         """
         chains = {
-            s.name: [_Chain(c, self.types[c], list(own)) for c, own in zip(s.columns, s.chains, strict=True)]
+            s.name: [_Chain(c, self.types, list(own)) for c, own in zip(s.columns, s.chains, strict=True)]
             for s in specs
         }
-        targets = [_LabelChain(spec, self.types[spec.column], scale_labels, self._warn) for spec in labels]
-        every: list[_Chain | _LabelChain] = [*targets, *(c for branches in chains.values() for c in branches)]
-        waiting: list[tuple[_Chain | _LabelChain, Request | None]] = [(c, c.advance()) for c in every]
-        while asked := [(chain, request) for chain, request in waiting if request is not None]:
-            # Those whose answer is known go on first, so that a pass serves as many chains as it can.
-            ready = [one for one in asked if one[1].key in self._known] or asked
-            waiting = [one for one in asked if one[1].key not in self._known and ready is not asked]
-            answers = self.answer([request for _, request in ready])
-            waiting += [
-                (chain, chain.advance(found)) for (chain, _), found in zip(ready, answers, strict=True)
-            ]
+        targets = [_LabelChain(spec, self.types, scale_labels, self._warn) for spec in labels]
+        every = [chain for branches in chains.values() for chain in branches]
+        later = [chain for chain in every if chain.needs_label]
+        self._advance([*targets, *(chain for chain in every if chain not in later)])
+        for chain in later:
+            chain.learn([target.label for target in targets])
+        self._advance(later)
         # What joins columns, and what stands behind it, needs nothing of the data.
         joined = {s.name: tuple(Stage(t, canonical(t.fit(_NOTHING, "ids"))) for t in s.joined) for s in specs}
         fitted = [
@@ -133,11 +173,26 @@ class Fitter:
         ]
         return FittedTransform(tuple(fitted), tuple(target.label for target in targets))
 
+    def _advance(self, chains: Sequence[_Chain | _LabelChain]) -> None:
+        """Fits chains to their ends, with as few passes as their depth needs."""
+        waiting: list[tuple[_Chain | _LabelChain, Request | None]] = [(c, c.advance()) for c in chains]
+        while asked := [(chain, request) for chain, request in waiting if request is not None]:
+            # Those whose answer is known go on first, so that a pass serves as many chains as it can.
+            ready = [one for one in asked if one[1].key in self._known] or asked
+            waiting = [one for one in asked if one[1].key not in self._known and ready is not asked]
+            answers = self.answer([request for _, request in ready])
+            waiting += [
+                (chain, chain.advance(found)) for (chain, _), found in zip(ready, answers, strict=True)
+            ]
+
 
 class _LabelChain:
     """A label's chain; decides first whether it is a value or a class."""
 
-    def __init__(self, spec: LabelSpec, kind: str, scale: bool, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, spec: LabelSpec, types: Mapping[str, str], scale: bool, warn: Callable[[str], None]
+    ) -> None:
+        kind = types[spec.column]
         self._spec = spec
         self._warn = warn
         self._type = kind
@@ -150,7 +205,7 @@ class _LabelChain:
         self._as_class = as_class
         self._asks_for_distinct = not self._given and kind == "int"
         self._asks_for_spread = not as_class
-        self._chain = _Chain(spec.column, kind, [] if as_class else list(spec.chain or self._default))
+        self._chain = _Chain(spec.column, types, [] if as_class else list(spec.chain or self._default))
 
     @property
     def _default(self) -> tuple[Transform, ...]:

@@ -15,7 +15,7 @@ from ..tfrecords.layout import Layout
 from ..tfrecords.shards import write_shards
 from .features_grammar import check_specs, parse_features, parse_labels, weight_problems
 from .fitted import FittedTransform
-from .fitted_file import save_fitted
+from .fitted_file import CODE, save_fitted
 from .fitting import TRAIN, Fitter, train_pass
 
 
@@ -77,7 +77,7 @@ def _write_transform(ctx: Context, fitted: FittedTransform, chosen: str) -> Tran
             for label in fitted.labels
         },
     }
-    return draft.finish(summary=summary)
+    return draft.finish(summary=summary, volatile=[CODE])
 
 
 def _check_splits(examples: Examples) -> None:

@@ -21,6 +21,7 @@ from ..preprocessing.fitted import (
     WRONG_WEIGHT,
     Branch,
     FittedTransform,
+    Places,
     label_column,
 )
 from ..preprocessing.fitted_file import load_fitted
@@ -87,8 +88,15 @@ class Encoder:
         weight = {fitted.weight: "float"} if fitted.weight else {}
         return {**weight, **fitted.types, **{label.column: label.type for label in fitted.labels}}
 
-    def encode(self, batch: pa.RecordBatch) -> tuple[np.ndarray[Any, Any] | None, list[Fault]]:
-        """Serialized tf.Examples, uint8 [n, length]; None and the faults if there is a value to refuse."""
+    def encode(
+        self, batch: pa.RecordBatch, places: Places | None = None
+    ) -> tuple[np.ndarray[Any, Any] | None, list[Fault]]:
+        """Serialized tf.Examples, uint8 [n, length]; None and the faults if there is a value to refuse.
+
+        Args:
+            batch: raw rows.
+            places: of rows of the train split, see `Rows`; None for other rows.
+        """
         columns = serving_batch(batch, self._types)
         labels: list[np.ndarray[Any, Any]] = []
         faults: list[Fault] = []
@@ -97,7 +105,7 @@ class Encoder:
             labels.append(label.reshape(len(label), -1))
             faults += _faults(f"label.{target.column}", wrong, columns[target.column], LABEL_REMEDY)
         program = self.fitted.numpy_program
-        made = program.run(columns)
+        made = program.run(columns, places)
         for feature in self.fitted.fitted:
             for branch, values in zip(feature.branches, made[feature.name], strict=True):
                 faults += check_values(feature.name, branch, columns[branch.column], values)

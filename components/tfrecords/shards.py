@@ -8,7 +8,6 @@ by shard, and only file names and offsets cross a stage.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,9 +22,10 @@ from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, Problem
 from ..data_plane.parts import Part, parts_of
-from ..data_plane.row_hash import mix
+from ..data_plane.row_hash import place_hash
 from ..data_plane.work import Result, run_units
 from ..preprocessing.fitted_file import load_fitted, save_fitted
+from ..preprocessing.fitting import TRAIN
 from .encoding import Encoder, Fault
 from .layout import Layout
 from .tfrecord import FOOTER, HEADER, frame_pieces, gathered, record_file
@@ -67,9 +67,7 @@ class ShardPlan:
 
     def hashes(self, part: int, rows: int) -> np.ndarray[Any, Any]:
         """The place of each row of a part, uint64 [rows]."""
-        text = f"{self.seed}\0{self.split}\0{part}".encode()
-        base = np.uint64(int.from_bytes(hashlib.sha256(text).digest()[:8], "little"))
-        hashed: np.ndarray[Any, Any] = mix(mix(np.arange(rows, dtype=np.uint64)) ^ base)
+        hashed: np.ndarray[Any, Any] = place_hash(rows, self.seed, self.split, part)
         return hashed
 
     def name(self, shard: int) -> str:
@@ -96,7 +94,8 @@ class EncodePart:
     def __call__(self, part: Part) -> Result:
         """Spills one part."""
         encoder = _encoder(self.fitted, self.layout)
-        records, faults = encoder.encode(part.read(encoder.columns))
+        places = ((part.number, part.rows),) if part.split == TRAIN else None
+        records, faults = encoder.encode(part.read(encoder.columns), places)
         if records is None:
             return Result(json.dumps({"faults": faults}).encode(), part.rows)
         plan = self.plans[part.split]

@@ -7,8 +7,9 @@ from typing import Any
 
 from ...pipelines.component import Known
 from ...pipelines.errors import Problem, closest
+from ...pipelines.import_path import find_problem
 from ..models import BUILT_IN
-from ..models.user import call_problem, find_problem
+from ..models.user import call_problem
 from .keras_names import LOSSES, METRICS, OPTIMIZERS
 
 TASK_OF_KIND = {"value": "regression", "class": "classification", "multi": "multilabel", "": ""}

@@ -52,7 +52,7 @@ def write_model(
             "weights": trained.network.count_params(),
             "best": {key: round(value, 6) for key, value in last.items()},
         },
-        volatile=["model.keras", "code.json"],
+        volatile=["model.keras", "code.json", "transform/code.json"],
     )
 
 

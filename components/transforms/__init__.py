@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .base import Analyzer, Constants, Kind, Results, Transform, coerce, coerced
 from .buckets import Bucketize
+from .by_key import ByKey
 from .categories import Count, Frequency, Hash, OneHot, Vocabulary
 from .crosses import Cross, Embedding
 from .dates import Cyclic, DateParts
@@ -12,13 +13,14 @@ from .identity import Identity
 from .impute import Impute
 from .multivalued import Bag, MultiHot, Pad, Split, Tokens
 from .scaling import Clip, Log1p, MaxAbs, MinMax, Rescale, Robust, ZScore
+from .target import TargetMean
 
 TRANSFORMS: dict[str, type[Transform]] = {
     cls.name: cls
     for cls in (
         ZScore, MinMax, MaxAbs, Robust, QuantileNormal, Power, Rescale, Log1p, Clip, Impute, Bucketize,
-        Vocabulary, OneHot, Hash, Count, Frequency, Cross, Embedding, DateParts, Cyclic, Split, Tokens,
-        MultiHot, Bag, Pad, Identity,
+        Vocabulary, OneHot, Hash, Count, Frequency, TargetMean, Cross, Embedding, DateParts, Cyclic, Split,
+        Tokens, MultiHot, Bag, Pad, Identity,
     )
 }  # fmt: skip
 """Every transform that the `features` grammar knows."""
@@ -28,6 +30,7 @@ __all__ = [
     "Analyzer",
     "Bag",
     "Bucketize",
+    "ByKey",
     "Clip",
     "Constants",
     "Count",
@@ -52,6 +55,7 @@ __all__ = [
     "Results",
     "Robust",
     "Split",
+    "TargetMean",
     "Tokens",
     "Transform",
     "Vocabulary",

@@ -8,8 +8,8 @@ here imports an array library, so that a pipeline is checked without one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ strings, ints, floats, id_lists: any number of values a row, `Ragged` in NumPy, 
 sequence: ids [n, width], of which 0 is padding; vector: float32 [n, width].
 """
 
-Analyzer = Literal["moments", "values", "strings"]
-"""moments: mean, deviation, minimum, maximum; values: the counts of numbers; strings: of strings."""
+Analyzer = Literal["moments", "values", "strings", "label_means"]
+"""moments: mean, deviation, minimum, maximum; values: the counts of numbers; strings: of strings;
+label_means: the means of the label for each string, by fold."""
 
 MISSING_INT = -(2**63)
 """What stands for a missing whole number."""
@@ -90,13 +91,16 @@ class Results(Protocol):
     def string_counts(self, top_k: int | None) -> list[tuple[str, int]]:
         """Strings with their counts in the same order."""
 
+    def label_means(self) -> tuple[list[str], Any, Any]:
+        """Strings ascending, rows int64 [folds, d], and the label's means float64 [folds, numbers, d]."""
+
 
 @dataclass(frozen=True)
 class Transform:
     """The contract; subclasses are the transforms.
 
     Attributes:
-        name: what a pipeline calls it.
+        name: what a pipeline calls it; by default the class's name, for messages.
         takes: the kinds that it reads; an int column is cast to float or string where those are taken.
         joins: whether it makes one column of all columns that the chain was applied to up to it; `apply`
             gets the list of them then.
@@ -109,6 +113,25 @@ class Transform:
     first: ClassVar[tuple[str, ...]] = ()
     label: ClassVar[str] = ""
     joins: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "name" not in vars(cls):
+            cls.name = cls.__name__
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        from .own import path_of, rebuild, root_of
+
+        path = path_of(type(self))
+        if not path:
+            return super().__reduce_ex__(protocol)
+        # A worker's process imports one's own code by its path; pickle alone would not find it there.
+        return rebuild, (path, {one.name: getattr(self, one.name) for one in fields(self)}, root_of(path))
+
+    @property
+    def key(self) -> str:
+        """The raw column whose values have constants of their own, see `by_key`; empty for none."""
+        return ""
 
     def problem(self, kind: Kind | None) -> str:
         """What is wrong with the arguments taken together or for this kind; empty if nothing is."""
@@ -141,6 +164,17 @@ class Transform:
     def apply(self, xp: Namespace, column: Any, constants: Constants) -> Any:
         """The transformed column, in shape [n], or [n, width] for sequences and vectors."""
         raise NotImplementedError
+
+    def apply_train(
+        self, xp: Namespace, column: Any, constants: Constants, places: Sequence[tuple[int, int]]
+    ) -> Any:
+        """`apply` on rows of the train split; differs only where the label takes part.
+
+        Args:
+            xp, column, constants: see `apply`.
+            places: number and rows of each part of the split that these rows are, whole and in order.
+        """
+        return self.apply(xp, column, constants)
 
     def inverse(self, xp: Namespace, column: Any, constants: Constants) -> Any:
         """The column in the units that went in; only for those with `label = "value"`."""

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ...pipelines.errors import closest
-from .base import Analyzer, Constants, Kind, Results, Transform
+from .base import Analyzer, Constants, Kind, Results
+from .by_key import ByKey
 
 STRATEGIES = ("mean", "median", "most_frequent")
 
 
 @dataclass(frozen=True)
-class Impute(Transform):
+class Impute(ByKey):
     """Puts a value where one is missing.
 
     Attributes:
@@ -52,7 +53,9 @@ class Impute(Transform):
             if kind in ("float", "int") and isinstance(self.filler, str):
                 known = ", ".join(STRATEGIES)
                 return f"{self.filler!r} can't stand in a numeric column: give a number, or one of {known}"
-        elif kind == "string" and self.strategy != "most_frequent":
+        if self.by and self.strategy == "constant":
+            return f"a value of one's own is the same for each {self.by}: leave by out"
+        if kind == "string" and self.strategy not in ("constant", "most_frequent"):
             return f"a string column has no {self.strategy}: use most_frequent or a constant"
         return ""
 

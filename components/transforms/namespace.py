@@ -53,14 +53,14 @@ class Namespace(Protocol):
     def full_like(self, ids: Any, value: int) -> Any:
         """An int64 column of one value, as long as `ids`."""
 
-    def fill_float(self, column: Any, value: float) -> Any:
-        """`value` where NaN is."""
+    def fill_float(self, column: Any, value: Any) -> Any:
+        """`value`, a number or a column of float32, where NaN is."""
 
-    def fill_int(self, column: Any, value: int) -> Any:
-        """`value` where the missing whole number is."""
+    def fill_int(self, column: Any, value: Any) -> Any:
+        """`value`, a number or a column of int64, where the missing whole number is."""
 
-    def fill_string(self, column: Any, value: str) -> Any:
-        """`value` where the empty string is."""
+    def fill_string(self, column: Any, value: Any) -> Any:
+        """`value`, a text or a column of texts, where the empty string is."""
 
     def is_empty(self, column: Any) -> Any:
         """Where a string is empty."""
@@ -183,17 +183,18 @@ class NumpyNamespace:
         """See `Namespace`."""
         return np.full_like(ids, value)
 
-    def fill_float(self, column: Any, value: float) -> Any:
+    def fill_float(self, column: Any, value: Any) -> Any:
         """See `Namespace`."""
         return np.where(np.isnan(column), np.float32(value), column)
 
-    def fill_int(self, column: Any, value: int) -> Any:
+    def fill_int(self, column: Any, value: Any) -> Any:
         """See `Namespace`."""
         return np.where(column == MISSING_INT, np.int64(value), column)
 
-    def fill_string(self, column: Any, value: str) -> Any:
+    def fill_string(self, column: Any, value: Any) -> Any:
         """See `Namespace`."""
-        return pc.if_else(pc.equal(column, ""), value, column)
+        filler = pa.array(value) if isinstance(value, np.ndarray) else value
+        return pc.if_else(pc.equal(column, ""), filler, column)
 
     def is_empty(self, column: Any) -> Any:
         """See `Namespace`."""

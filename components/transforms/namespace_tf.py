@@ -68,21 +68,26 @@ class TensorFlowNamespace:
 
     def where(self, condition: Any, yes: Any, no: Any) -> Any:
         """See `Namespace`."""
+        # A whole number beside a tensor of floats is one of these, as it is to NumPy.
+        if isinstance(yes, int) and tf.is_tensor(no):
+            yes = tf.constant(yes, no.dtype)
+        elif isinstance(no, int) and tf.is_tensor(yes):
+            no = tf.constant(no, yes.dtype)
         return tf.where(condition, yes, no)
 
     def full_like(self, ids: Any, value: int) -> Any:
         """See `Namespace`."""
         return tf.fill(tf.shape(ids), tf.constant(value, tf.int64))
 
-    def fill_float(self, column: Any, value: float) -> Any:
+    def fill_float(self, column: Any, value: Any) -> Any:
         """See `Namespace`."""
-        return tf.where(tf.math.is_nan(column), np.float32(value), column)
+        return tf.where(tf.math.is_nan(column), value, column)
 
-    def fill_int(self, column: Any, value: int) -> Any:
+    def fill_int(self, column: Any, value: Any) -> Any:
         """See `Namespace`."""
-        return tf.where(column == MISSING_INT, np.int64(value), column)
+        return tf.where(column == MISSING_INT, value if tf.is_tensor(value) else np.int64(value), column)
 
-    def fill_string(self, column: Any, value: str) -> Any:
+    def fill_string(self, column: Any, value: Any) -> Any:
         """See `Namespace`."""
         return tf.where(column == "", value, column)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .base import Analyzer, Constants, Kind, Results, Transform
+from .by_key import ByKey
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,17 @@ class _Scaling(Transform):
 
 
 @dataclass(frozen=True)
-class ZScore(_Scaling):
-    """`(x - mean) / deviation` with ddof=0; zero variance gives 0. As `tft.scale_to_z_score`."""
+class _ScalingByKey(ByKey):
+    takes: ClassVar[tuple[Kind, ...]] = ("float",)
+    label: ClassVar[str] = "value"
+
+
+@dataclass(frozen=True)
+class ZScore(_ScalingByKey):
+    """`(x - mean) / deviation` with ddof=0; zero variance gives 0. As `tft.scale_to_z_score`.
+
+    With `by` as `tft.scale_to_z_score_per_key`, and 0 where a key's values don't vary.
+    """
 
     name: ClassVar[str] = "z_score"
 
@@ -38,7 +48,7 @@ class ZScore(_Scaling):
 
 
 @dataclass(frozen=True)
-class MinMax(_Scaling):
+class MinMax(_ScalingByKey):
     """The range of the train split to `low … high`; a constant column gives the middle of it.
 
     Values outside of the train split's range come out outside of `low … high`.
@@ -74,7 +84,7 @@ class MinMax(_Scaling):
 
 
 @dataclass(frozen=True)
-class MaxAbs(_Scaling):
+class MaxAbs(_ScalingByKey):
     """`x / max |x|` of the train split, so -1 … 1 with 0 left at 0; as scikit-learn's `MaxAbsScaler`."""
 
     name: ClassVar[str] = "max_abs"
@@ -98,7 +108,7 @@ class MaxAbs(_Scaling):
 
 
 @dataclass(frozen=True)
-class Robust(_Scaling):
+class Robust(_ScalingByKey):
     """`(x - median) / (upper quantile - lower quantile)`; 0 where these are equal.
 
     As scikit-learn's `RobustScaler`.

@@ -15,7 +15,8 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from headrace.components.dataset import dataset
 from headrace.components.infer_schema import infer_schema
-from headrace.components.preprocessing.auto import Choice, Profile, choose
+from headrace.components.preprocessing.auto import Profile, choose
+from headrace.components.preprocessing.auto_depth import Choice
 from headrace.components.preprocessing.features_grammar import parse_features
 from headrace.components.preprocessing.fitted_file import load_fitted
 from headrace.components.statistics import statistics

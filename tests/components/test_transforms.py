@@ -1,9 +1,8 @@
-"""The contract of every transform, as a table: fitted, saved, loaded, and equal in both planes."""
+"""Transforms against independent references, and what is special in each."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,218 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from headrace.components.preprocessing.analysis import analyze_batches
 from headrace.components.preprocessing.features_grammar import LabelSpec, check_specs, parse_features
-from headrace.components.preprocessing.fitted import FittedTransform
 from headrace.components.preprocessing.fitted_file import load_fitted, save_fitted
-from headrace.components.preprocessing.fitting import Fitter
-from headrace.components.transforms import TRANSFORMS
 from headrace.pipelines.errors import DataError, StoreError
 
-ARROW = {
-    "float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "string": pa.string(),
-    "timestamp": pa.timestamp("us", "UTC"), "strings": pa.list_(pa.string()), "ints": pa.list_(pa.int64()),
-}  # fmt: skip
-ULP = 4
-"""How far the planes may be apart where a function is computed, in units in the last place."""
-
-CASES: list[tuple[Any, str]] = [
-    ("z_score", "float"),
-    ("z_score", "int"),
-    ("z_score", "bool"),
-    ("min_max", "float"),
-    ({"min_max": [-1, 1]}, "int"),
-    ({"rescale": 0.5}, "float"),
-    ({"rescale": {"factor": 2, "offset": -1}}, "int"),
-    ("log1p", "float"),
-    ({"clip": [-3, 10]}, "float"),
-    ([{"clip": [0, 1e6]}, "log1p", "z_score"], "float"),
-    ("impute", "float"),
-    ({"impute": "mean"}, "int"),
-    ({"impute": "most_frequent"}, "int"),
-    ({"impute": 7}, "int"),
-    ({"impute": 7.5}, "int"),
-    ([{"impute": "median"}, {"clip": [0, 1e6]}, "log1p", "z_score"], "float"),
-    ([{"impute": "most_frequent"}, "one_hot"], "string"),
-    ([{"impute": {"constant": "median"}}, "one_hot"], "string"),
-    ([{"impute": 3}, "one_hot"], "int"),
-    ({"bucketize": 4}, "float"),
-    ({"bucketize": [0, 5]}, "int"),
-    ({"bucketize": {"buckets": [-1.5, 0, 3], "output": "ids"}}, "float"),
-    ("vocabulary", "string"),
-    ({"vocabulary": {"top_k": 3, "oov_buckets": 4}}, "string"),
-    ({"vocabulary": {"min_count": 2}}, "int"),
-    ("one_hot", "string"),
-    ("one_hot", "int"),
-    ("one_hot", "bool"),
-    ({"one_hot": 2}, "string"),
-    ({"hash": 13}, "string"),
-    ([{"hash": 100}, "one_hot"], "int"),
-    ("max_abs", "float"),
-    ("max_abs", "int"),
-    ("robust", "float"),
-    ({"robust": [0.1, 0.9]}, "int"),
-    ("quantile_normal", "float"),
-    ({"quantile_normal": 7}, "int"),
-    ("power", "float"),
-    (["power", "z_score"], "float"),
-    ("count", "string"),
-    ({"count": 2}, "int"),
-    ("frequency", "string"),
-    ("frequency", "bool"),
-    (["vocabulary", {"embedding": 4}], "string"),
-    ([{"hash": 50}, "embedding"], "int"),
-    ({"date_parts": "month"}, "timestamp"),
-    ([{"date_parts": "weekday"}, "one_hot"], "timestamp"),
-    ({"date_parts": ["year", "quarter", "day", "day_of_year", "hour", "minute", "second"]}, "timestamp"),
-    ({"date_parts": {"parts": ["year", "epoch_days"], "epoch": "s"}}, "int"),
-    ({"cyclic": ["month", "weekday"]}, "timestamp"),
-    ({"cyclic": {"period": 24}}, "float"),
-    ({"cyclic": {"parts": "hour", "epoch": "days"}}, "int"),
-    ([{"split": "b"}, "multi_hot"], "string"),
-    (["split", {"hash": 9}, {"pad": 3}], "string"),
-    (["tokens", {"bag": 20}], "string"),
-    (["tokens", "multi_hot"], "string"),
-    ([{"tokens": {"split_by": r"\s", "lower": False}}, "vocabulary", {"pad": 4}, "embedding"], "string"),
-    ("multi_hot", "strings"),
-    ({"multi_hot": 2}, "ints"),
-    ({"bag": 5}, "ints"),
-    (["vocabulary", {"pad": 2}], "strings"),
-    ("identity", "float"),
-    ("identity", "int"),
-]
-CROSSES = {"cross"}
-"""Those that take several columns, which have a test of their own."""
-
-
-def fit(
-    features: dict[str, Any], data: dict[str, tuple[str, Sequence[Any]]], label: LabelSpec | None = None
-) -> FittedTransform:
-    """Fits on columns in memory, cut into two batches; `data` is (type, values) by name."""
-    table = data
-    if label is None:  # a label of several values, for which there is one more row without anything else
-        table = {name: (kind, [*values, None]) for name, (kind, values) in data.items()}
-        rows = len(next(iter(table.values()))[1])
-        table["label"] = ("float", [row + 0.5 for row in range(rows)])
-    types = {name: kind for name, (kind, _) in table.items()}
-    specs, problems = parse_features(features)
-    targets = (label or LabelSpec("label"),)
-    assert not problems
-    assert not check_specs(specs, targets, types, list(types))
-    whole = batch(table)
-    cut = whole.num_rows // 2
-    batches = [b for b in (whole.slice(0, cut), whole.slice(cut)) if b.num_rows]
-    warnings: list[str] = []
-    fitted = Fitter(types, lambda _, asked: analyze_batches(asked, batches), warnings.append).fit(
-        specs, targets
-    )
-    assert not warnings
-    return fitted
-
-
-def batch(data: dict[str, tuple[str, Sequence[Any]]]) -> pa.RecordBatch:
-    return pa.record_batch({name: pa.array(values, ARROW[kind]) for name, (kind, values) in data.items()})
-
-
-def one(made: Any, kind: str, values: Sequence[Any], apply_to: Sequence[Any] | None = None) -> np.ndarray:
-    """The feature that `made` makes of a column, [n, width], fitted on the same column."""
-    fitted = fit({"f": {"from": "c", "apply": made}}, {"c": (kind, values)})
-    return fitted.apply_numpy(batch({"c": (kind, values if apply_to is None else apply_to)}))["f"]
-
-
-def column(kind: str) -> st.SearchStrategy[list[Any]]:
-    """Columns with missing values; floats also extreme ones, strings also odd ones."""
-    values: dict[str, st.SearchStrategy[Any]] = {
-        "float": st.one_of(st.floats(-1e6, 1e6, width=32), st.sampled_from([0.0, 1.0, 1.5, 3.0, -0.0])),
-        "int": st.one_of(st.integers(-5, 20), st.integers(-(2**62), 2**62)),
-        "bool": st.booleans(),
-        "string": st.one_of(
-            st.sampled_from(["a", "b", "ß", "日本", "a b", "ΣΑΣ İa|B", "x| y |x"]), st.text(max_size=5)
-        ).filter(lambda v: "\x00" not in v),
-        "timestamp": st.datetimes(datetime(1677, 9, 22), datetime(2262, 4, 11)),
-    }
-    values["strings"] = st.lists(st.one_of(values["string"], st.none()), max_size=4)
-    values["ints"] = st.lists(st.one_of(st.integers(-3, 9), st.none()), max_size=4)
-    text = values[kind]
-    return st.lists(st.one_of(text, text, text, st.none()), min_size=1, max_size=30)
-
-
-def has_value(value: Any) -> bool:
-    """Whether a cell has a value, and one that is left when it is cut at `b`, at `|` or into words."""
-    if isinstance(value, list):
-        return any(has_value(one) for one in value)
-    if isinstance(value, str):
-        return any(letter.isalnum() and letter != "b" for letter in value)
-    return value is not None
-
-
-def unseen(kind: str) -> list[Any]:
-    """Values that a fit may not have seen, extremes among them."""
-    return {
-        "float": [None, 0.0, -1.0, 1e30, -1e30, 1e300, math.inf, -math.inf, math.nan, 1e-40],
-        "int": [None, 0, 7, 2**62, -(2**62), -(2**63)],
-        "bool": [None, True, False],
-        "string": [None, "", "never seen", "🙂", "x" * 100],
-        "timestamp": [None, datetime(1, 1, 1), datetime(1600, 2, 29, 23), datetime(9999, 12, 31, 23, 59, 59)],
-        "strings": [None, [], ["", None], ["never seen", "a", "a", "x"]],
-        "ints": [None, [], [None], [2**62, 5, 5, 5]],
-    }[kind]
-
-
-def test_the_table_names_every_transform() -> None:
-    named = {
-        name
-        for made, _ in CASES
-        for link in (made if isinstance(made, list) else [made])
-        for name in ([link] if isinstance(link, str) else link)
-    }
-    assert named == set(TRANSFORMS) - CROSSES
-
-
-@pytest.mark.parametrize(("made", "kind"), CASES, ids=str)
-@settings(
-    max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
-)
-@given(data=st.data())
-def test_both_planes_agree(made: Any, kind: str, data: st.DataObject, tmp_path_factory: Any) -> None:
-    values = data.draw(column(kind).filter(lambda c: any(has_value(v) for v in c)))
-    fitted = fit({"f": {"from": "c", "apply": made}}, {"c": (kind, values)})
-    folder = tmp_path_factory.mktemp("fitted")
-    save_fitted(fitted, folder)
-    again = load_fitted(folder)
-    for rows in (values, [*values, *unseen(kind)]):
-        raw = batch({"c": (kind, rows)})
-        expected = fitted.apply_numpy(raw)["f"]
-        np.testing.assert_array_equal(again.apply_numpy(raw)["f"], expected)
-        compare_planes(again, raw, expected)
-
-
-def compare_planes(fitted: FittedTransform, raw: pa.RecordBatch, expected: np.ndarray) -> None:
-    import tensorflow as tf
-
-    columns = {name: tf.constant(values) for name, values in fitted.serving_columns(raw).items()}
-    served = fitted.apply_tensorflow(columns)["f"].numpy()
-    (feature,) = fitted.features
-    assert served.dtype == expected.dtype == np.dtype(feature.dtype)
-    assert served.shape == expected.shape == (raw.num_rows, feature.width)
-    if feature.sizes or feature.dtype == "int64":
-        np.testing.assert_array_equal(served, expected)
-        return
-    np.testing.assert_array_equal(np.isnan(served), np.isnan(expected))
-    # TensorFlow takes numbers that are too small for a full mantissa as zero.
-    served, expected = (np.where(np.abs(x) < np.finfo(np.float32).tiny, 0, x) for x in (served, expected))
-    finite = np.isfinite(expected)
-    np.testing.assert_array_equal(
-        served[~finite & ~np.isnan(expected)], expected[~finite & ~np.isnan(expected)]
-    )
-    # A difference of a few units in the last place before the mean is taken off weighs more behind it.
-    constants = fitted.fitted[0].branches[0].stages[-1].constants
-    before = 1 + 2 * abs(constants.get("mean", 0.0) * constants.get("scale", 0.0))
-    eps = ULP * float(np.finfo(np.float32).eps)
-    np.testing.assert_allclose(served[finite], expected[finite], rtol=eps, atol=eps * before)
+from .transform_cases import batch, fit, one
 
 
 def test_z_score_is_that_of_numpy() -> None:
@@ -316,26 +109,6 @@ def test_a_cross_is_that_of_keras() -> None:
     columns = [np.array(numbers)[:, None], np.array(words)[:, None]]
     expected = keras.layers.HashedCrossing(num_bins=97, dtype="int64")(columns)
     np.testing.assert_array_equal(fitted.apply_numpy(batch(data))["f"], np.asarray(expected))
-
-
-@settings(max_examples=10, deadline=None, derandomize=True, database=None)
-@given(data=st.data())
-def test_crosses_agree_in_both_planes(data: st.DataObject, tmp_path_factory: Any) -> None:
-    kinds = {"a": "float", "b": "string", "c": "int"}
-    drawn = {
-        name: data.draw(st.lists(column(kind), min_size=1, max_size=1))[0] for name, kind in kinds.items()
-    }
-    rows = min(map(len, drawn.values()))
-    table = {name: (kinds[name], values[:rows]) for name, values in drawn.items()}
-    made = {
-        "from": {"a": {"bucketize": [0, 2]}, "b": "identity", "c": {"hash": 5}},
-        "apply": [{"cross": 40}, "one_hot"],
-    }
-    fitted = fit({"f": made}, table)
-    save_fitted(fitted, folder := tmp_path_factory.mktemp("fitted"))
-    raw = batch(table)
-    compare_planes(load_fitted(folder), raw, fitted.apply_numpy(raw)["f"])
-    assert (fitted.features[0].width, fitted.features[0].sizes) == (40, (40,))
 
 
 def test_text_is_made_small_alike_in_both_planes() -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from headrace.components import train
-from headrace.components.models.user import call_problem, find_problem, load_function
+from headrace.components.models.user import call_problem
 from headrace.pipelines.errors import InvalidRequestError
+from headrace.pipelines.import_path import find_problem, load_function
 
 
 @pytest.fixture
