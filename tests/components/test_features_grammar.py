@@ -176,7 +176,7 @@ def test_expressions_that_look_like_it(form: str) -> None:
 
 def test_a_column_that_doesnt_fit_has_a_remedy() -> None:
     specs, _ = parse_features({"f": "z_score", "g": "one_hot"})
-    found = check_specs(specs, None, {"f": "string", "g": "float"}, ["f", "g"])
+    found = check_specs(specs, (), {"f": "string", "g": "float"}, ["f", "g"])
     assert "one_hot, vocabulary or hash" in found[0].remedy and "bucketize" in found[1].remedy
 
 
