@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, StepError
-from ..data_plane.work import run_units
+from ..ingestion.known_files import taken_digests
 from ..ingestion.placing import NOWHERE
 from ..ingestion.split_options import SplitOptions
 from .inference import dressed_number
 from .ingest import Read, cut_files, prepare_files, read_all
-from .options import MISSING, Options
+from .known import Known
+from .options import MISSING, Options, kind_of
 from .rejects import write_rejects
 from .source_lines import PATTERN, SUFFIX
 from .sources import Dialect, canonical_encoding
@@ -45,6 +46,8 @@ def place_exactly(ctx: Context, reads: Sequence[Read], placing: Placing) -> None
     Raises:
         DataError: the column has too many distinct values to be a class.
     """
+    from ..data_plane.work import run_units  # Beam, which a run that takes parts over does without
+
     classes, ranks, names = _gathered(reads)
     shares, column = list(placing.rule.shares().values()), placing.rule.column
     if len(names) > MOST_CLASSES:
@@ -133,6 +136,7 @@ def publish_parts(
             rows = pq.read_metadata(folder / name).num_rows
             stated[split]["rows"] += rows
             stated[split]["parts"].append({"path": name, "rows": rows})
+            part["path"] = name
     rows_in = sum(read.rows_in for read in reads)
     rows_out = sum(split["rows"] for split in stated.values())
     rejected = sum(len(read.rejects) for read in reads)
@@ -229,15 +233,17 @@ def ingest(ctx: Context, paths: Sequence[Path], options: Options, by_file: Seque
         DataError: the files are not what they have to be.
         InvalidRequestError: an option names a column that isn't there.
     """
-    files, columns, dialect = prepare_files(ctx, paths, options)
+    known = Known.of(ctx, paths, options, by_file)
+    files, columns, dialect = prepare_files(ctx, paths, options, known)
     if by_file:
         files = [replace(file, split=split) for file, split in zip(files, by_file, strict=True)]
-    units, rows = cut_files(ctx, files, dialect, options.block_bytes, options.sample)
+    units, rows = cut_files(ctx, files, dialect, options.block_bytes, options.sample, known)
     rule = options.split
     exact = is_exact(rule, rows)
     table = Table(columns, dialect, options.encoding, dict(options.types or {}), {}, options.max_rejects)
     placing = Placing(rule, exact, str(ctx.scratch("parts")))
-    reads, types = read_all(ctx, units, table, placing)
+    reads, stated = read_all(ctx, units, table, placing, known)
+    types = {name: kind_of(kind) for name, kind in stated.items()}
     warn_of_empty_rows(ctx, reads)
     if not any(read.rows_in for read in reads):
         raise DataError(
@@ -261,5 +267,9 @@ def ingest(ctx: Context, paths: Sequence[Path], options: Options, by_file: Seque
         properties["dropped"] = dropped
     if rule.stratify:
         properties["stratified"] = "exact" if exact else "hashed"
-    summary = {"rows": {name: split["rows"] for name, split in properties["splits"].items()}}
-    return draft.finish(properties, summary, volatile=[PATTERN])
+    summary: dict[str, Any] = {"rows": {name: split["rows"] for name, split in properties["splits"].items()}}
+    summary |= known.files.told(ctx)
+    digests = taken_digests([read.parts for read in reads])
+    artifact = draft.finish(properties, summary, volatile=[PATTERN], digests=digests)
+    known.note(artifact, files, reads, stated)
+    return artifact

@@ -23,6 +23,7 @@ import apache_beam as beam
 from ...pipelines.beam import beam_pipeline
 from ...pipelines.context import Context
 from ...pipelines.errors import HeadraceError, error_from_json, error_to_json
+from .few_units import Result as Result
 
 T = TypeVar("T")
 
@@ -45,13 +46,6 @@ class Partial(NamedTuple):
     rows: int
     path: str
     worker: str
-
-
-class Result(NamedTuple):
-    """What work on one unit gives: bytes that the driver folds, and the number of rows read."""
-
-    payload: bytes
-    rows: int = 0
 
 
 class MapUnits(beam.PTransform):
