@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ..data_plane.few_units import Result
 from ..data_plane.row_hash import row_hash
-from ..data_plane.work import Result
 from ..ingestion.placing import assign, whole, why_outside
 from ..ingestion.split_options import SplitOptions
 from ..ingestion.times import sort_keys

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow.parquet as pq
 
 from ...pipelines.artifact import Examples
@@ -19,8 +20,10 @@ from ..csv.rejects import Reject, from_json
 from ..csv.source_lines import PATTERN
 from ..csv.sources import name_problems
 from ..csv.work import Placing
-from ..data_plane.work import run_units
+from ..data_plane.few_units import run_few
+from ..ingestion.known_files import KnownFiles, KnownUnit, taken_digests
 from .kinds import kind_of, unsupported
+from .known import KnownParquet, known_blocks, known_values
 from .options import Options
 from .sources import check_magic, partition_columns
 from .work import Block, IngestUnit, Table, Unit, open_parquet
@@ -193,7 +196,9 @@ def ingest(ctx: Context, paths: Sequence[Path], options: Options, by_file: Seque
     rule = options.split
     exact = is_exact(rule, sum(block.rows for unit in units for block in unit.blocks))
     placing = Placing(rule, exact, str(ctx.scratch("parts")))
-    reads: Any = _read(ctx, files, units, Table(types, options.max_rejects), placing)
+    facts = ["parquet", msgspec.json.encode(options).decode()]
+    known = KnownFiles(ctx, paths, rule, facts, KnownParquet, by_file, options.sample)
+    reads: Any = _read(ctx, files, units, Table(types, options.max_rejects), placing, known)
     kinds = {name: stated.partition(":")[0] for name, stated in types.items()}
     dropped = account_outside(ctx, reads, placing, kinds)
     if exact:
@@ -209,8 +214,13 @@ def ingest(ctx: Context, paths: Sequence[Path], options: Options, by_file: Seque
         properties["dropped"] = dropped
     if rule.stratify:
         properties["stratified"] = "exact" if exact else "hashed"
-    summary = {"rows": {name: split["rows"] for name, split in properties["splits"].items()}}
-    return draft.finish(properties, summary, volatile=[PATTERN])
+    summary: dict[str, Any] = {"rows": {name: split["rows"] for name, split in properties["splits"].items()}}
+    summary |= known.told(ctx)
+    digests = taken_digests([read.parts for read in reads])
+    artifact = draft.finish(properties, summary, volatile=[PATTERN], digests=digests)
+    if known.notes:
+        known.note(artifact, known_values(artifact, files, reads, types))
+    return artifact
 
 
 def _settled(ctx: Context, files: Sequence[File], options: Options) -> dict[str, str]:
@@ -258,15 +268,45 @@ def _warn_of_left_out(ctx: Context, files: Sequence[File], names: Sequence[str],
 
 
 def _read(
-    ctx: Context, files: Sequence[File], units: Sequence[Unit], table: Table, placing: Placing
+    ctx: Context,
+    files: Sequence[File],
+    units: Sequence[Unit],
+    table: Table,
+    placing: Placing,
+    known: KnownFiles[KnownParquet],
 ) -> list[Read]:
+    """The results of all blocks, in their order; those of known files with copies of their parts."""
     by_path = {file.path: file for file in files}
-    reads = []
-    for unit, payload in zip(units, run_units(ctx, "read", units, IngestUnit(table, placing)), strict=True):
+    found = _taken_over(units, table, placing, known, by_path)
+    rest = [unit for unit in units if any(block.number not in found for block in unit.blocks)]
+    work = IngestUnit(table, placing)
+    for unit, payload in zip(rest, run_few(ctx, "read", rest, work, bool(found)), strict=True):
         for block, told in zip(unit.blocks, json.loads(payload), strict=True):
             told["rejects"] = from_json(told["rejects"])
-            reads.append(Read(Place(block.number, by_path[unit.path]), **told))
+            found[block.number] = Read(Place(block.number, by_path[unit.path]), **told)
+    reads = [found[number] for number in sorted(found)]
     rejects = [reject for read in reads for reject in read.rejects]
     if len(rejects) > table.max_rejects:
         raise rejects[table.max_rejects].error(table.max_rejects)
     return reads
+
+
+def _taken_over(
+    units: Sequence[Unit],
+    table: Table,
+    placing: Placing,
+    known: KnownFiles[KnownParquet],
+    by_path: Mapping[str, File],
+) -> dict[int, Read]:
+    """Results of the blocks of known files whose types are the table's, with copies of their parts."""
+    own = known_blocks(known, units, table.types)
+    parts = known.take_over([(number, *told) for number, told in own.items()], placing.folder)
+    return {
+        number: _known_read(number, by_path[own[number][0]], own[number][1], made)
+        for number, made in parts.items()
+    }
+
+
+def _known_read(number: int, file: File, block: KnownUnit, parts: dict[str, dict[str, Any]]) -> Read:
+    rejects = [replace(reject, file=file.path) for reject in from_json(block.rejects)]
+    return Read(Place(number, file), block.rows_in, rejects, parts, "", [], block.outside)

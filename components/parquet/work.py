@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ...pipelines.errors import DataError
 from ..csv.rejects import Reject, to_json
 from ..csv.work import Placing, spill_rows, write_parts
-from ..data_plane.work import Result
+from ..data_plane.few_units import Result
 from ..ingestion.placing import assign, why_outside
 from .sources import damaged
 from .values import Bad, read_values, shown
