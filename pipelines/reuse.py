@@ -20,10 +20,11 @@ import hashlib
 import os
 import shutil
 from collections.abc import Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -39,6 +40,7 @@ FOLDER = "reuse"
 FORMAT = 1
 """Goes into every key: the shape of what notes say, and the engine's part in making a piece."""
 _PIECE = 1 << 20
+_COPIES = 4
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -110,6 +112,34 @@ class Reuse:
         told = Note(artifact.type, artifact.digest, hashlib.sha256(text).hexdigest(), msgspec.Raw(text))
         (folder / f"{key}.json").write_bytes(msgspec.json.encode(told))
 
+    def copy(self, files: Sequence[tuple[Path, Path, str]]) -> list[bool]:
+        """Copies files out of published artifacts.
+
+        A file counts as what it was if its SHA-256 is; as with every artifact that is taken from the cache,
+        it is read for that only if it was touched since it was published.
+
+        Args:
+            files: source, target and SHA-256 of each.
+
+        Returns:
+            Whether each target is there: not where the source is missing or damaged.
+        """
+        stamps: dict[Path, tuple[int, int]] = {}
+        for source, _, _ in files:
+            with contextlib.suppress(OSError):
+                stamps[source] = _stamp(source)
+        try:
+            digests = self.digests(list(stamps))
+        except OSError:  # one of them vanishes or can't be read just now
+            return [False] * len(files)
+
+        def copied(file: tuple[Path, Path, str]) -> bool:
+            source, target, sha256 = file
+            return digests.get(str(source)) == sha256 and _copy(source, target, stamps[source])
+
+        with ThreadPoolExecutor(_COPIES) as pool:
+            return list(pool.map(copied, files))
+
     def _place(self, key: str) -> Path:
         return self._folder / FOLDER / f"{key}.json"
 
@@ -143,37 +173,37 @@ def forget_notes(store: Path, artifacts: Set[tuple[str, str]]) -> None:
                 path.unlink()
 
 
-def copy_checked(source: Path, target: Path, sha256: str) -> bool:
-    """Copies a file, and says whether it is there and has this SHA-256; the copy of another is removed.
+def _stamp(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_ctime_ns
 
-    On file systems that can share blocks between files (Btrfs, XFS) the copy takes neither time nor room.
+
+def _copy(source: Path, target: Path, stamp: tuple[int, int]) -> bool:
+    """Copies a file, and says whether it is there and was not touched since it had this stamp.
+
+    On file systems whose files can share blocks (Btrfs, XFS) a copy takes neither time nor room.
     """
-    hashed = hashlib.sha256()
     try:
-        _copy(source, target)
-        with target.open("rb", buffering=0) as stream:
-            while piece := stream.read(_PIECE):
-                hashed.update(piece)
+        with source.open("rb") as reading, target.open("xb") as writing:
+            _copy_bytes(reading, writing)
+        done = _stamp(source) == stamp and target.stat().st_size == stamp[0]
     except OSError:
+        done = False
+    if not done:
         target.unlink(missing_ok=True)
-        return False
-    if hashed.hexdigest() != sha256:
-        target.unlink()
-        return False
-    return True
+    return done
 
 
-def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as reading, target.open("xb") as writing:
-        left = os.fstat(reading.fileno()).st_size
-        try:
-            while left > 0:
-                done = os.copy_file_range(reading.fileno(), writing.fileno(), left)
-                if not done:
-                    return  # shorter than it was: its digest will tell
-                left -= done
-        except (OSError, AttributeError):  # across file systems, or not on Linux
-            reading.seek(0)
-            writing.seek(0)
-            writing.truncate()
-            shutil.copyfileobj(reading, writing, _PIECE)
+def _copy_bytes(reading: BinaryIO, writing: BinaryIO) -> None:
+    left = os.fstat(reading.fileno()).st_size
+    try:
+        while left > 0:
+            done = os.copy_file_range(reading.fileno(), writing.fileno(), left)
+            if not done:
+                return
+            left -= done
+    except (OSError, AttributeError):  # not between these file systems, or not on Linux
+        reading.seek(0)
+        writing.seek(0)
+        writing.truncate()
+        shutil.copyfileobj(reading, writing, _PIECE)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -20,14 +19,10 @@ import msgspec
 from ...pipelines.artifact import Artifact, confined
 from ...pipelines.context import Context
 from ...pipelines.errors import StoreError
-from ...pipelines.reuse import copy_checked
 from ..csv.source_lines import SUFFIX
 from .split_options import SplitOptions
 
 K = TypeVar("K")
-
-_COPIES = 4
-"""Files that are copied at once: some wait for the disk while others are hashed."""
 
 
 class KnownPart(msgspec.Struct, frozen=True):
@@ -132,31 +127,34 @@ class KnownFiles(Generic[K]):
             `lines` for the record beside it); without the units of which something is missing or damaged.
         """
         jobs = [(number, file, split, part) for number, file, u in units for split, part in u.parts.items()]
-        with ThreadPoolExecutor(_COPIES) as pool:
-            copies = pool.map(lambda job: self._copy(job[0], job[1], job[3], Path(folder)), jobs)
-            found: dict[int, dict[str, dict[str, Any]]] = {number: {} for number, _, _ in units}
-            lost: set[int] = set()
-            for (number, _, split, part), path in zip(jobs, copies, strict=True):
-                if not path:
-                    lost.add(number)
-                told = {"path": path, "rows": part.rows, "sha256": part.sha256, "lines": part.lines}
-                found[number][split] = told
+        found: dict[int, dict[str, dict[str, Any]]] = {number: {} for number, _, _ in units}
+        lost: set[int] = set()
+        copies: list[tuple[Path, Path, str]] = []
+        owners: list[int] = []
+        for number, file, split, part in jobs:
+            target = Path(folder) / f"{number:06d}-{uuid.uuid4().hex}.parquet"
+            files = self._files(file, part, target)
+            copies += files
+            owners += [number] * len(files)
+            lost |= set() if files else {number}
+            told = {"path": str(target), "rows": part.rows, "sha256": part.sha256, "lines": part.lines}
+            found[number][split] = told
+        if self._reuse is not None:
+            done = self._reuse.copy(copies)
+            lost |= {number for number, copied in zip(owners, done, strict=True) if not copied}
         self._taken = {file for _, file, _ in units} - {file for number, file, _ in units if number in lost}
         return {number: parts for number, parts in found.items() if number not in lost}
 
-    def _copy(self, unit: int, file: str, part: KnownPart, folder: Path) -> str:
-        """The path of the copy, or "" if the part can't be had as it was."""
+    def _files(self, file: str, part: KnownPart, target: Path) -> list[tuple[Path, Path, str]]:
+        """What to copy for a part; nothing where its name leads out of its artifact."""
         try:
             source = confined(self._folders[file], part.path)
         except StoreError:
-            return ""
-        target = folder / f"{unit:06d}-{uuid.uuid4().hex}.parquet"
-        if not copy_checked(source, target, part.sha256):
-            return ""
-        lines = target.with_suffix(SUFFIX)
-        if part.lines and not copy_checked(source.with_suffix(SUFFIX), lines, part.lines):
-            return ""
-        return str(target)
+            return []
+        files = [(source, target, part.sha256)]
+        if part.lines:
+            files.append((source.with_suffix(SUFFIX), target.with_suffix(SUFFIX), part.lines))
+        return files
 
     def note(self, artifact: Artifact, values: Mapping[str, K]) -> None:
         """Notes what is known now, by file; not of one that was written to in the meantime."""
