@@ -155,8 +155,8 @@ def keep_notes(store: Path, staging: Path) -> None:
     Without them nothing is wrong, so that a full disk is no error here.
     """
     with contextlib.suppress(OSError):
-        (store / FOLDER).mkdir(exist_ok=True)
         for path in (staging / FOLDER).iterdir():
+            (store / FOLDER).mkdir(exist_ok=True)
             path.rename(store / FOLDER / path.name)
 
 

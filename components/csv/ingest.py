@@ -50,7 +50,7 @@ def prepare_files(
     """
     seen = {path: (own.table_file(path), own.names) for path in paths if (own := known[str(path)])}
     copied = [str(path) for path in paths if path not in seen and needs_copy(path, options.encoding)]
-    plain = _unpacked(ctx, "unpack", copied, options.encoding, known.any)
+    plain = _unpacked(ctx, "unpack", copied, options.encoding)
     known.copied = {*copied, *(file.name for file, _ in seen.values() if not file.path)}
     places = [Path(plain.get(str(path), path)) for path in paths]
     files, heads, columns, dialect = open_files(paths, places, options, seen)
@@ -58,19 +58,19 @@ def prepare_files(
     return files, columns, dialect
 
 
-def _unpacked(ctx: Context, stage: str, names: Sequence[str], encoding: str, few: bool) -> dict[str, str]:
+def _unpacked(ctx: Context, stage: str, names: Sequence[str], encoding: str) -> dict[str, str]:
     """Plain copies of files, by name."""
     if not names:
         return {}
-    work = Copy(encoding, str(ctx.scratch(stage)))
-    copies = run_few(ctx, stage, names, work, few)
+    work = Copy(encoding, str(ctx.scratch(f"{stage}_plain")))
+    copies = run_few(ctx, stage, names, work)
     return {name: copy.decode() for name, copy in zip(names, copies, strict=True)}
 
 
 def readable(ctx: Context, stage: str, units: Sequence[Unit], encoding: str) -> list[Unit]:
     """Units of files that are there as plain bytes; those of known files that aren't are unpacked now."""
     names = dict.fromkeys(unit.file.name for unit in units if not unit.file.path)
-    plain = _unpacked(ctx, stage, list(names), encoding, few=True)
+    plain = _unpacked(ctx, stage, list(names), encoding)
     return [
         unit if unit.file.path else replace(unit, file=replace(unit.file, path=plain[unit.file.name]))
         for unit in units
@@ -103,7 +103,7 @@ def cut_files(
     """
     blocks = [block for file in files if not known[file.name] for block in blocks_of(file, block_bytes)]
     scans: dict[TableFile, list[BlockScan]] = {file: [] for file in files}
-    for block, scan in zip(blocks, _scans(ctx, blocks, dialect, known.any), strict=True):
+    for block, scan in zip(blocks, _scans(ctx, blocks, dialect), strict=True):
         scans[block.file].append(scan)
     units: list[Unit] = []
     rows: Counter[str] = Counter()
@@ -137,10 +137,10 @@ def _cuts(
     return cuts, folded.all_rows
 
 
-def _scans(ctx: Context, blocks: Sequence[Block], dialect: Dialect, few: bool) -> Iterator[BlockScan]:
+def _scans(ctx: Context, blocks: Sequence[Block], dialect: Dialect) -> Iterator[BlockScan]:
     if len(blocks) == 1:  # not worth starting Beam for
         return iter([blocks[0].scan(dialect)])
-    payloads = run_few(ctx, "cut", blocks, ScanBlock(dialect), few)
+    payloads = run_few(ctx, "cut", blocks, ScanBlock(dialect))
     return (BlockScan.from_json(json.loads(payload)) for payload in payloads)
 
 
@@ -192,7 +192,7 @@ def read_all(
     unknown = [unit for unit in units if unit.number not in known.units]
     hints = _hinted(unknown, table, known)
     found: dict[int, Read] = {}
-    for unit, told in zip(unknown, _run(ctx, "read", unknown, hints, placing, known.any), strict=True):
+    for unit, told in zip(unknown, _run(ctx, "read", unknown, hints, placing), strict=True):
         seen = {name: Profile.from_json(values) for name, values in told["profiles"].items()}
         known.add(unit.file.name, seen)
         found[unit.number] = _read(unit, told, frozenset(name for name, own in seen.items() if own.infinite))
@@ -202,7 +202,7 @@ def read_all(
     found.update(_taken_over(units, types, placing, known))
     again = [u for u in units if u.number not in found or _has_to_be_read_again(found[u.number], types)]
     again = readable(ctx, "unpack_again", again, table.encoding)
-    told_again = _run(ctx, "read_again", again, replace(table, types=types), placing, known.any)
+    told_again = _run(ctx, "read_again", again, replace(table, types=types), placing)
     for unit, told in zip(again, told_again, strict=True):
         found[unit.number] = _read(unit, told, frozenset())
     reads = [found[unit.number] for unit in units]
@@ -242,9 +242,9 @@ def _has_to_be_read_again(read: Read, types: Mapping[str, str]) -> bool:
 
 
 def _run(
-    ctx: Context, stage: str, units: Sequence[Unit], table: Table, placing: Placing, few: bool
+    ctx: Context, stage: str, units: Sequence[Unit], table: Table, placing: Placing
 ) -> Iterator[dict[str, Any]]:
-    return (json.loads(payload) for payload in run_few(ctx, stage, units, IngestUnit(table, placing), few))
+    return (json.loads(payload) for payload in run_few(ctx, stage, units, IngestUnit(table, placing)))
 
 
 def _read(unit: Unit, told: Mapping[str, Any], infinite: frozenset[str]) -> Read:

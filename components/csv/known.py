@@ -98,11 +98,6 @@ class Known:
         """What is known of a file from before."""
         return self.files.values.get(name)
 
-    @property
-    def any(self) -> bool:
-        """Whether any file is known, so that little may be left to do."""
-        return bool(self.files.values)
-
     def number(self, name: str, first: int) -> None:
         """Gives the units of a known file their numbers in this attempt, from `first` on."""
         value = self[name]

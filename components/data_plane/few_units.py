@@ -25,22 +25,14 @@ class Result(NamedTuple):
     rows: int = 0
 
 
-def run_few(
-    ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], Result], few: bool = True
-) -> Iterator[bytes]:
+def run_few(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], Result]) -> Iterator[bytes]:
     """Runs `work` on every unit and gives the payloads in the order of the units, see `work.run_units`.
 
-    Args:
-        ctx: the step's context.
-        stage: a name, unique within the step.
-        units: what to work on.
-        work: gives a unit's `Result`.
-        few: whether up to `MOST` units may be done here, if nothing but the direct runner's threads is asked
-            for; else Beam does them.
+    Up to `MOST` units are done here, if nothing but the direct runner's threads is asked for; more by Beam.
     """
     options: dict[str, Any] = dict(ctx.runner.options)
     workers = options.pop("direct_num_workers", "0")
-    if not few or len(units) > MOST or ctx.runner.name != "direct" or options or not workers.isdecimal():
+    if len(units) > MOST or ctx.runner.name != "direct" or options or not workers.isdecimal():
         from .work import run_units
 
         return run_units(ctx, stage, units, work)

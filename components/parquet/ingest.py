@@ -280,7 +280,7 @@ def _read(
     found = _taken_over(units, table, placing, known, by_path)
     rest = [unit for unit in units if any(block.number not in found for block in unit.blocks)]
     work = IngestUnit(table, placing)
-    for unit, payload in zip(rest, run_few(ctx, "read", rest, work, bool(found)), strict=True):
+    for unit, payload in zip(rest, run_few(ctx, "read", rest, work), strict=True):
         for block, told in zip(unit.blocks, json.loads(payload), strict=True):
             told["rejects"] = from_json(told["rejects"])
             found[block.number] = Read(Place(block.number, by_path[unit.path]), **told)
