@@ -20,7 +20,6 @@ import hashlib
 import os
 import shutil
 from collections.abc import Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -124,6 +123,8 @@ class Reuse:
         Returns:
             Whether each target is there: not where the source is missing or damaged.
         """
+        from concurrent.futures import ThreadPoolExecutor
+
         stamps: dict[Path, tuple[int, int]] = {}
         for source, _, _ in files:
             with contextlib.suppress(OSError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -160,8 +161,9 @@ class KnownFiles(Generic[K]):
         """Notes what is known now, by file; not of one that was written to in the meantime."""
         assert self._reuse is not None
         for path, value in values.items():
-            if _stamp(Path(path)) == self._stamps[path]:
-                self._reuse.note(self._keys[path], artifact, value)
+            with suppress(FileNotFoundError):
+                if _stamp(Path(path)) == self._stamps[path]:
+                    self._reuse.note(self._keys[path], artifact, value)
 
 
 def known_parts(parts: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str]) -> dict[str, KnownPart]:

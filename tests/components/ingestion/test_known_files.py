@@ -6,7 +6,7 @@ import gzip
 import json
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +52,7 @@ class Days:
         self.data.mkdir()
         self.store = Store(folder / "store")
         self.attempts = 0
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def write(self, day: int, rows: int = 40, seed: int = 0, **columns: Any) -> Path:
         draw = random.Random(f"{day}.{seed}")
@@ -86,7 +87,13 @@ class Days:
         staging = self.folder / "store" / "staging" / str(self.attempts)
         staging.mkdir(parents=True)
         events: list[Any] = []
-        ctx = Context("step", staging, ONE, lambda event: events.append(dict(event)))
+
+        def listen(event: Mapping[str, Any]) -> None:
+            events.append(dict(event))
+            if "progress" in event:
+                self.meanwhile()
+
+        ctx = Context("step", staging, ONE, listen)
         if reuse:
             ctx.reuse = Reuse(self.store.folder, "code", staging)
         made = component.function(ctx, **arguments)
@@ -131,13 +138,15 @@ def days(tmp_path: Path) -> Days:
 RULES: dict[str, Callable[[Path, str], dict[str, Any]]] = {
     "hash": lambda data, end: {},
     "column": lambda data, end: {"split_by": "city"},
-    "files": lambda data, end: {"path": {"old": str(data / f"day-[02]{end}"), "new": str(data / f"day-[13]{end}")}},
+    "files": lambda data, end: {
+        "path": {"old": str(data / f"day-[02]{end}"), "new": str(data / f"day-[13]{end}")}
+    },
     "values": lambda data, end: {
         "split_by_value": "day", "splits": {"a": [0, 1], "b": [2]}, "rest": "drop"
     },
     "time": lambda data, end: {
-        "split_by_time": "when", "splits": {"a": {"before": "2024-01-02T12:00"}, "b": {"from": "2024-01-02T13:00"}},
-        "rest": "drop",
+        "split_by_time": "when", "rest": "drop",
+        "splits": {"a": {"before": "2024-01-02T12:00"}, "b": {"from": "2024-01-02T13:00"}},
     },
 }  # fmt: skip
 
@@ -317,6 +326,18 @@ def test_notes_are_no_more_than_a_help(days: Days) -> None:
     days.check(None)
     shutil.rmtree(attempt.examples.path)
     days.check(0)
+
+
+def test_a_file_that_is_touched_while_it_is_read_is_not_noted(days: Days) -> None:
+    days.meanwhile = lambda: (days.data / "day-1.csv").touch()
+    days.ingest()
+    days.meanwhile = lambda: None
+    days.check(2)
+    days.write(3)
+    days.meanwhile = lambda: (days.data / "day-0.csv").unlink(missing_ok=True)
+    assert days.ingest().reused == 3, "a known file isn't read"
+    days.meanwhile = lambda: None
+    days.check(3)
 
 
 def test_any_sequence_of_changes_gives_what_a_first_run_gives(days: Days) -> None:
