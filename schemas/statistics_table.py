@@ -158,5 +158,7 @@ def _align(rows: Sequence[Sequence[str]], left: tuple[int, ...] = (0, 1)) -> lis
 
 def _width(text: str) -> int:
     """Terminal cells; wide East Asian characters take two, combining marks none."""
+    if text.isascii():
+        return len(text)
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
     return len(text) + wide - sum(unicodedata.combining(c) != 0 for c in text)

@@ -113,7 +113,7 @@ def cut_files(
         rows[file.split] += known.rows[file.name]
         first = len(units)
         known.number(file.name, first)
-        units += [Unit(first + place, file, c.start, c.end, c.line) for place, c in enumerate(cuts)]
+        units += [Unit(first + place, file, c.start, c.end, c.line, c.plain) for place, c in enumerate(cuts)]
     return units, sum(count if sample is None else min(count, sample) for count in rows.values())
 
 
@@ -127,13 +127,13 @@ def _cuts(
 ) -> tuple[Sequence[Cut], int]:
     """The cuts of a file, up to its first rows where not all are wanted, and how many rows it has."""
     if own := known[file.name]:
-        return own.places(), own.rows
+        return [cut.place for cut in own.cuts], own.rows
     blocks = blocks_of(file, block_bytes)
     folded = fold_file(file, blocks, scans, dialect)
     cuts = folded.cuts
     if wanted is not None:
         limit = offset_of_row(blocks, folded, wanted, dialect)
-        cuts = tuple(Cut(c.start, min(c.end, limit), c.line) for c in cuts if c.start < limit)
+        cuts = tuple(replace(c, end=min(c.end, limit)) for c in cuts if c.start < limit)
     return cuts, folded.all_rows
 
 

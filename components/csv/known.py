@@ -24,16 +24,14 @@ if TYPE_CHECKING:
 
 
 class KnownCut(KnownUnit, frozen=True):
-    """A unit of a file: its place, and what it gave.
+    """A unit of a file, and what it gave.
 
     Attributes:
-        start, end, line: see `Cut`.
+        place: where in the file.
         empty: how many rows of delimiters alone were left out.
     """
 
-    start: int
-    end: int
-    line: int
+    place: Cut
     empty: int
 
 
@@ -63,10 +61,6 @@ class KnownCsv(msgspec.Struct, frozen=True):
     def table_file(self, path: Path) -> TableFile:
         """The file, without a place of plain bytes where that takes a copy."""
         return TableFile(str(path), "" if self.copied else str(path), self.start, self.line, self.size)
-
-    def places(self) -> list[Cut]:
-        """Where its units are."""
-        return [Cut(cut.start, cut.end, cut.line) for cut in self.cuts]
 
 
 @dataclass
@@ -162,7 +156,7 @@ def _cut(read: Read, digests: Mapping[str, str]) -> KnownCut:
     unit = read.unit
     return KnownCut(
         read.rows_in, to_json(read.rejects), read.outside, known_parts(read.parts, digests),
-        unit.start, unit.end, unit.line, read.empty,
+        Cut(unit.start, unit.end, unit.line, unit.plain), read.empty,
     )  # fmt: skip
 
 

@@ -6,11 +6,11 @@ of it. The results are the same: a unit knows nothing of how it is run.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
+from ...pipelines.beam import check_runner, threads_of
 from ...pipelines.context import Context
 
 T = TypeVar("T")
@@ -30,13 +30,13 @@ def run_few(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], Re
 
     Up to `MOST` units are done here, if nothing but the direct runner's threads is asked for; more by Beam.
     """
-    options: dict[str, Any] = dict(ctx.runner.options)
-    workers = options.pop("direct_num_workers", "0")
-    if len(units) > MOST or ctx.runner.name != "direct" or options or not workers.isdecimal():
+    check_runner(ctx.runner)
+    own = ctx.runner.name == "direct" and set(ctx.runner.options) <= {"direct_num_workers"}
+    if len(units) > MOST or not own:
         from .work import run_units
 
         return run_units(ctx, stage, units, work)
-    with ThreadPoolExecutor(int(workers) or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(threads_of(ctx.runner)) as pool:
         results = []
         for result in pool.map(work, units):
             results.append(result)

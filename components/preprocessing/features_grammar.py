@@ -19,6 +19,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from typing import Any, cast
 
 import msgspec
@@ -348,7 +349,7 @@ def _arguments(cls: type[Transform], given: Any, where: str) -> tuple[dict[str, 
     named, problem = _named(cls, given, accepted)
     if problem:
         return {}, [problem.at(argument=where)]
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints = _hints(cls)
     problems: list[Problem] = []
     converted: dict[str, Any] = {}
     for key, value in named.items():
@@ -365,6 +366,12 @@ def _arguments(cls: type[Transform], given: Any, where: str) -> tuple[dict[str, 
             text = f"{cls.name} needs the argument {field.name!r}"
             problems.append(Problem(text, argument=where, available=accepted, remedy=_usage(cls)))
     return converted, problems
+
+
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    """The types of the arguments, which a wide table asks for thousands of times."""
+    return typing.get_type_hints(cls, include_extras=True)
 
 
 def _named(
