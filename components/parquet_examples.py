@@ -12,9 +12,9 @@ from ..pipelines.artifact import Examples, Files
 from ..pipelines.component import Checked, Known, SplitSource, component
 from ..pipelines.context import Context
 from ..pipelines.errors import HeadraceError, InvalidRequestError
+from .ingestion.column_options import ColumnOptions
 from .ingestion.split_options import DEFAULT_SPLITS, Rest, SplitOptions, SplitRule, files_by_split
 from .parquet.footer import read_columns
-from .parquet.options import Options
 from .parquet.sources import resolve
 
 __all__ = ["parquet_examples"]
@@ -80,7 +80,7 @@ def parquet_examples(
     """
     files = tuple(path) if isinstance(path, Mapping) else None
     rule = SplitOptions(splits, split_by, split_by_time, split_by_value, stratify, rest, seed, files)
-    options = Options(rule, columns, types, max_rejects, block_rows, sample)
+    options = ColumnOptions(rule, columns, types, max_rejects, block_rows, sample)
     problems = options.problems()
     if problems:
         raise InvalidRequestError(problems)
@@ -99,10 +99,7 @@ def _files(path: str | list[str] | dict[str, str | list[str]]) -> tuple[list[Pat
 
 @parquet_examples.check
 def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
-    options = Options(
-        SplitOptions.of(arguments),
-        **{name: arguments[name] for name in ("columns", "types", "max_rejects", "block_rows", "sample")},
-    )
+    options = ColumnOptions.of(arguments)
     problems = options.problems()
     columns = tuple(options.columns) if options.columns is not None else None
     types = dict(options.types or {})

@@ -16,14 +16,14 @@ from ...pipelines.context import Context
 from ...pipelines.errors import DataError, StepError
 from ..data_plane.work import run_units
 from ..ingestion.placing import NOWHERE
+from ..ingestion.rejects import write_rejects
+from ..ingestion.shares import stratified
+from ..ingestion.source_lines import PATTERN, SUFFIX
 from ..ingestion.split_options import SplitOptions
 from .inference import dressed_number
 from .ingest import Read, cut_files, prepare_files, read_all
 from .options import MISSING, Options
-from .rejects import write_rejects
-from .source_lines import PATTERN, SUFFIX
 from .sources import Dialect, canonical_encoding
-from .splits import stratified
 from .work import MISSING_CLASS, PlaceSpilled, Placing, Table
 
 EXACT_ROWS = 4_000_000

@@ -17,14 +17,14 @@ import pyarrow.parquet as pq
 from ..data_plane.row_hash import row_hash
 from ..data_plane.work import Result
 from ..ingestion.placing import assign, whole, why_outside
+from ..ingestion.rejects import Reject, bad_value, to_json
+from ..ingestion.source_lines import write_lines
 from ..ingestion.split_options import SplitOptions
 from ..ingestion.times import sort_keys
 from .conversion import ARROW, convert
 from .inference import Profile, Stray, profile
 from .options import kind_of
 from .reading import Cells, Unit, read_cells
-from .rejects import Reject, bad_value, to_json
-from .source_lines import write_lines
 from .sources import Dialect
 
 MISSING_CLASS = "\0missing"

@@ -15,13 +15,13 @@ from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError
 from ..csv.place import account_outside, is_exact, place_exactly, publish_parts, publish_rejects
-from ..csv.rejects import Reject, from_json
-from ..csv.source_lines import PATTERN
 from ..csv.sources import name_problems
 from ..csv.work import Placing
 from ..data_plane.work import run_units
-from .kinds import kind_of, unsupported
-from .options import Options
+from ..ingestion.column_options import ColumnOptions
+from ..ingestion.kinds import kind_of, unsupported
+from ..ingestion.rejects import Reject, from_json
+from ..ingestion.source_lines import PATTERN
 from .sources import check_magic, partition_columns
 from .work import Block, IngestUnit, Table, Unit, open_parquet
 
@@ -97,7 +97,7 @@ def _size(metadata: pq.FileMetaData, group: int) -> tuple[int, int]:
     return about.num_rows, about.total_byte_size
 
 
-def common_kinds(files: Sequence[File], chosen: Sequence[str], options: Options) -> dict[str, str]:
+def common_kinds(files: Sequence[File], chosen: Sequence[str], options: ColumnOptions) -> dict[str, str]:
     """The type of each chosen column in the files.
 
     Raises:
@@ -127,7 +127,7 @@ def _refuse_types(name: str, one: File, other: File) -> None:
     )
 
 
-def _check_names(first: File, file: File, chosen: Sequence[str], options: Options) -> None:
+def _check_names(first: File, file: File, chosen: Sequence[str], options: ColumnOptions) -> None:
     here = set(options.chosen(list(file.arrow)))
     lacks = [name for name in chosen if name not in file.arrow]
     more = [] if options.columns is not None else sorted(here - set(chosen))
@@ -172,7 +172,9 @@ def cut(files: Sequence[File], block_rows: int, sample: int | None) -> list[Unit
     return units
 
 
-def ingest(ctx: Context, paths: Sequence[Path], options: Options, by_file: Sequence[str] = ()) -> Examples:
+def ingest(
+    ctx: Context, paths: Sequence[Path], options: ColumnOptions, by_file: Sequence[str] = ()
+) -> Examples:
     """Does what `parquet_examples` says, for files that are there.
 
     Args:
@@ -213,7 +215,7 @@ def ingest(ctx: Context, paths: Sequence[Path], options: Options, by_file: Seque
     return draft.finish(properties, summary, volatile=[PATTERN])
 
 
-def _settled(ctx: Context, files: Sequence[File], options: Options) -> dict[str, str]:
+def _settled(ctx: Context, files: Sequence[File], options: ColumnOptions) -> dict[str, str]:
     """What each column that is read becomes.
 
     Raises:
@@ -232,7 +234,7 @@ def _settled(ctx: Context, files: Sequence[File], options: Options) -> dict[str,
     return types
 
 
-def _types(files: Sequence[File], chosen: Sequence[str], options: Options) -> dict[str, str]:
+def _types(files: Sequence[File], chosen: Sequence[str], options: ColumnOptions) -> dict[str, str]:
     """What each column becomes; one without any value is float."""
     stated = options.types or {}
     problems = []
@@ -246,7 +248,9 @@ def _types(files: Sequence[File], chosen: Sequence[str], options: Options) -> di
     return {name: stated.get(name) or {"null": "float"}.get(kinds[name], kinds[name]) for name in chosen}
 
 
-def _warn_of_left_out(ctx: Context, files: Sequence[File], names: Sequence[str], options: Options) -> None:
+def _warn_of_left_out(
+    ctx: Context, files: Sequence[File], names: Sequence[str], options: ColumnOptions
+) -> None:
     left = sorted(set(names) - set(options.chosen(names))) if options.columns is None else []
     if left:
         ctx.warn(

@@ -7,24 +7,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...pipelines.errors import DataError
-from ..csv.rejects import Reject, to_json
-from ..csv.work import Placing, spill_rows, write_parts
+from ..csv.work import Placing
 from ..data_plane.work import Result
-from ..ingestion.placing import assign, why_outside
+from ..ingestion.rejects import to_json
+from ..ingestion.sifting import Rows, Sifted, sift
+from ..ingestion.values import read_values, shown
+from ..ingestion.writing import write_rows
 from .sources import damaged
-from .values import Bad, read_values, shown
-
-_REMEDIES = {
-    "infinite": "write a finite number or null",
-    "beyond 64 bits": "types: {COLUMN: float} reads it as a float where the file has one",
-    "UTF-8": "write UTF-8, or leave the column out with `columns`",
-}
-_MOST_CELLS = 200
 
 
 @dataclass(frozen=True)
@@ -59,6 +52,11 @@ class Unit:
     row: int
     blocks: tuple[Block, ...]
     split: str = ""
+
+    @property
+    def name(self) -> str:
+        """The file as messages call it."""
+        return self.path
 
 
 @dataclass(frozen=True)
@@ -129,43 +127,18 @@ def _next(batches: Iterator[pa.RecordBatch], unit: Unit) -> pa.RecordBatch:
         raise damaged(unit.path, error) from error
 
 
-def convert_block(
-    rows: pa.RecordBatch, unit: Unit, block: Block, table: Table
-) -> tuple[pa.Table, Any, list[Reject]]:
-    """The good rows as values, their numbers in the file, int64 [rows], from 1, and the bad ones.
+def convert_block(rows: pa.RecordBatch, unit: Unit, block: Block, table: Table) -> Sifted:
+    """The good rows of a block as values.
 
     Raises:
         DataError: more rows are bad than are tolerated.
     """
-    arrays = []
-    bad: dict[int, tuple[str, Bad]] = {}
-    for name, stated in table.types.items():
-        values = read_values(rows.column(name), stated)
-        arrays.append(values.array)
-        for found in values.bad:
-            for row in np.flatnonzero(found.mask)[: table.max_rejects + 1].tolist():
-                bad.setdefault(row, (name, found))
-    converted = pa.table(arrays, names=list(table.types))
-    numbers = unit.row + block.start + 1 + np.arange(rows.num_rows)
-    if not bad:
-        return converted, numbers, []
-    rejects = [_reject(rows, row, *bad[row], unit, block) for row in sorted(bad)]
-    if len(rejects) > table.max_rejects:
-        raise rejects[table.max_rejects].error(table.max_rejects)
-    keep = np.ones(rows.num_rows, bool)
-    keep[list(bad)] = False
-    return converted.filter(pa.array(keep)), numbers[keep], rejects
-
-
-def _reject(rows: pa.RecordBatch, row: int, name: str, bad: Bad, unit: Unit, block: Block) -> Reject:
-    number = unit.row + block.start + row + 1
-    cell = shown(rows.column(name), row)
-    remedy = next((remedy for part, remedy in _REMEDIES.items() if part in bad.what), "mend the value")
-    cells = {other: shown(rows.column(other), row) for other in rows.schema.names[:_MOST_CELLS]}
-    return Reject(
-        unit.path, number, f"row {number}: column {name!r}: {cell!r} {bad.what}",
-        remedy.replace("COLUMN", name), json.dumps(cells, ensure_ascii=False),
+    columns = {name: read_values(rows.column(name), stated) for name, stated in table.types.items()}
+    source = Rows(
+        unit.path, unit.row + block.start, rows.num_rows, tuple(rows.schema.names),
+        lambda name, row: shown(rows.column(name), row),
     )  # fmt: skip
+    return sift(columns, source, table.max_rejects)
 
 
 @dataclass(frozen=True)
@@ -182,26 +155,6 @@ class IngestUnit:
         return Result(json.dumps(told).encode(), sum(block.rows for block in unit.blocks))
 
     def _block(self, rows: pa.RecordBatch, unit: Unit, block: Block) -> dict[str, Any]:
-        good, numbers, rejects = convert_block(rows, unit, block, self.table)
-        told: dict[str, Any] = {
-            "rows_in": rows.num_rows,
-            "rejects": to_json(rejects),
-            "parts": {},
-            "spill": "",
-            "classes": [],
-            "outside": None,
-        }
-        if self.placing.exact:
-            told["spill"], told["classes"], outside = spill_rows(good, self.placing, block.number)
-            np.save(f"{told['spill']}.lines.npy", numbers)
-        else:
-            assigned, outside = assign(good, self.placing.rule, unit.split)
-            told["parts"] = write_parts(good, assigned, self.placing, block.number, (unit.path, numbers))
-        if outside.any():
-            first = int(np.argmax(outside))
-            told["outside"] = {
-                "rows": int(np.count_nonzero(outside)),
-                "line": int(numbers[first]),
-                "reason": why_outside(good, self.placing.rule, first),
-            }
-        return told
+        found = convert_block(rows, unit, block, self.table)
+        told = {"rows_in": rows.num_rows, "rejects": to_json(found.rejects)}
+        return told | write_rows(found.rows, found.numbers, self.placing, block.number, unit)
