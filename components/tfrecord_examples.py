@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -13,8 +12,9 @@ from ..pipelines.component import Checked, Known, SplitSource, component
 from ..pipelines.context import Context
 from ..pipelines.errors import HeadraceError, InvalidRequestError
 from .ingestion.column_options import ColumnOptions
-from .ingestion.split_options import DEFAULT_SPLITS, Rest, SplitOptions, SplitRule, files_by_split
-from .tf_examples.sources import is_packed, resolve
+from .ingestion.files import GivenFile, given_files
+from .ingestion.split_options import DEFAULT_SPLITS, Rest, SplitOptions, SplitRule
+from .tf_examples.sources import FOLDER, is_packed
 
 __all__ = ["tfrecord_examples"]
 
@@ -86,14 +86,8 @@ def tfrecord_examples(
     from .tf_examples.ingest import ingest
 
     if isinstance(path, Files):
-        return ingest(ctx, [path.file(entry.path) for entry in path.files], options)
-    paths, by_file = _files(path)
-    return ingest(ctx, paths, options, by_file)
-
-
-def _files(path: str | list[str] | dict[str, str | list[str]]) -> tuple[list[Path], list[str]]:
-    """The files, and the split of each where `path` tells it."""
-    return files_by_split(path, resolve) if isinstance(path, dict) else (resolve(path), [])
+        return ingest(ctx, [GivenFile(path.file(entry.path)) for entry in path.files], options)
+    return ingest(ctx, given_files(path, FOLDER), options)
 
 
 @tfrecord_examples.check
@@ -103,7 +97,7 @@ def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
     columns = tuple(options.columns) if options.columns is not None else None
     if "path" in arguments and not problems:
         try:
-            is_packed(_files(arguments["path"])[0][0])
+            is_packed(given_files(arguments["path"], FOLDER)[0].path)
         except HeadraceError as error:
             problems += [problem.at(argument="path") for problem in error.problems]
     if columns is not None and not problems:

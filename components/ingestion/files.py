@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...pipelines.errors import InvalidRequestError
 from ..csv.sources import resolve as resolve_files
+from .split_options import files_by_split
 
 _MAGIC = "*?["
 
@@ -25,6 +26,40 @@ class Folder:
     format: str
     accepts: Callable[[Path], bool]
     rule: str
+
+
+@dataclass(frozen=True)
+class GivenFile:
+    """A file that a component is given.
+
+    Attributes:
+        path: where it is.
+        split: its split, where files are named by split, or "".
+        folders: the names of the folders in which it lies below what was given.
+    """
+
+    path: Path
+    split: str = ""
+    folders: tuple[str, ...] = ()
+
+
+def given_files(path: str | Sequence[str] | Mapping[str, str | list[str]], folder: Folder) -> list[GivenFile]:
+    """The files that a component's `path` stands for, see `below_folders`; by split if it is a mapping.
+
+    Raises:
+        InvalidRequestError: nothing is there, or a file is in two splits.
+    """
+    if not isinstance(path, Mapping):
+        return [GivenFile(file, "", between) for file, between in below_folders(path, folder).items()]
+    found: dict[Path, tuple[str, ...]] = {}
+
+    def resolve(given: str | list[str]) -> list[Path]:
+        own = below_folders(given, folder)
+        found.update(own)
+        return list(own)
+
+    files, splits = files_by_split(path, resolve)
+    return [GivenFile(file, split, found[file]) for file, split in zip(files, splits, strict=True)]
 
 
 def below_folders(path: str | Sequence[str], folder: Folder) -> dict[Path, tuple[str, ...]]:

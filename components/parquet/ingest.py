@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from ..csv.sources import name_problems
 from ..csv.work import Placing
 from ..data_plane.work import run_units
 from ..ingestion.column_options import ColumnOptions
-from ..ingestion.kinds import kind_of, unsupported
+from ..ingestion.kinds import ARROW, kind_of, unsupported
+from ..ingestion.partitions import Partition, check_own_columns, partition_kinds, partition_of
 from ..ingestion.rejects import Reject, from_json
 from ..ingestion.source_lines import PATTERN
 from .sources import check_magic, partition_columns
@@ -40,12 +41,14 @@ class File:
         arrow: its columns' Arrow types.
         groups: rows, and bytes when unpacked, of each row group.
         split: the file's, where `path` names files by split.
+        partition: the columns that its folders stand for, which are among `arrow` too.
     """
 
     path: str
     arrow: Mapping[str, Any]
     groups: tuple[tuple[int, int], ...]
     split: str = ""
+    partition: Partition = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -74,11 +77,12 @@ class Read:
     outside: dict[str, Any] | None
 
 
-def look_at(path: Path, split: str = "") -> File:
-    """Reads a file's footer.
+def look_at(path: Path, split: str = "", folders: Sequence[str] = ()) -> File:
+    """Reads a file's footer; `folders` are the names of those that may stand for columns.
 
     Raises:
-        DataError: it is damaged or no Parquet file, or has no column or two of one name.
+        DataError: it is damaged or no Parquet file, has no column or two of one name, or one that a folder
+            stands for.
     """
     check_magic(path)
     with open_parquet(str(path)) as file:
@@ -89,7 +93,19 @@ def look_at(path: Path, split: str = "") -> File:
         raise DataError(problems)
     if not schema.names:
         raise DataError("the file has no columns", file=str(path))
-    return File(str(path), dict(zip(schema.names, schema.types, strict=True)), groups, split)
+    partition = partition_of(folders, str(path))
+    check_own_columns(partition, schema.names, str(path))
+    arrow = dict(zip(schema.names, schema.types, strict=True))
+    return File(str(path), arrow, groups, split, partition)
+
+
+def with_partitions(files: Sequence[File], stated: Mapping[str, str]) -> list[File]:
+    """The files with the columns that their folders stand for, whose types all folders decide."""
+    kinds = partition_kinds([file.partition for file in files], stated)
+    return [
+        replace(file, arrow={**file.arrow, **{name: ARROW[kinds[name]] for name in file.partition}})
+        for file in files
+    ]
 
 
 def _size(metadata: pq.FileMetaData, group: int) -> tuple[int, int]:
@@ -163,8 +179,8 @@ def cut(files: Sequence[File], block_rows: int, sample: int | None) -> list[Unit
         ]
         step = max(1, -(-len(blocks) // pieces))
         units += [
-            Unit(file.path, place, before[file.path], tuple(blocks[at : at + step]), file.split)
-            for at in range(0, len(blocks), step)
+            Unit(file.path, place, before[file.path], own, file.split, file.partition)
+            for own in (tuple(blocks[at : at + step]) for at in range(0, len(blocks), step))
         ]
         number += len(blocks)
         before[file.path] += rows
@@ -173,7 +189,11 @@ def cut(files: Sequence[File], block_rows: int, sample: int | None) -> list[Unit
 
 
 def ingest(
-    ctx: Context, paths: Sequence[Path], options: ColumnOptions, by_file: Sequence[str] = ()
+    ctx: Context,
+    paths: Sequence[Path],
+    options: ColumnOptions,
+    by_file: Sequence[str] = (),
+    folders: Sequence[Sequence[str]] = (),
 ) -> Examples:
     """Does what `parquet_examples` says, for files that are there.
 
@@ -182,12 +202,15 @@ def ingest(
         paths: the files.
         options: what is asked for.
         by_file: the split of each file, where `path` names files by split.
+        folders: the names of the folders of each file that may stand for columns.
 
     Raises:
         DataError: the files are not what they have to be.
         InvalidRequestError: an option names a column that isn't there.
     """
-    files = [look_at(path, split) for path, split in zip(paths, by_file or [""] * len(paths), strict=True)]
+    splits, between = by_file or [""] * len(paths), folders or [()] * len(paths)
+    files = [look_at(*file) for file in zip(paths, splits, between, strict=True)]
+    files = with_partitions(files, options.types or {})
     types = _settled(ctx, files, options)
     units = cut(files, options.block_rows, options.sample)
     if not units:

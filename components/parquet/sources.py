@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...pipelines.errors import DataError
-from ..ingestion.files import Folder, below_folders
+from ..ingestion.files import Folder
 
 SUFFIXES = (".parquet", ".parq", ".pq")
 _MAGIC = b"PAR1"
@@ -20,18 +20,6 @@ _FOREIGN = {
 }
 _SMALLEST = 12
 FOLDER = Folder("Parquet", lambda file: file.suffix.lower() in SUFFIXES, f"they end in {', '.join(SUFFIXES)}")
-
-
-def resolve(path: str | Sequence[str]) -> list[Path]:
-    """The files that a path, a folder, a glob or a list of them stands for, each once.
-
-    A folder stands for the files below it that end in one of `SUFFIXES`, sorted; names that begin with `_`
-    or `.` are other software's notes.
-
-    Raises:
-        InvalidRequestError: nothing is there.
-    """
-    return list(below_folders(path, FOLDER))
 
 
 def partition_columns(paths: Sequence[Path]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from ...pipelines.errors import DataError
 from ..csv.work import Placing
 from ..data_plane.work import Result
+from ..ingestion.partitions import Partition
 from ..ingestion.rejects import to_json
 from ..ingestion.sifting import Rows, Sifted, sift
 from ..ingestion.values import read_values, shown
@@ -45,6 +46,7 @@ class Unit:
         row: the number, from 0, of the group's first row in the file.
         blocks: in their order.
         split: the split of the file, where `path` names files by split.
+        partition: the columns that the file's folders stand for.
     """
 
     path: str
@@ -52,6 +54,7 @@ class Unit:
     row: int
     blocks: tuple[Block, ...]
     split: str = ""
+    partition: Partition = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -88,7 +91,7 @@ def open_parquet(path: str) -> pq.ParquetFile:
 
 
 def read_blocks(unit: Unit, columns: list[str]) -> Iterator[tuple[Block, pa.RecordBatch]]:
-    """Gives each block's rows, with the columns as the file holds them.
+    """Gives each block's rows, with the columns as the file holds them; at least one, which tells how many.
 
     Raises:
         DataError: the file is damaged.
@@ -96,7 +99,7 @@ def read_blocks(unit: Unit, columns: list[str]) -> Iterator[tuple[Block, pa.Reco
     with open_parquet(unit.path) as file:
         batches = iter(
             file.iter_batches(
-                unit.blocks[0].rows, row_groups=[unit.group], columns=columns, use_threads=False
+                unit.blocks[0].rows, row_groups=[unit.group], columns=columns or file.schema_arrow.names[:1], use_threads=False
             )
         )
         at, held = 0, pa.table({})  # the rows that `held` begins with, counted from the group's first
@@ -133,6 +136,9 @@ def convert_block(rows: pa.RecordBatch, unit: Unit, block: Block, table: Table) 
     Raises:
         DataError: more rows are bad than are tolerated.
     """
+    for name, value in unit.partition.items():
+        if name in table.types:
+            rows = rows.append_column(name, pa.repeat(pa.scalar(value, pa.string()), rows.num_rows))
     columns = {name: read_values(rows.column(name), stated) for name, stated in table.types.items()}
     source = Rows(
         unit.path, unit.row + block.start, rows.num_rows, tuple(rows.schema.names),
@@ -150,7 +156,8 @@ class IngestUnit:
 
     def __call__(self, unit: Unit) -> Result:
         """Gives JSON: for each block rows in, rejects, rows in no split, and the files written."""
-        blocks = read_blocks(unit, list(self.table.types))
+        own = [name for name in self.table.types if name not in unit.partition]
+        blocks = read_blocks(unit, own)
         told = [self._block(rows, unit, block) for block, rows in blocks]
         return Result(json.dumps(told).encode(), sum(block.rows for block in unit.blocks))
 

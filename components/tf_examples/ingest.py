@@ -16,6 +16,7 @@ from ..csv.place import account_outside, is_exact, place_exactly, publish_parts,
 from ..csv.work import Placing
 from ..data_plane.work import Result, run_units
 from ..ingestion.column_options import ColumnOptions
+from ..ingestion.files import GivenFile
 from ..ingestion.rejects import Reject, from_json
 from ..ingestion.source_lines import PATTERN
 from ..tfrecords.framing import Cut, cut_file, shortened
@@ -69,20 +70,19 @@ class CutFile:
         return Result(json.dumps([asdict(cut) for cut in cuts]).encode(), sum(cut.records for cut in cuts))
 
 
-def open_files(ctx: Context, paths: Sequence[Path], by_file: Sequence[str]) -> list[RecordFile]:
+def open_files(ctx: Context, given: Sequence[GivenFile]) -> list[RecordFile]:
     """Files that can be read by offset, unpacked where needed.
 
     Raises:
         DataError: a file can't be read or unpacked, or is another format.
     """
-    plain = {path: path for path in paths}
-    packed = [path for path in paths if is_packed(path)]
+    plain = {file.path: file.path for file in given}
+    packed = [path for path in plain if is_packed(path)]
     if packed:
         work = Unpack(str(ctx.scratch("plain")))
         copies = run_units(ctx, "unpack", [str(path) for path in packed], work)
         plain.update((path, Path(copy.decode())) for path, copy in zip(packed, copies, strict=True))
-    splits = by_file or [""] * len(paths)
-    return [RecordFile(str(path), str(plain[path]), split) for path, split in zip(paths, splits, strict=True)]
+    return [RecordFile(str(file.path), str(plain[file.path]), file.split) for file in given]
 
 
 def cut_files(ctx: Context, files: Sequence[RecordFile], options: ColumnOptions) -> list[Unit]:
@@ -200,22 +200,19 @@ def _settled(seen: Seen, options: ColumnOptions, files: Sequence[str]) -> dict[s
     return types
 
 
-def ingest(
-    ctx: Context, paths: Sequence[Path], options: ColumnOptions, by_file: Sequence[str] = ()
-) -> Examples:
+def ingest(ctx: Context, given: Sequence[GivenFile], options: ColumnOptions) -> Examples:
     """Does what `tfrecord_examples` says, for files that are there.
 
     Args:
         ctx: the step's context.
-        paths: the files.
+        given: the files.
         options: what is asked for.
-        by_file: the split of each file, where `path` names files by split.
 
     Raises:
         DataError: the files are not what they have to be.
         InvalidRequestError: an option names a column that isn't there.
     """
-    files = open_files(ctx, paths, by_file)
+    files = open_files(ctx, given)
     units = cut_files(ctx, files, options)
     if not units:
         raise DataError("there is no record", file=files[0].name, remedy="add records")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from ...pipelines.errors import DataError
-from ..ingestion.files import Folder, below_folders
+from ..ingestion.files import Folder
 
 _FOREIGN = {
     b"PK\x03\x04": "a zip archive or a spreadsheet",
@@ -24,18 +23,6 @@ _REFLECTED, _WORD = 0x82F63B78, 0xFFFFFFFF
 _OTHERS = "for other formats there are csv_examples and parquet_examples"
 FOLDER = Folder("TFRecord", lambda file: "tfrec" in file.name.lower(), "their names hold `tfrecord`")
 """TFX writes `data_tfrecord-00000-of-00001.gz`, TFDS `name-train.tfrecord-00000-of-00001`."""
-
-
-def resolve(path: str | Sequence[str]) -> list[Path]:
-    """The files that a path, a folder, a glob or a list of them stands for, each once.
-
-    A folder stands for the files below it whose names hold `tfrec`, sorted; names that begin with `_` or `.`
-    are other software's notes.
-
-    Raises:
-        InvalidRequestError: nothing is there.
-    """
-    return list(below_folders(path, FOLDER))
 
 
 def is_packed(path: Path) -> bool:
