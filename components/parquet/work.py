@@ -97,11 +97,8 @@ def read_blocks(unit: Unit, columns: list[str]) -> Iterator[tuple[Block, pa.Reco
         DataError: the file is damaged.
     """
     with open_parquet(unit.path) as file:
-        batches = iter(
-            file.iter_batches(
-                unit.blocks[0].rows, row_groups=[unit.group], columns=columns or file.schema_arrow.names[:1], use_threads=False
-            )
-        )
+        wanted, most = columns or file.schema_arrow.names[:1], unit.blocks[0].rows
+        batches = iter(file.iter_batches(most, row_groups=[unit.group], columns=wanted, use_threads=False))
         at, held = 0, pa.table({})  # the rows that `held` begins with, counted from the group's first
         for block in unit.blocks:
             # The reader begins at the start of the row group, and may give less than it was asked for.

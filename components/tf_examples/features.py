@@ -7,7 +7,7 @@ one in the place of a missing value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,19 +97,19 @@ def types_of(seen: Seen, names: Sequence[str], stated: Mapping[str, str]) -> dic
     return {name: stated.get(name) or natural_type(seen.get(name, {})) for name in names}
 
 
-def problems_of(seen: Seen, types: Mapping[str, str], files: Sequence[str]) -> list[Problem]:
+def problems_of(seen: Seen, types: Mapping[str, str], file_of: Callable[[int], str]) -> list[Problem]:
     """Conflicts of kinds, and stated types that can't be made of what the records hold.
 
     Args:
         seen: over all units.
         types: of the columns, as `types_of` gives them.
-        files: the file of each unit.
+        file_of: gives the file of a unit.
     """
     problems = []
     for name, stated in types.items():
         found = {kind: one for kind, one in seen.get(name, {}).items() if one.unit >= 0}
         if not stated:
-            problems.append(_conflict(name, found, files))
+            problems.append(_conflict(name, found, file_of))
             continue
         element = ELEMENTS.get(stated.partition(":")[0], stated)
         for kind, one in found.items():
@@ -118,7 +118,7 @@ def problems_of(seen: Seen, types: Mapping[str, str], files: Sequence[str]) -> l
                 unit = ("timestamp:s", "timestamp:ms", "timestamp:us") if kind == "int" else ()
                 others = tuple(other for other in CONVERTIBLE[kind] if not (unit and other == "timestamp"))
                 available = (kind, LISTS[kind], *others, *unit)
-                problems.append(Problem(what, argument="types", file=files[one.unit], available=available))
+                problems.append(Problem(what, argument="types", file=file_of(one.unit), available=available))
     return problems
 
 
@@ -127,18 +127,19 @@ def _fits(kind: str, element: str) -> bool:
     return bare in CONVERTIBLE[kind] and not (kind == "int" and bare == "timestamp" and not pattern)
 
 
-def _conflict(name: str, found: Mapping[str, Sighting], files: Sequence[str]) -> Problem:
+def _conflict(name: str, found: Mapping[str, Sighting], file_of: Callable[[int], str]) -> Problem:
     (kind, one), (other_kind, other) = sorted(found.items(), key=lambda item: (item[1].unit, item[1].record))[
         :2
     ]
     both = {kind, other_kind}
     wanted = "float" if both == {"int", "float"} else "string"
-    where = f" of {files[one.unit]}" if files[one.unit] != files[other.unit] else ""
+    here, there = file_of(other.unit), file_of(one.unit)
+    where = f" of {there}" if there != here else ""
     return Problem(
         f"feature {name!r} is {_TF[other_kind]} in record {other.record}, and {_TF[kind]} in record"
         f" {one.record}{where}",
         argument="types",
-        file=files[other.unit],
+        file=here,
         line=other.record,
         remedy=f"state what it shall be: types: {{{name}: {wanted}}}; or leave it out with `columns`",
     )

@@ -191,7 +191,7 @@ def _settled(seen: Seen, options: ColumnOptions, files: Sequence[str]) -> dict[s
     if problems:
         raise InvalidRequestError(problems)
     types = types_of(seen, options.chosen(names), options.types or {})
-    problems = problems_of(seen, types, files)
+    problems = problems_of(seen, types, files.__getitem__)
     if problems:
         raise DataError(problems)
     problem = options.split_problem(types)

@@ -22,7 +22,7 @@ from ..ingestion.values import Bad, Values, read_values, shown
 from ..ingestion.writing import write_rows
 from ..tfrecords.decoding import Decoded, decode
 from ..tfrecords.framing import Cut, read_records
-from .features import Seen, from_json, look, merge, types_of
+from .features import Seen, from_json, look, merge, problems_of, types_of
 from .features import to_json as seen_to_json
 
 
@@ -152,13 +152,15 @@ class IngestUnit:
         seen = look(decoded.columns, unit.number, unit.cut.first)
         types = self.table.types_for(seen)
         told: dict[str, Any] = {"rows_in": unit.cut.records, "seen": seen_to_json(seen), "types": None}
-        if self._fits(types):
+        if self._fits(types, seen):
             found = convert(unit, decoded, types, self.table.options.max_rejects)
             told |= {"types": list(types.items()), "rejects": to_json(found.rejects)}
             told |= write_rows(found.rows, found.numbers, self.placing, unit.number, unit.file)
         return Result(json.dumps(told).encode(), unit.cut.records)
 
-    def _fits(self, types: Mapping[str, str]) -> bool:
+    def _fits(self, types: Mapping[str, str], seen: Seen) -> bool:
         by = self.placing.rule.column
-        conflict = not all(types.values()) or (by and by not in types)
-        return bool(types) and not conflict and self.table.options.split_problem(types) is None
+        if not types or not all(types.values()) or (by and by not in types):
+            return False
+        wrong = problems_of(seen, types, lambda _: "") or self.table.options.split_problem(types)
+        return not wrong

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -116,6 +114,6 @@ def test_a_folder_renamed_is_other_data(table, tmp_path):
     store = Store(tmp_path / "store")
     pattern = [str(table / "*/*/*.parquet")]
     before = file_digests(pattern, store), file_digests(str(table), store)
-    os.rename(table / "year=2023", table / "year=2022")
+    (table / "year=2023").rename(table / "year=2022")
     assert file_digests(pattern, store) != before[0]
     assert file_digests(str(table), store) != before[1]
