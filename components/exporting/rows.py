@@ -56,7 +56,7 @@ def no_rows(types: Types) -> pa.RecordBatch:
 def _arrow_type(kind: str) -> Any:
     import pyarrow as pa
 
-    from ..csv.conversion import ARROW
+    from ..ingestion.kinds import ARROW
 
     return pa.list_(ARROW[kind.removesuffix("s")]) if kind in MULTIVALUED else ARROW[kind]
 

@@ -14,15 +14,14 @@ import pyarrow.parquet as pq
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError
-from ..csv.place import account_outside, is_exact, place_exactly, publish_parts, publish_rejects
 from ..csv.sources import name_problems
-from ..csv.work import Placing
 from ..data_plane.work import run_units
 from ..ingestion.column_options import ColumnOptions
 from ..ingestion.kinds import ARROW, kind_of, unsupported
 from ..ingestion.partitions import Partition, check_own_columns, partition_kinds, partition_of
+from ..ingestion.publishing import is_exact, publish
 from ..ingestion.rejects import Reject, from_json
-from ..ingestion.source_lines import PATTERN
+from ..ingestion.writing import Placing
 from .sources import check_magic, partition_columns
 from .work import Block, IngestUnit, Table, Unit, open_parquet
 
@@ -218,24 +217,9 @@ def ingest(
     rule = options.split
     exact = is_exact(rule, sum(block.rows for unit in units for block in unit.blocks))
     placing = Placing(rule, exact, str(ctx.scratch("parts")))
-    reads: Any = _read(ctx, files, units, Table(types, options.max_rejects), placing)
+    reads = _read(ctx, files, units, Table(types, options.max_rejects), placing)
     kinds = {name: stated.partition(":")[0] for name, stated in types.items()}
-    dropped = account_outside(ctx, reads, placing, kinds)
-    if exact:
-        place_exactly(ctx, reads, placing)
-    draft = ctx.output(Examples)
-    properties: dict[str, Any] = {
-        "format": "parquet",
-        "columns": kinds,
-        "splits": publish_parts(reads, rule, dropped, draft.path),
-        "rejects": publish_rejects(ctx, reads, draft.path),
-    }
-    if dropped:
-        properties["dropped"] = dropped
-    if rule.stratify:
-        properties["stratified"] = "exact" if exact else "hashed"
-    summary = {"rows": {name: split["rows"] for name, split in properties["splits"].items()}}
-    return draft.finish(properties, summary, volatile=[PATTERN])
+    return publish(ctx, reads, placing, kinds)
 
 
 def _settled(ctx: Context, files: Sequence[File], options: ColumnOptions) -> dict[str, str]:

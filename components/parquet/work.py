@@ -11,13 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...pipelines.errors import DataError
-from ..csv.work import Placing
 from ..data_plane.work import Result
 from ..ingestion.partitions import Partition
 from ..ingestion.rejects import to_json
 from ..ingestion.sifting import Rows, Sifted, sift
 from ..ingestion.values import read_values, shown
-from ..ingestion.writing import write_rows
+from ..ingestion.writing import Placing, write_rows
 from .sources import damaged
 
 

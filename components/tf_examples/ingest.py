@@ -12,13 +12,12 @@ from typing import Any
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError
-from ..csv.place import account_outside, is_exact, place_exactly, publish_parts, publish_rejects
-from ..csv.work import Placing
 from ..data_plane.work import Result, run_units
 from ..ingestion.column_options import ColumnOptions
 from ..ingestion.files import GivenFile
+from ..ingestion.publishing import is_exact, publish
 from ..ingestion.rejects import Reject, from_json
-from ..ingestion.source_lines import PATTERN
+from ..ingestion.writing import Placing
 from ..tfrecords.framing import Cut, cut_file, shortened
 from .features import Seen, Sighting, look, merge, problems_of, to_json, types_of
 from .features import from_json as seen_from_json
@@ -219,22 +218,6 @@ def ingest(ctx: Context, given: Sequence[GivenFile], options: ColumnOptions) -> 
     rule = options.split
     exact = is_exact(rule, sum(unit.cut.records for unit in units))
     placing = Placing(rule, exact, str(ctx.scratch("parts")))
-    reads: Any
     reads, types = read_all(ctx, units, options, placing)
     kinds = {name: stated.partition(":")[0] for name, stated in types.items()}
-    dropped = account_outside(ctx, reads, placing, kinds)
-    if exact:
-        place_exactly(ctx, reads, placing)
-    draft = ctx.output(Examples)
-    properties: dict[str, Any] = {
-        "format": "parquet",
-        "columns": kinds,
-        "splits": publish_parts(reads, rule, dropped, draft.path),
-        "rejects": publish_rejects(ctx, reads, draft.path),
-    }
-    if dropped:
-        properties["dropped"] = dropped
-    if rule.stratify:
-        properties["stratified"] = "exact" if exact else "hashed"
-    summary = {"rows": {name: split["rows"] for name, split in properties["splits"].items()}}
-    return draft.finish(properties, summary, volatile=[PATTERN])
+    return publish(ctx, reads, placing, kinds)

@@ -12,14 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..csv.work import Placing
 from ..data_plane.work import Result
 from ..ingestion.column_options import ColumnOptions
 from ..ingestion.kinds import ARROW, ELEMENTS
 from ..ingestion.rejects import to_json
 from ..ingestion.sifting import Rows, Sifted, sift
 from ..ingestion.values import Bad, Values, read_values, shown
-from ..ingestion.writing import write_rows
+from ..ingestion.writing import Placing, write_rows
 from ..tfrecords.decoding import Decoded, decode
 from ..tfrecords.framing import Cut, read_records
 from .features import Seen, from_json, look, merge, problems_of, types_of

@@ -11,20 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from .example_message import normal_form
 from .framing import Records
+from .wire import FIRST, SECOND, Parts, UnusualError, delimited, gathered, refuse, repeated
 
 KINDS = ("string", "float", "int")
 """Our types of `bytes_list`, `float_list` and `int64_list`, in the order of their fields' numbers."""
-_FIRST, _SECOND = 0x0A, 0x12
 _BATCH_ROWS, _BATCH_BYTES = 4096, 4 << 20
 _PAD = np.zeros(16, np.uint8)
-_FEW, _MANY_STEPS = 16, 64
 _LONGEST_VARINT = 10
 
 Columns = Mapping[tuple[str, str], pa.Array]
@@ -43,26 +42,6 @@ class Decoded:
 
     columns: Columns
     bad: Mapping[int, str]
-
-
-class _Parts(NamedTuple):
-    """Parts of messages: the message each is of, int64 [m], and where it starts and ends, ascending."""
-
-    owner: Any
-    start: Any
-    end: Any
-
-    def where(self, chosen: Any) -> _Parts:
-        """Some of them."""
-        return _Parts(self.owner[chosen], self.start[chosen], self.end[chosen])
-
-
-class _UnusualError(Exception):
-    """Records, by index, that have to go through protobuf first."""
-
-    def __init__(self, records: Any) -> None:
-        super().__init__()
-        self.records = np.unique(records).tolist()
 
 
 def decode(records: Records) -> Decoded:
@@ -107,12 +86,12 @@ def _joined(pieces: list[Columns], rows: list[int]) -> Columns:
 def _decode_batch(records: Records) -> tuple[Columns, dict[int, str]]:
     try:
         return _columns(records), {}
-    except _UnusualError as unusual:
+    except UnusualError as unusual:
         # One kind of oddity hides the next, so that all of the batch is written anew where several are found.
         normal, bad = _rewritten(records, unusual.records)
     try:
         return _columns(normal), bad
-    except _UnusualError:
+    except UnusualError:
         normal, bad = _rewritten(records, list(range(len(records))))
         return _columns(normal), bad
 
@@ -133,36 +112,36 @@ def _rewritten(records: Records, which: list[int]) -> tuple[Records, dict[int, s
 
 
 def _columns(records: Records) -> Columns:
-    """Raises _UnusualError where records aren't written as usual."""
+    """Raises UnusualError where records aren't written as usual."""
     data, count = records.content, len(records)
-    examples = _Parts(np.arange(count), records.starts, records.ends)
-    features = _repeated(data, examples.where(records.starts < records.ends))
+    examples = Parts(np.arange(count), records.starts, records.ends)
+    features = repeated(data, examples.where(records.starts < records.ends))
     if len(features.owner) > 1 and (features.owner[1:] == features.owner[:-1]).any():
-        raise _UnusualError(features.owner[1:][features.owner[1:] == features.owner[:-1]])
-    entries = _repeated(data, features.where(features.start < features.end))
-    key, behind = _delimited(data, entries, entries.start, _FIRST)
-    value, end = _delimited(data, entries, behind, _SECOND)
-    _refuse(entries.owner, end != entries.end)
+        raise UnusualError(features.owner[1:][features.owner[1:] == features.owner[:-1]])
+    entries = repeated(data, features.where(features.start < features.end))
+    key, behind = delimited(data, entries, entries.start, FIRST)
+    value, end = delimited(data, entries, behind, SECOND)
+    refuse(entries.owner, end != entries.end)
     names, codes = _names(data, key)
     order = np.argsort(codes, kind="stable")  # by name, and each name's in the order of the records
     twice = (codes[order][1:] == codes[order][:-1]) & (entries.owner[order][1:] == entries.owner[order][:-1])
-    _refuse(entries.owner[order][1:], twice)
+    refuse(entries.owner[order][1:], twice)
     return _by_name(data, value, names, codes, count)
 
 
-def _by_name(data: Any, value: _Parts, names: list[str], codes: Any, count: int) -> Columns:
+def _by_name(data: Any, value: Parts, names: list[str], codes: Any, count: int) -> Columns:
     """The features' values by name and kind; each value is a message Feature."""
     filled = value.start < value.end
     tags = np.where(filled, data[value.start], 0)
-    _refuse(value.owner, filled & ~np.isin(tags, (0x0A, 0x12, 0x1A)))
+    refuse(value.owner, filled & ~np.isin(tags, (0x0A, 0x12, 0x1A)))
     columns: dict[tuple[str, str], pa.Array] = {}
     for number, kind in enumerate(KINDS, 1):
         chosen = np.flatnonzero(tags == number << 3 | 2)
         if not len(chosen):
             continue
         own = value.where(chosen)
-        lists, end = _delimited(data, own, own.start, number << 3 | 2)
-        _refuse(own.owner, end != own.end)
+        lists, end = delimited(data, own, own.start, number << 3 | 2)
+        refuse(own.owner, end != own.end)
         arrays = _LISTS[kind](data, lists)
         columns.update(_spread(arrays, own.owner, codes[chosen], names, kind, count))
     return columns
@@ -190,134 +169,31 @@ def _spread(
     return columns
 
 
-def _refuse(owner: Any, unusual: Any) -> None:
-    if unusual.any():
-        raise _UnusualError(owner[unusual])
-
-
-def _lengths(data: Any, at: Any) -> tuple[Any, Any]:
-    """The varints at some places, of up to five bytes, and the places behind them.
-
-    One of more bytes gets a value that no length is.
-    """
-    value = data[np.minimum(at, len(data) - 1)].astype(np.int64)
-    behind = at + 1
-    more = np.flatnonzero(value > 127)
-    value[more] &= 127
-    for shift in (7, 14, 21, 28):
-        if not len(more):
-            return value, behind
-        byte = data[np.minimum(behind[more], len(data) - 1)].astype(np.int64)
-        value[more] |= (byte & 127) << shift
-        behind[more] += 1
-        more = more[byte > 127]
-    value[more] = 1 << 40
-    return value, behind
-
-
-def _delimited(data: Any, parts: _Parts, at: Any, tag: int) -> tuple[_Parts, Any]:
-    """The one field that begins at `at` in each message, and the places behind it."""
-    here = data[np.minimum(at, len(data) - 1)]
-    length, start = _lengths(data, at + 1)
-    end = start + length
-    _refuse(parts.owner, (at >= parts.end) | (here != tag) | (end > parts.end))
-    return _Parts(parts.owner, start, end), end
-
-
-def _repeated(data: Any, parts: _Parts) -> _Parts:
-    """All fields of messages that hold nothing but field 1, length-delimited.
-
-    Args:
-        data: uint8 [bytes].
-        parts: the messages, none of them empty.
-    """
-    found: list[_Parts] = []
-    number, at = np.arange(len(parts.owner)), parts.start
-    while len(number):
-        if len(number) < _FEW and len(found) > _MANY_STEPS:  # a few long lists: one by one is faster
-            found += [_scalar(data, parts, int(n), int(place)) for n, place in zip(number, at, strict=True)]
-            break
-        limit = parts.end[number]
-        length, start = _lengths(data, at + 1)
-        end = start + length
-        unusual = (data[at] != _FIRST) | (end > limit)
-        _refuse(parts.owner[number], unusual)
-        found.append(_Parts(number, start, end))
-        more = np.flatnonzero(end < limit)
-        number, at = number[more], end[more]
-    if not found:
-        none = np.empty(0, np.int64)
-        return _Parts(none, none, none)
-    owner, start, end = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-    if len(found) > 1:
-        order = np.argsort(start, kind="stable")
-        owner, start, end = owner[order], start[order], end[order]
-    return _Parts(parts.owner[owner], start, end)
-
-
-def _scalar(data: Any, parts: _Parts, number: int, at: int) -> _Parts:
-    """The fields of one message from `at` on."""
-    limit = int(parts.end[number])
-    base, content = at, data[at:limit].tobytes()
-    starts, ends = [], []
-    place, size = 0, len(content)
-    while place < size:
-        tag, shift, length = content[place], 0, 0
-        place += 1
-        while place < size and shift < 35:
-            byte = content[place]
-            place += 1
-            length |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                break
-        else:
-            length = size
-        if tag != _FIRST or place + length > size:
-            raise _UnusualError(parts.owner[number : number + 1])
-        starts.append(base + place)
-        place += length
-        ends.append(base + place)
-    return _Parts(np.full(len(starts), number), np.array(starts, np.int64), np.array(ends, np.int64))
-
-
-def _gathered(data: Any, parts: _Parts) -> pa.Array:
-    """The bytes of parts that follow each other, large_binary [m]."""
-    count = len(parts.owner)
-    if not count:
-        return pa.array([], pa.large_binary())
-    # The parts and what lies between them are one array in the data as it is; Arrow copies every other one.
-    bounds = np.column_stack([parts.start, parts.end]).reshape(-1).astype(np.int64)
-    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
-    both = pa.Array.from_buffers(pa.large_binary(), 2 * count - 1, buffers)
-    return both.take(pa.array(np.arange(0, 2 * count, 2)))
-
-
-def _names(data: Any, keys: _Parts) -> tuple[list[str], Any]:
+def _names(data: Any, keys: Parts) -> tuple[list[str], Any]:
     """The distinct keys, sorted, and the number of each key, uint16 or int64 [m]."""
-    encoded = _gathered(data, keys).dictionary_encode()
+    encoded = gathered(data, keys).dictionary_encode()
     numbers = encoded.indices.to_numpy(zero_copy_only=False)
     names = []
     for place, key in enumerate(encoded.dictionary.to_pylist()):
         try:
             names.append(key.decode())
         except UnicodeDecodeError:
-            raise _UnusualError(keys.owner[numbers == place]) from None
+            raise UnusualError(keys.owner[numbers == place]) from None
     order = sorted(range(len(names)), key=names.__getitem__)
     rank = np.empty(len(names), np.uint16 if len(names) < 1 << 16 else np.int64)  # uint16 is sorted by radix
     rank[order] = np.arange(len(names))
     return [names[place] for place in order], rank[numbers]
 
 
-def _payload(data: Any, lists: _Parts) -> tuple[Any, Any, Any]:
+def _payload(data: Any, lists: Parts) -> tuple[Any, Any, Any]:
     """The packed bytes of lists, uint8, the bounds of those that have some, and which these are."""
     filled = np.flatnonzero(lists.start < lists.end)
     own = lists.where(filled)
-    packed, end = _delimited(data, own, own.start, _FIRST)
-    _refuse(own.owner, end != own.end)
-    gathered = _gathered(data, packed)
+    packed, end = delimited(data, own, own.start, FIRST)
+    refuse(own.owner, end != own.end)
+    both = gathered(data, packed)
     bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(packed.end - packed.start)])
-    content = gathered.buffers()[2] if len(gathered) else None
+    content = both.buffers()[2] if len(both) else None
     flat = np.frombuffer(content, np.uint8)[: bounds[-1]] if content else np.empty(0, np.uint8)
     return flat, bounds, filled
 
@@ -330,26 +206,26 @@ def _as_lists(values: Any, counts: Any, filled: Any, total: int) -> pa.Array:
     return pa.LargeListArray.from_arrays(pa.array(offsets), values)
 
 
-def _floats(data: Any, lists: _Parts) -> pa.Array:
+def _floats(data: Any, lists: Parts) -> pa.Array:
     flat, bounds, filled = _payload(data, lists)
     sizes = np.diff(bounds)
-    _refuse(lists.owner[filled], sizes % 4 != 0)
+    refuse(lists.owner[filled], sizes % 4 != 0)
     return _as_lists(pa.array(flat.view("<f4")), sizes // 4, filled, len(lists.owner))
 
 
-def _ints(data: Any, lists: _Parts) -> pa.Array:
+def _ints(data: Any, lists: Parts) -> pa.Array:
     flat, bounds, filled = _payload(data, lists)
     ending = flat < 128
     sizes = np.diff(bounds)
     if len(flat):
-        _refuse(lists.owner[filled], (sizes > 0) & ~ending[np.maximum(bounds[1:] - 1, 0)])
+        refuse(lists.owner[filled], (sizes > 0) & ~ending[np.maximum(bounds[1:] - 1, 0)])
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(ending)])
     ends = np.flatnonzero(ending)
     starts = np.concatenate([np.zeros(1, np.int64), ends[:-1] + 1]) if len(ends) else ends
     lengths = ends - starts + 1
     if len(lengths) and lengths.max() > _LONGEST_VARINT:
         long = starts[lengths > _LONGEST_VARINT]
-        raise _UnusualError(lists.owner[filled[np.searchsorted(bounds, long, side="right") - 1]])
+        raise UnusualError(lists.owner[filled[np.searchsorted(bounds, long, side="right") - 1]])
     values = _varints(flat, starts, lengths)
     counts = before[bounds[1:]] - before[bounds[:-1]]
     return _as_lists(pa.array(values), counts, filled, len(lists.owner))
@@ -366,16 +242,16 @@ def _varints(flat: Any, starts: Any, lengths: Any) -> Any:
     return values.view(np.int64)
 
 
-def _strings(data: Any, lists: _Parts) -> pa.Array:
+def _strings(data: Any, lists: Parts) -> pa.Array:
     total = len(lists.owner)
-    numbered = _Parts(np.arange(total), lists.start, lists.end)
+    numbered = Parts(np.arange(total), lists.start, lists.end)
     filled = numbered.where(lists.start < lists.end)
     try:
-        values = _repeated(data, filled)
-    except _UnusualError as unusual:
-        raise _UnusualError(lists.owner[unusual.records]) from None
+        values = repeated(data, filled)
+    except UnusualError as unusual:
+        raise UnusualError(lists.owner[unusual.records]) from None
     counts = np.bincount(values.owner, minlength=total)
-    return _as_lists(_gathered(data, values), counts, np.arange(total), total)
+    return _as_lists(gathered(data, values), counts, np.arange(total), total)
 
 
 _LISTS = {"string": _strings, "float": _floats, "int": _ints}
