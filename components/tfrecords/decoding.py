@@ -22,7 +22,7 @@ from .wire import FIRST, SECOND, Parts, UnusualError, delimited, gathered, refus
 
 KINDS = ("string", "float", "int")
 """Our types of `bytes_list`, `float_list` and `int64_list`, in the order of their fields' numbers."""
-_BATCH_ROWS, _BATCH_BYTES = 4096, 4 << 20
+_BATCH_ROWS, _BATCH_BYTES = 4096, 16 << 20
 _PAD = np.zeros(16, np.uint8)
 _LONGEST_VARINT = 10
 
