@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from ...pipelines.errors import Problem
 from ..ingestion.column_options import CONVERTIBLE
 from ..ingestion.kinds import ELEMENTS
+from ..ingestion.time_patterns import UNITS
 from ..tfrecords.decoding import Columns
 
 LISTS = {"int": "ints", "float": "floats", "string": "strings"}
@@ -124,7 +125,8 @@ def problems_of(seen: Seen, types: Mapping[str, str], file_of: Callable[[int], s
 
 def _fits(kind: str, element: str) -> bool:
     bare, _, pattern = element.partition(":")
-    return bare in CONVERTIBLE[kind] and not (kind == "int" and bare == "timestamp" and not pattern)
+    unit_is_missing = kind == "int" and bare == "timestamp" and pattern not in UNITS
+    return bare in CONVERTIBLE[kind] and not unit_is_missing
 
 
 def _conflict(name: str, found: Mapping[str, Sighting], file_of: Callable[[int], str]) -> Problem:

@@ -209,4 +209,5 @@ def test_names_and_records_without_features(told):
 def test_a_stated_type_that_can_not_be(told):
     said = told(framed(example({"x": 1.5})), types={"x": "timestamp"})
     assert "feature 'x' is float_list in record 1, and can't become timestamp" in said
-    assert "timestamp:s" in told(framed(example({"x": 1})), types={"x": "timestamp"})
+    for stated in ("timestamp", "timestamp:%Y"):
+        assert "timestamp:s, timestamp:ms" in told(framed(example({"x": 1})), types={"x": stated})
