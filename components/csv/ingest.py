@@ -12,6 +12,8 @@ from typing import Any
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, Problem
 from ..data_plane.few_units import Result, run_few
+from ..ingestion.rejects import Reject, bad_value, from_json
+from ..ingestion.writing import Placing
 from .boundaries import BlockScan, Cut
 from .cutting import Block, blocks_of, fold_file, offset_of_row
 from .inference import Profile
@@ -19,9 +21,8 @@ from .known import Known, KnownCut
 from .options import Options, kind_of
 from .prepare import TableFile, needs_copy, open_files, write_plain
 from .reading import Unit, find_rows
-from .rejects import Reject, bad_value, from_json
 from .sources import Dialect
-from .work import IngestUnit, Placing, Table, read_unit
+from .work import IngestUnit, Table, read_unit
 
 _HINT_BYTES = 1 << 16
 

@@ -12,12 +12,12 @@ import msgspec
 from ...pipelines.artifact import Artifact
 from ...pipelines.context import Context
 from ..ingestion.known_files import KnownFiles, KnownUnit, known_parts
+from ..ingestion.rejects import to_json
 from .boundaries import Cut
 from .inference import Profile
 from .options import Options
 from .prepare import TableFile, delimiter_of
 from .reading import Unit
-from .rejects import to_json
 
 if TYPE_CHECKING:
     from .ingest import Read
@@ -86,7 +86,8 @@ class Known:
         """Recalls what was noted of the files that are read with the same options."""
         sign = delimiter_of(paths[0], options) if ctx.reuse else ""
         facts = ["csv", sign, msgspec.json.encode(options).decode()]
-        return cls(KnownFiles(ctx, paths, options.split, facts, KnownCsv, by_file, options.sample))
+        files = dict(zip(paths, by_file or [""] * len(paths), strict=True))
+        return cls(KnownFiles(ctx, files, options.split, facts, KnownCsv, options.sample))
 
     def __getitem__(self, name: str) -> KnownCsv | None:
         """What is known of a file from before."""

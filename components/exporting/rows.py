@@ -56,7 +56,7 @@ def no_rows(types: Types) -> pa.RecordBatch:
 def _arrow_type(kind: str) -> Any:
     import pyarrow as pa
 
-    from ..csv.conversion import ARROW
+    from ..ingestion.kinds import ARROW
 
     return pa.list_(ARROW[kind.removesuffix("s")]) if kind in MULTIVALUED else ARROW[kind]
 
@@ -169,7 +169,7 @@ def _typed(
 
     from ..csv.conversion import convert
     from ..csv.reading import read_cells
-    from ..csv.rejects import bad_value
+    from ..ingestion.rejects import bad_value
 
     # Bad rows are collected and the first one raised here, since there is no rejects file to send them to.
     cells = read_cells(unit, tuple(str(place) for place in range(len(names))), dialect, encoding, sys.maxsize)

@@ -20,7 +20,7 @@ import msgspec
 from ...pipelines.artifact import Artifact, confined
 from ...pipelines.context import Context
 from ...pipelines.errors import StoreError
-from ..csv.source_lines import SUFFIX
+from .source_lines import SUFFIX
 from .split_options import SplitOptions
 
 K = TypeVar("K")
@@ -61,22 +61,20 @@ class KnownFiles(Generic[K]):
     def __init__(
         self,
         ctx: Context,
-        paths: Sequence[Path],
+        files: Mapping[Path, Any],
         rule: SplitOptions,
         facts: Any,
         kind: type[K],
-        by_file: Sequence[str] = (),
         sample: int | None = None,
     ) -> None:
         """Recalls what there is.
 
         Args:
             ctx: the step's context.
-            paths: the files.
+            files: JSON values of what stands beside each file: its split, what its folders tell.
             rule: how rows come into splits.
             facts: JSON values of all else that decides what a file gives.
             kind: the type of what is noted.
-            by_file: the split of each file, where files are told apart so.
             sample: how many rows are read of all.
         """
         self.values: dict[str, K] = {}
@@ -89,14 +87,13 @@ class KnownFiles(Generic[K]):
             self._reuse = None
             return
         try:
-            self._stamps = {str(path): _stamp(path) for path in paths}
-            digests = self._reuse.digests(paths)
+            self._stamps = {str(path): _stamp(path) for path in files}
+            digests = self._reuse.digests(list(files))
         except OSError:  # reading the file will tell
             self._reuse = None
             return
-        for path, split in zip(paths, by_file or [""] * len(paths), strict=True):
-            columns = [part for part in path.parts[:-1] if "=" in part]
-            key = self._reuse.key([digests[str(path)], path.name, columns, split, facts])
+        for path, beside in files.items():
+            key = self._reuse.key([digests[str(path)], path.name, beside, facts])
             found = self._reuse.recall(key, kind)
             self._keys[str(path)] = key
             if found is not None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...pipelines.artifact import Artifact
-from ..csv.rejects import to_json
 from ..ingestion.known_files import KnownFiles, KnownUnit, known_parts
+from ..ingestion.rejects import to_json
 from .work import Unit
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.components.csv.source_lines import read_lines
 from headrace.components.csv_examples import csv_examples
+from headrace.components.ingestion.source_lines import read_lines
 from headrace.components.parquet_examples import parquet_examples
 from headrace.pipelines.artifact import Examples
 from headrace.pipelines.context import Context, RunnerSettings
