@@ -340,6 +340,22 @@ def test_a_file_that_is_touched_while_it_is_read_is_not_noted(days: Days) -> Non
     days.check(3)
 
 
+def test_columns_of_folders_are_part_of_what_a_file_gives(days: Days) -> None:
+    days.parquet()
+    hive = days.folder / "hive"
+    for month in ("05", "06"):
+        (hive / f"month={month}").mkdir(parents=True)
+        shutil.copy(days.data / "day-0.parquet", hive / f"month={month}" / "part.parquet")
+    shutil.copy(days.data / "day-1.parquet", hive / "month=05" / "more.parquet")
+    asked = {"path": str(hive)}
+    assert days.ingest(parquet_examples, **asked).examples.properties["columns"]["month"] == "int"
+    (hive / "month=06").rename(hive / "month=07")
+    days.check(2, parquet_examples, **asked)
+    (hive / "month=07").rename(hive / "month=may")
+    changed = days.check(0, parquet_examples, **asked)
+    assert changed.examples.properties["columns"]["month"] == "string"
+
+
 def test_any_sequence_of_changes_gives_what_a_first_run_gives(days: Days) -> None:
     draw = random.Random(0)
     kinds: list[Callable[[int], Any]] = [str, float, int, lambda row: row % 2 == 0, lambda row: None]
