@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .parquet_examples import parquet_examples
     from .preprocessing.fitted_file import load_fitted
     from .statistics import statistics
+    from .tfrecord_examples import tfrecord_examples
     from .tfrecords.encoding import ApplyTransform
     from .train import train
     from .transform import transform
@@ -45,6 +46,7 @@ COMPONENTS = (
     "infer_schema",
     "parquet_examples",
     "statistics",
+    "tfrecord_examples",
     "train",
     "transform",
     "wine_csv",
@@ -79,6 +81,7 @@ __all__ = [
     "parquet_examples",
     "shard_errors",
     "statistics",
+    "tfrecord_examples",
     "train",
     "transform",
     "validate_examples",

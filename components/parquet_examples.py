@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -12,10 +11,12 @@ from ..pipelines.artifact import Examples, Files
 from ..pipelines.component import Checked, Known, SplitSource, component
 from ..pipelines.context import Context
 from ..pipelines.errors import HeadraceError, InvalidRequestError
-from .ingestion.split_options import DEFAULT_SPLITS, Rest, SplitOptions, SplitRule, files_by_split
+from .ingestion.column_options import ColumnOptions
+from .ingestion.files import GivenFile, given_files
+from .ingestion.partitions import check_own_columns, partition_kinds, partition_of
+from .ingestion.split_options import DEFAULT_SPLITS, Rest, SplitOptions, SplitRule
 from .parquet.footer import read_columns
-from .parquet.options import Options
-from .parquet.sources import resolve
+from .parquet.sources import FOLDER
 
 __all__ = ["parquet_examples"]
 
@@ -45,7 +46,8 @@ def parquet_examples(
     zone timestamp (one without a zone is UTC; what is below a microsecond is cut off); lists of text or
     numbers strings, ints or floats; a column without any value float. NaN, an empty text and an empty list
     are missing, and missing values in a list are left out. The files may hold their columns in different
-    orders.
+    orders. Folders called `name=value` below the folder or the wildcard that is given are columns: int where
+    all values are whole numbers, else string; `__HIVE_DEFAULT_PARTITION__` is missing.
 
     Args:
         path: a file, a folder (`*.parquet`, `*.parq`, `*.pq` below it), a glob, a list of them, or an
@@ -80,7 +82,7 @@ def parquet_examples(
     """
     files = tuple(path) if isinstance(path, Mapping) else None
     rule = SplitOptions(splits, split_by, split_by_time, split_by_value, stratify, rest, seed, files)
-    options = Options(rule, columns, types, max_rejects, block_rows, sample)
+    options = ColumnOptions(rule, columns, types, max_rejects, block_rows, sample)
     problems = options.problems()
     if problems:
         raise InvalidRequestError(problems)
@@ -88,27 +90,20 @@ def parquet_examples(
 
     if isinstance(path, Files):
         return ingest(ctx, [path.file(entry.path) for entry in path.files], options)
-    paths, by_file = _files(path)
-    return ingest(ctx, paths, options, by_file)
-
-
-def _files(path: str | list[str] | dict[str, str | list[str]]) -> tuple[list[Path], list[str]]:
-    """The files, and the split of each where `path` tells it."""
-    return files_by_split(path, resolve) if isinstance(path, dict) else (resolve(path), [])
+    given = given_files(path, FOLDER)
+    by_file, folders = [file.split for file in given], [file.folders for file in given]
+    return ingest(ctx, [file.path for file in given], options, by_file, folders)
 
 
 @parquet_examples.check
 def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
-    options = Options(
-        SplitOptions.of(arguments),
-        **{name: arguments[name] for name in ("columns", "types", "max_rejects", "block_rows", "sample")},
-    )
+    options = ColumnOptions.of(arguments)
     problems = options.problems()
     columns = tuple(options.columns) if options.columns is not None else None
     types = dict(options.types or {})
     if "path" in arguments and not problems:
         try:
-            found = read_columns(_files(arguments["path"])[0][0])
+            found = _columns(given_files(arguments["path"], FOLDER), options)
             problems += [*options.column_problems(tuple(found)), *options.type_problems(found)]
             columns = options.chosen(tuple(found))
             types = {name: types.get(name) or found.get(name, "") for name in columns}
@@ -118,3 +113,11 @@ def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
         problems += [split] if split else []
     told = {name: stated.partition(":")[0] for name, stated in types.items() if stated}
     return problems, {"output": Known(columns, options.split.names, {"types": told} if told else {})}
+
+
+def _columns(files: list[GivenFile], options: ColumnOptions) -> dict[str, str]:
+    """The columns of the first file and of all folders, with their types as far as they are known."""
+    partitions = [partition_of(file.folders, str(file.path)) for file in files]
+    found = read_columns(files[0].path)
+    check_own_columns(partitions[0], found, str(files[0].path))
+    return {**found, **partition_kinds(partitions, options.types or {})}

@@ -203,6 +203,7 @@ class Draft(Generic[A]):
         properties: Mapping[str, Any] | None = None,
         summary: Mapping[str, Any] | None = None,
         volatile: Sequence[str] = (),
+        digests: Mapping[str, str] | None = None,
     ) -> A:
         """Hashes the files and gives the artifact, still in its staging folder.
 
@@ -210,6 +211,8 @@ class Draft(Generic[A]):
             properties: JSON values that belong to the content.
             summary: JSON values for people.
             volatile: patterns (`*` crosses slashes) of files that differ between equal runs.
+            digests: SHA-256 by name of files that were read to the end after they were written, and needn't
+                be read again.
 
         Raises:
             StepError: something in the folder is not a plain file, or is called `manifest.json`.
@@ -221,7 +224,8 @@ class Draft(Generic[A]):
                 file=str(self.path / MANIFEST),
                 remedy="give the file another name, and call finish() once",
             )
-        entries = tuple(self._entry(name, volatile) for name in names)
+        known = digests or {}
+        entries = tuple(self._entry(name, volatile, known.get(name)) for name in names)
         # Through JSON and back, so that what a component gets next is what a later process will load.
         stated = json.loads(json.dumps(properties or {}, allow_nan=False))
         shown = json.loads(json.dumps(summary or {}))
@@ -230,10 +234,10 @@ class Draft(Generic[A]):
         (self.path / MANIFEST).write_text(json.dumps(artifact.manifest(), indent=1) + "\n", "utf-8")
         return artifact
 
-    def _entry(self, name: str, volatile: Sequence[str]) -> FileEntry:
+    def _entry(self, name: str, volatile: Sequence[str], sha256: str | None) -> FileEntry:
         path = self.path / name
         loose = any(fnmatch.fnmatch(name, pattern) for pattern in volatile)
-        return FileEntry(name, path.stat().st_size, file_digest(path), loose)
+        return FileEntry(name, path.stat().st_size, sha256 or file_digest(path), loose)
 
 
 def _plain_files(folder: Path) -> list[Path]:

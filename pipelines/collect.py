@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .reuse import forget_notes
 from .store import Store, remove_tree
 
 KEEP = 10
@@ -60,6 +61,8 @@ def collect(store: Store, keep: int = KEEP, dry_run: bool = False) -> Garbage:
         for kind, digest in garbage.artifacts:
             # Moved away at once, so that nobody sees half of it while it is removed.
             store.quarantine(store.place(kind, digest))
+        kept = {(path.parent.name, path.name) for path in (store.folder / "artifacts").glob("*/*")}
+        forget_notes(store.folder, kept)
         store.sweep()
     return garbage
 

@@ -10,9 +10,12 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .artifact import Artifact, Draft, confined
+
+if TYPE_CHECKING:
+    from .reuse import Reuse
 
 A = TypeVar("A", bound=Artifact)
 
@@ -50,6 +53,7 @@ class Context:
             reaches it and a finished artifact can be renamed into place. Removed after the attempt.
         runner: the Beam runner to use, see `headrace.pipelines.beam`.
         listener: receives progress and messages.
+        reuse: what earlier attempts left to be used again; None where there is no store.
     """
 
     step: str
@@ -57,6 +61,7 @@ class Context:
     runner: RunnerSettings = field(default_factory=RunnerSettings)
     listener: Listener = print_event
     drafts: dict[str, Any] = field(default_factory=dict)
+    reuse: Reuse | None = None
 
     def output(self, kind: type[A], name: str = "output") -> Draft[A]:
         """A new artifact of type `kind` to be filled and finished; `name` is the output's name."""

@@ -23,6 +23,7 @@ from .context import Context, Listener, RunnerSettings, print_event
 from .errors import HeadraceError, PipelineError, StepError, disk_error, error_to_json
 from .planning import Decision, Planner, Selection
 from .records import StepRecord, begin_record, new_run_id
+from .reuse import Reuse, code_of, keep_notes
 from .store import Store, remove_tree
 
 
@@ -216,7 +217,7 @@ class _Run:
                     decision = replace(decision, action="cached", reason=reason, outputs=found[0])
                     outcome: Any = (dict(found[0]), messages)
                 else:
-                    outputs = self._work(step, inputs, messages)
+                    outputs = self._work(step, decision, inputs, messages)
                     record = StepRecord.of(
                         step.name, "ran", decision, outputs, time.time() - started, messages
                     )
@@ -227,7 +228,7 @@ class _Run:
         self.finished.put((step.name, decision, outcome, time.time() - started))
 
     def _work(
-        self, step: BoundStep, inputs: Mapping[str, Artifact], messages: list[Any]
+        self, step: BoundStep, decision: Decision, inputs: Mapping[str, Artifact], messages: list[Any]
     ) -> dict[str, Artifact]:
         folder = self.staging / step.name.replace("/", "_")
         folder.mkdir()
@@ -237,13 +238,15 @@ class _Run:
                 messages.append(dict(event))
             self.listen({"step": step.name, **event})
 
-        runner = self._runner(step)
+        reuse = reuse_of(decision, self.store, folder)
+        ctx = Context(step.name, folder, self._runner(step), tell, reuse=reuse)
         try:
-            if importable(step):
-                outputs = self._in_worker(step, inputs, folder, runner, tell)
-            else:
-                outputs = in_process(step, inputs, Context(step.name, folder, runner, tell))
-            return {name: self.store.publish(artifact) for name, artifact in outputs.items()}
+            outputs = (
+                self._in_worker(step, inputs, ctx) if importable(step) else in_process(step, inputs, ctx)
+            )
+            published = {name: self.store.publish(artifact) for name, artifact in outputs.items()}
+            keep_notes(self.store.folder, folder)
+            return published
         finally:
             remove_tree(folder)  # before the record is written: the disk may be full of it
 
@@ -254,12 +257,7 @@ class _Run:
         return RunnerSettings(name, options)
 
     def _in_worker(
-        self,
-        step: BoundStep,
-        inputs: Mapping[str, Artifact],
-        folder: Path,
-        runner: RunnerSettings,
-        tell: Listener,
+        self, step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context
     ) -> dict[str, Artifact]:
         import msgspec
 
@@ -272,11 +270,12 @@ class _Run:
                 {k: v for k, v in step.parameters.items() if k not in inputs}, str_keys=True
             ),
             "inputs": {name: str(artifact.path) for name, artifact in inputs.items()},
-            "staging": str(folder),
-            "runner": {"name": runner.name, "options": dict(runner.options)},
+            "staging": str(ctx.staging),
+            "reuse": ctx.reuse.to_json() if ctx.reuse else None,
+            "runner": {"name": ctx.runner.name, "options": dict(ctx.runner.options)},
             "path": [str(Path(entry).resolve()) for entry in sys.path],
         }
-        done = self.pool.do(step.component.process, job, tell)
+        done = self.pool.do(step.component.process, job, ctx.listener)
         return {name: load_artifact(Path(path)) for name, path in done.items()}
 
     def _finish(self, name: str, decision: Decision, outcome: Any, seconds: float) -> None:
@@ -324,6 +323,13 @@ class _Run:
             if name not in self.records:
                 self.records[name] = StepRecord(name, "not reached", status)
                 self.store.write_step(self.records[name].to_json(self.run, self.bound.name, time.time()))
+
+
+def reuse_of(decision: Decision, store: Store, staging: Path) -> Reuse | None:
+    """What an attempt of a step may use again; nothing where the step was forced."""
+    if decision.parts is None:
+        return None
+    return Reuse(store.folder, code_of(decision.parts), staging, fresh=decision.reason == "forced")
 
 
 def importable(step: BoundStep) -> bool:

@@ -49,14 +49,14 @@ def parts_of(step: BoundStep, inputs: Mapping[str, Artifact], store: Store) -> P
         elif "code" in markers and isinstance(value, str) and ":" in value:
             user = user_code(value, store)
             libraries |= set(user.libraries)
-            parameters[name] = {"name": _short_name(value), "code": user.symbols}
+            parameters[name] = {"name": _short_name(value), "code": dict(sorted(user.symbols.items()))}
         elif "codes" in markers and component.code_finder is not None and value is not None:
             short = short_names(component.code_finder(name, value))
             parameters[name] = _renamed(_plain(value), short)
             for path, said in short.items():
                 user = user_code(path, store)
                 libraries |= set(user.libraries)
-                parameters[said] = {"name": said, "code": user.symbols}
+                parameters[said] = {"name": said, "code": dict(sorted(user.symbols.items()))}
         else:
             parameters[name] = _plain(value)
     digests = {name: artifact.digest for name, artifact in inputs.items()}
@@ -94,7 +94,8 @@ def _plain(value: Any) -> Any:
 def _expanded(value: str | list[str]) -> list[tuple[Path, str]]:
     """The files that a path, a glob or a list of them names, in a stable order; folders by their files.
 
-    Each comes with its name inside the folder that was given, or an empty string.
+    Each comes with its name inside the folder that was given; behind a glob with the folders from the first
+    wildcard on that stand for columns (`year=2024`); else with an empty string.
     """
     found: list[tuple[Path, str]] = []
     for text in [value] if isinstance(value, str) else value:
@@ -105,7 +106,10 @@ def _expanded(value: str | list[str]) -> list[tuple[Path, str]]:
         elif any(mark in text for mark in "*?[") and not path.exists():
             from glob import glob
 
-            found.extend((Path(name), "") for name in sorted(glob(text, recursive=True)))  # noqa: PTH207 - absolute
+            begin = next(place for place, part in enumerate(path.parts) if set(part) & set("*?["))
+            for name in sorted(glob(text, recursive=True)):  # noqa: PTH207 - absolute
+                columns = [part for part in Path(name).parts[begin:-1] if "=" in part]
+                found.append((Path(name), "/".join(columns)))
         else:
             found.append((path, ""))
     return found

@@ -24,6 +24,7 @@ from .artifact import Artifact, load_artifact
 from .component import Component
 from .context import Context, RunnerSettings
 from .errors import HeadraceError, StepError, disk_error, error_to_json
+from .reuse import Reuse
 
 
 def call(component: Component[..., Any], ctx: Context, arguments: Mapping[str, Any]) -> dict[str, Artifact]:
@@ -75,7 +76,10 @@ def do(job: Mapping[str, Any], tell: Any) -> dict[str, str]:
     }
     arguments.update({name: load_artifact(Path(path)) for name, path in job["inputs"].items()})
     settings = RunnerSettings(job["runner"]["name"], job["runner"]["options"])
-    ctx = Context(job["step"], Path(job["staging"]), settings, tell)
+    staging, reuse = Path(job["staging"]), None
+    if job["reuse"]:
+        reuse = Reuse(Path(job["reuse"]["store"]), job["reuse"]["code"], staging, job["reuse"]["fresh"])
+    ctx = Context(job["step"], staging, settings, tell, reuse=reuse)
     return {name: str(artifact.path) for name, artifact in call(component, ctx, arguments).items()}
 
 

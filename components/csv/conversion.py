@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..ingestion.times import TIMESTAMP, parse_times
+from ..ingestion.kinds import ARROW
+from ..ingestion.times import parse_times
 
 INTEGER = r"^[-+]?[0-9]+(\.0*)?$"
 """Other software writes 1.0 where a column of whole numbers has missing values."""
@@ -31,13 +32,6 @@ _OF_NUMBERS = np.isin(np.arange(256), np.frombuffer(b"0123456789+-.eEinftyaINFTY
 """The bytes that a text may hold which `NUMBER` matches."""
 _LENIENT_TRUE = ("true", "t", "yes", "y", "1")
 _LENIENT_FALSE = ("false", "f", "no", "n", "0")
-ARROW = {
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "bool": pa.bool_(),
-    "string": pa.string(),
-    "timestamp": TIMESTAMP,
-}
 
 
 def convert(text: pa.Array, kind: str, missing: tuple[str, ...]) -> tuple[pa.Array, Any]:

@@ -12,7 +12,7 @@ import gzip
 import io
 import uuid
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from .options import Options
 from .sources import (
     Dialect,
     canonical_encoding,
+    choose_delimiter,
     encoding_error,
     gzip_error,
     is_gzip,
@@ -106,32 +107,46 @@ def table_file(
     return TableFile(name, str(plain), start, line, plain.stat().st_size), head.names
 
 
+def delimiter_of(path: Path, options: Options) -> str:
+    """The delimiter of all files, by the first one if it is to be chosen."""
+    if options.delimiter != "auto":
+        return choose_delimiter(options.delimiter, "")
+    return read_head(path, options.encoding, "auto", options.quote).delimiter
+
+
 def open_files(
-    paths: Sequence[Path], plain: Sequence[Path], options: Options
-) -> tuple[list[TableFile], tuple[str, ...], Dialect]:
+    paths: Sequence[Path],
+    plain: Sequence[Path],
+    options: Options,
+    known: Mapping[Path, tuple[TableFile, tuple[str, ...]]] | None = None,
+) -> tuple[list[TableFile], list[tuple[str, ...]], tuple[str, ...], Dialect]:
     """The files with their rows found, the columns that they share, and how cells are written.
 
     Args:
         paths: the files as the user knows them.
         plain: the same as plain UTF-8.
         options: what is asked for.
+        known: files that needn't be looked at, with the cells of their first rows.
+
+    Returns:
+        The files, the cells of each first row, the columns, and how cells are written.
 
     Raises:
         DataError: empty or duplicate names, headers that differ, or a count that doesn't fit.
         InvalidRequestError: an option names a column that isn't there.
     """
-    first = read_head(plain[0], "utf-8", options.delimiter, options.quote, str(paths[0]), options.encoding)
-    dialect = Dialect(first.delimiter, options.quote, tuple(options.missing_values))
+    dialect = Dialect(delimiter_of(paths[0], options), options.quote, tuple(options.missing_values))
+    known = known or {}
     pairs = [
-        table_file(str(path), place, options.encoding, dialect, options.has_header)
+        known.get(path) or table_file(str(path), place, options.encoding, dialect, options.has_header)
         for path, place in zip(paths, plain, strict=True)
     ]
-    files = [file for file, _ in pairs]
-    columns = common_columns(files, [head for _, head in pairs], options)
+    files, heads = [file for file, _ in pairs], [head for _, head in pairs]
+    columns = common_columns(files, heads, options)
     problems = options.column_problems(columns)
     if problems:
         raise InvalidRequestError(problems)
-    return files, columns, dialect
+    return files, heads, columns, dialect
 
 
 def common_columns(

@@ -68,7 +68,7 @@ class ReadCsv(beam.PTransform):
     def expand(self, begin: Any) -> Any:
         """PBegin → PCollection of RecordBatch."""
         plain = [self._plain(path) for path in self._paths]
-        files, columns, dialect = open_files(self._paths, plain, self._options)
+        files, _, columns, dialect = open_files(self._paths, plain, self._options)
         table = Table(columns, dialect, self._options.encoding, dict(self._options.types or {}))
         units = (
             begin

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from ..ingestion.rejects import Reject
 from .boundaries import line_ends, row_ends
 from .prepare import TableFile
-from .rejects import Reject
 from .sources import Dialect, encoding_remedy
 
 _TEXT_BYTES = 2000

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from ..data_plane.row_hash import row_hash
-from ..data_plane.work import Result
-from ..ingestion.placing import assign, whole, why_outside
-from ..ingestion.split_options import SplitOptions
-from ..ingestion.times import sort_keys
-from .conversion import ARROW, convert
+from ..data_plane.few_units import Result
+from ..ingestion.kinds import ARROW
+from ..ingestion.rejects import Reject, bad_value, to_json
+from ..ingestion.writing import Placing, write_rows
+from .conversion import convert
 from .inference import Profile, Stray, profile
 from .options import kind_of
 from .reading import Cells, Unit, read_cells
-from .rejects import Reject, bad_value, to_json
-from .source_lines import write_lines
 from .sources import Dialect
-
-MISSING_CLASS = "\0missing"
-"""The class of rows without a value; no cell can be this, since NUL is refused."""
 
 
 @dataclass(frozen=True)
@@ -152,26 +143,6 @@ def _inferred(
 
 
 @dataclass(frozen=True)
-class Placing:
-    """How rows are placed in splits.
-
-    Attributes:
-        rule: what is asked for.
-        exact: whether shares are exact, so that rows are spilled and placed once all are known.
-        folder: where parts and spills are written, by whatever worker.
-    """
-
-    rule: SplitOptions
-    exact: bool
-    folder: str
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """The names of the splits."""
-        return self.rule.names
-
-
-@dataclass(frozen=True)
 class IngestUnit:
     """Work on a unit: reads it, and writes its rows in parts, or spills them if classes are to be counted."""
 
@@ -187,103 +158,6 @@ class IngestUnit:
             "empty": typed.empty,
             "kinds": typed.kinds,
             "profiles": {name: seen.to_json() for name, seen in typed.profiles.items()},
-            "parts": {},
-            "classes": [],
-            "spill": "",
-            "outside": None,
         }
-        if self.placing.exact:
-            told["spill"], told["classes"], outside = spill_rows(typed.rows, self.placing, unit.number)
-            np.save(f"{told['spill']}.lines.npy", typed.lines)
-        else:
-            assigned, outside = assign(typed.rows, self.placing.rule, unit.file.split)
-            source = (unit.file.name, typed.lines)
-            told["parts"] = write_parts(typed.rows, assigned, self.placing, unit.number, source)
-        if outside.any():
-            first = int(np.argmax(outside))
-            told["outside"] = {
-                "rows": int(np.count_nonzero(outside)),
-                "line": int(typed.lines[first]),
-                "reason": why_outside(typed.rows, self.placing.rule, first),
-            }
+        told |= write_rows(typed.rows, typed.lines, self.placing, unit.number, unit.file)
         return Result(json.dumps(told).encode(), typed.rows_in)
-
-
-@dataclass(frozen=True)
-class PlaceSpilled:
-    """Work on a spilled unit whose rows have got their splits: (unit, rows file, splits file, source)."""
-
-    placing: Placing
-
-    def __call__(self, item: tuple[int, str, str, str]) -> Result:
-        """Gives JSON: the parts written."""
-        unit, rows, assigned, source_name = item
-        with pa.memory_map(rows) as source:
-            table = pa.ipc.open_file(source).read_all()
-            lines = np.load(rows.removesuffix(".arrow") + ".lines.npy")
-            parts = write_parts(table, np.load(assigned), self.placing, unit, (source_name, lines))
-        return Result(json.dumps(parts).encode(), table.num_rows)
-
-
-def spill_rows(rows: pa.Table, placing: Placing, unit: int) -> tuple[str, list[str], Any]:
-    """Writes rows, the numbers of their classes (-1: in no split), and what they are ranked by.
-
-    Returns:
-        The files' common name, the names of the classes, and bool [rows] of those in no split.
-    """
-    path = Path(placing.folder) / f"{unit:06d}-{uuid.uuid4().hex}"
-    with pa.OSFile(f"{path}.arrow", "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
-        writer.write_table(rows)
-    column = rows.column(placing.rule.column)
-    names: list[str] = []
-    if placing.rule.kind == "time_shares":
-        ranks, outside = sort_keys(whole(column))
-        classes = np.where(outside, -1, 0)
-    else:
-        classes, names = _classes(column)
-        ranks, outside = row_hash(rows, None, placing.rule.seed), np.zeros(rows.num_rows, bool)
-    np.save(f"{path}.classes.npy", classes.astype(np.int32))
-    np.save(f"{path}.ranks.npy", ranks)
-    return str(path), names, outside
-
-
-def _classes(column: pa.ChunkedArray) -> tuple[Any, list[str]]:
-    encoded = whole(pc.fill_null(pc.cast(column, pa.string()), MISSING_CLASS)).dictionary_encode()
-    return encoded.indices.to_numpy(zero_copy_only=False), encoded.dictionary.to_pylist()
-
-
-def write_parts(
-    rows: pa.Table, assigned: Any, placing: Placing, unit: int, source: tuple[str, Any] | None = None
-) -> dict[str, dict[str, Any]]:
-    """Writes the rows of each split to a Parquet file; a split without rows gets none.
-
-    `source` is the file and the line of each row, for the record beside the part (`source_lines`).
-
-    Returns:
-        By split: `path` and `rows`.
-    """
-    parts: dict[str, dict[str, Any]] = {}
-    for number, split in enumerate(placing.splits):
-        chosen = np.flatnonzero(assigned == number)
-        if not len(chosen):
-            continue
-        path = Path(placing.folder) / f"{unit:06d}-{number}-{uuid.uuid4().hex}.parquet"
-        own = rows if len(chosen) == rows.num_rows else rows.take(pa.array(chosen))
-        write_parquet(own, path)
-        if source is not None:
-            write_lines(path, source[0], source[1][chosen])
-        parts[split] = {"path": str(path), "rows": len(chosen)}
-    return parts
-
-
-def write_parquet(rows: pa.Table, path: Path) -> None:
-    """Writes a Parquet file whose bytes depend on the rows and Arrow's version alone."""
-    texts = [
-        name
-        for name, kind in zip(rows.schema.names, rows.schema.types, strict=True)
-        if pa.types.is_string(kind)
-    ]
-    pq.write_table(
-        rows, path, compression="lz4", use_dictionary=texts, write_statistics=False, store_schema=False,
-        row_group_size=1 << 16,
-    )  # fmt: skip

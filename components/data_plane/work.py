@@ -28,6 +28,7 @@ from ...pipelines.beam import beam_pipeline, threads_of
 from ...pipelines.context import Context
 from ...pipelines.errors import error_from_json
 from ...pipelines.worker import failure
+from .few_units import Result as Result
 
 T = TypeVar("T")
 
@@ -50,13 +51,6 @@ class Partial(NamedTuple):
     rows: int
     path: str
     worker: str
-
-
-class Result(NamedTuple):
-    """What work on one unit gives: bytes that the driver folds, and the number of rows read."""
-
-    payload: bytes
-    rows: int = 0
 
 
 class MapUnits(beam.PTransform):

@@ -58,7 +58,7 @@ def no_rows(types: Types) -> pa.RecordBatch:
 def _arrow_type(kind: str) -> Any:
     import pyarrow as pa
 
-    from ..csv.conversion import ARROW
+    from ..ingestion.kinds import ARROW
 
     return pa.list_(ARROW[kind.removesuffix("s")]) if kind in MULTIVALUED else ARROW[kind]
 
@@ -83,9 +83,9 @@ def _parquet_rows(types: Types, path: Path) -> Iterator[pa.RecordBatch]:
 
 def _require_types(types: Types, schema: pa.Schema, path: Path) -> None:
     """Refuses columns that can't become what the model takes."""
+    from ..ingestion.column_options import CONVERTIBLE
+    from ..ingestion.kinds import kind_of, unsupported
     from ..ingestion.time_patterns import UNITS
-    from ..parquet.kinds import kind_of, unsupported
-    from ..parquet.options import CONVERTIBLE
 
     problems = []
     for name, stated in types.items():
@@ -108,7 +108,7 @@ def _converted(batch: pa.RecordBatch, types: Types, path: Path, before: int) -> 
     import numpy as np
     import pyarrow as pa
 
-    from ..parquet.values import read_values, shown
+    from ..ingestion.values import read_values, shown
 
     arrays = []
     for name, stated in types.items():
@@ -231,7 +231,7 @@ def _typed(
 
     from ..csv.conversion import convert
     from ..csv.reading import read_cells
-    from ..csv.rejects import bad_value
+    from ..ingestion.rejects import bad_value
 
     # Bad rows are collected and the first one raised here, since there is no rejects file to send them to.
     cells = read_cells(unit, tuple(str(place) for place in range(len(names))), dialect, encoding, sys.maxsize)

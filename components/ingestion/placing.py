@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..csv.splits import by_hash, thresholds
 from ..data_plane.row_hash import row_hash
+from .shares import by_hash, thresholds
 from .split_options import SplitOptions, SplitValue, spelled
 from .times import parse_times
 

@@ -5,24 +5,27 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow.parquet as pq
 
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError
-from ..csv.place import account_outside, is_exact, place_exactly, publish_parts, publish_rejects
-from ..csv.rejects import Reject, from_json
-from ..csv.source_lines import PATTERN
 from ..csv.sources import name_problems
-from ..csv.work import Placing
-from ..data_plane.work import run_units
+from ..data_plane.few_units import run_few
+from ..ingestion.column_options import ColumnOptions
+from ..ingestion.kinds import ARROW, kind_of, unsupported
+from ..ingestion.known_files import KnownFiles, KnownUnit
+from ..ingestion.partitions import Partition, check_own_columns, partition_kinds, partition_of
+from ..ingestion.publishing import is_exact, publish
+from ..ingestion.rejects import Reject, from_json
 from ..ingestion.time_patterns import stated_patterns
-from .kinds import kind_of, unsupported
-from .options import Options
+from ..ingestion.writing import Placing
+from .known import KnownParquet, known_blocks, known_values
 from .sources import check_magic, partition_columns
 from .work import Block, IngestUnit, Table, Unit, open_parquet
 
@@ -41,12 +44,14 @@ class File:
         arrow: its columns' Arrow types.
         groups: rows, and bytes when unpacked, of each row group.
         split: the file's, where `path` names files by split.
+        partition: the columns that its folders stand for, which are among `arrow` too.
     """
 
     path: str
     arrow: Mapping[str, Any]
     groups: tuple[tuple[int, int], ...]
     split: str = ""
+    partition: Partition = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -75,11 +80,12 @@ class Read:
     outside: dict[str, Any] | None
 
 
-def look_at(path: Path, split: str = "") -> File:
-    """Reads a file's footer.
+def look_at(path: Path, split: str = "", folders: Sequence[str] = ()) -> File:
+    """Reads a file's footer; `folders` are the names of those that may stand for columns.
 
     Raises:
-        DataError: it is damaged or no Parquet file, or has no column or two of one name.
+        DataError: it is damaged or no Parquet file, has no column or two of one name, or one that a folder
+            stands for.
     """
     check_magic(path)
     with open_parquet(str(path)) as file:
@@ -90,7 +96,19 @@ def look_at(path: Path, split: str = "") -> File:
         raise DataError(problems)
     if not schema.names:
         raise DataError("the file has no columns", file=str(path))
-    return File(str(path), dict(zip(schema.names, schema.types, strict=True)), groups, split)
+    partition = partition_of(folders, str(path))
+    check_own_columns(partition, schema.names, str(path))
+    arrow = dict(zip(schema.names, schema.types, strict=True))
+    return File(str(path), arrow, groups, split, partition)
+
+
+def with_partitions(files: Sequence[File], stated: Mapping[str, str]) -> list[File]:
+    """The files with the columns that their folders stand for, whose types all folders decide."""
+    kinds = partition_kinds([file.partition for file in files], stated)
+    return [
+        replace(file, arrow={**file.arrow, **{name: ARROW[kinds[name]] for name in file.partition}})
+        for file in files
+    ]
 
 
 def _size(metadata: pq.FileMetaData, group: int) -> tuple[int, int]:
@@ -98,7 +116,7 @@ def _size(metadata: pq.FileMetaData, group: int) -> tuple[int, int]:
     return about.num_rows, about.total_byte_size
 
 
-def common_kinds(files: Sequence[File], chosen: Sequence[str], options: Options) -> dict[str, str]:
+def common_kinds(files: Sequence[File], chosen: Sequence[str], options: ColumnOptions) -> dict[str, str]:
     """The type of each chosen column in the files.
 
     Raises:
@@ -128,7 +146,7 @@ def _refuse_types(name: str, one: File, other: File) -> None:
     )
 
 
-def _check_names(first: File, file: File, chosen: Sequence[str], options: Options) -> None:
+def _check_names(first: File, file: File, chosen: Sequence[str], options: ColumnOptions) -> None:
     here = set(options.chosen(list(file.arrow)))
     lacks = [name for name in chosen if name not in file.arrow]
     more = [] if options.columns is not None else sorted(here - set(chosen))
@@ -164,8 +182,8 @@ def cut(files: Sequence[File], block_rows: int, sample: int | None) -> list[Unit
         ]
         step = max(1, -(-len(blocks) // pieces))
         units += [
-            Unit(file.path, place, before[file.path], tuple(blocks[at : at + step]), file.split)
-            for at in range(0, len(blocks), step)
+            Unit(file.path, place, before[file.path], own, file.split, file.partition)
+            for own in (tuple(blocks[at : at + step]) for at in range(0, len(blocks), step))
         ]
         number += len(blocks)
         before[file.path] += rows
@@ -173,7 +191,13 @@ def cut(files: Sequence[File], block_rows: int, sample: int | None) -> list[Unit
     return units
 
 
-def ingest(ctx: Context, paths: Sequence[Path], options: Options, by_file: Sequence[str] = ()) -> Examples:
+def ingest(
+    ctx: Context,
+    paths: Sequence[Path],
+    options: ColumnOptions,
+    by_file: Sequence[str] = (),
+    folders: Sequence[Sequence[str]] = (),
+) -> Examples:
     """Does what `parquet_examples` says, for files that are there.
 
     Args:
@@ -181,12 +205,15 @@ def ingest(ctx: Context, paths: Sequence[Path], options: Options, by_file: Seque
         paths: the files.
         options: what is asked for.
         by_file: the split of each file, where `path` names files by split.
+        folders: the names of the folders of each file that may stand for columns.
 
     Raises:
         DataError: the files are not what they have to be.
         InvalidRequestError: an option names a column that isn't there.
     """
-    files = [look_at(path, split) for path, split in zip(paths, by_file or [""] * len(paths), strict=True)]
+    splits, between = by_file or [""] * len(paths), folders or [()] * len(paths)
+    files = [look_at(*file) for file in zip(paths, splits, between, strict=True)]
+    files = with_partitions(files, options.types or {})
     types = _settled(ctx, files, options)
     units = cut(files, options.block_rows, options.sample)
     if not units:
@@ -194,29 +221,17 @@ def ingest(ctx: Context, paths: Sequence[Path], options: Options, by_file: Seque
     rule = options.split
     exact = is_exact(rule, sum(block.rows for unit in units for block in unit.blocks))
     placing = Placing(rule, exact, str(ctx.scratch("parts")))
-    reads: Any = _read(ctx, files, units, Table(types, options.max_rejects), placing)
+    known = _known(ctx, files, options)
+    reads = _read(ctx, files, units, Table(types, options.max_rejects), placing, known)
     kinds = {name: stated.partition(":")[0] for name, stated in types.items()}
-    dropped = account_outside(ctx, reads, placing, kinds)
-    if exact:
-        place_exactly(ctx, reads, placing)
-    draft = ctx.output(Examples)
-    properties: dict[str, Any] = {
-        "format": "parquet",
-        "columns": kinds,
-        "splits": publish_parts(reads, rule, dropped, draft.path),
-        "rejects": publish_rejects(ctx, reads, draft.path),
-    }
-    if times := stated_patterns(options.types):
-        properties["times"] = times
-    if dropped:
-        properties["dropped"] = dropped
-    if rule.stratify:
-        properties["stratified"] = "exact" if exact else "hashed"
-    summary = {"rows": {name: split["rows"] for name, split in properties["splits"].items()}}
-    return draft.finish(properties, summary, volatile=[PATTERN])
+    times = stated_patterns(options.types)
+    made = publish(ctx, reads, placing, kinds, {"times": times} if times else None, known)
+    if known.notes:
+        known.note(made, known_values(made, files, reads, types))
+    return made
 
 
-def _settled(ctx: Context, files: Sequence[File], options: Options) -> dict[str, str]:
+def _settled(ctx: Context, files: Sequence[File], options: ColumnOptions) -> dict[str, str]:
     """What each column that is read becomes.
 
     Raises:
@@ -235,7 +250,7 @@ def _settled(ctx: Context, files: Sequence[File], options: Options) -> dict[str,
     return types
 
 
-def _types(files: Sequence[File], chosen: Sequence[str], options: Options) -> dict[str, str]:
+def _types(files: Sequence[File], chosen: Sequence[str], options: ColumnOptions) -> dict[str, str]:
     """What each column becomes; one without any value is float."""
     stated = options.types or {}
     problems = []
@@ -249,7 +264,9 @@ def _types(files: Sequence[File], chosen: Sequence[str], options: Options) -> di
     return {name: stated.get(name) or {"null": "float"}.get(kinds[name], kinds[name]) for name in chosen}
 
 
-def _warn_of_left_out(ctx: Context, files: Sequence[File], names: Sequence[str], options: Options) -> None:
+def _warn_of_left_out(
+    ctx: Context, files: Sequence[File], names: Sequence[str], options: ColumnOptions
+) -> None:
     left = sorted(set(names) - set(options.chosen(names))) if options.columns is None else []
     if left:
         ctx.warn(
@@ -260,16 +277,53 @@ def _warn_of_left_out(ctx: Context, files: Sequence[File], names: Sequence[str],
         ctx.warn(f"{', '.join(folders)} stands in the folders' names only, and is no column of the examples")
 
 
+def _known(ctx: Context, files: Sequence[File], options: ColumnOptions) -> KnownFiles[KnownParquet]:
+    """What is known of the files that are read with the same options."""
+    beside = {Path(file.path): [file.split, dict(file.partition)] for file in files}
+    facts = ["parquet", msgspec.json.encode(options).decode()]
+    return KnownFiles(ctx, beside, options.split, facts, KnownParquet, options.sample)
+
+
 def _read(
-    ctx: Context, files: Sequence[File], units: Sequence[Unit], table: Table, placing: Placing
+    ctx: Context,
+    files: Sequence[File],
+    units: Sequence[Unit],
+    table: Table,
+    placing: Placing,
+    known: KnownFiles[KnownParquet],
 ) -> list[Read]:
+    """The results of all blocks, in their order; those of known files with copies of their parts."""
     by_path = {file.path: file for file in files}
-    reads = []
-    for unit, payload in zip(units, run_units(ctx, "read", units, IngestUnit(table, placing)), strict=True):
+    found = _taken_over(units, table, placing, known, by_path)
+    rest = [unit for unit in units if any(block.number not in found for block in unit.blocks)]
+    work = IngestUnit(table, placing)
+    for unit, payload in zip(rest, run_few(ctx, "read", rest, work), strict=True):
         for block, told in zip(unit.blocks, json.loads(payload), strict=True):
             told["rejects"] = from_json(told["rejects"])
-            reads.append(Read(Place(block.number, by_path[unit.path]), **told))
+            found[block.number] = Read(Place(block.number, by_path[unit.path]), **told)
+    reads = [found[number] for number in sorted(found)]
     rejects = [reject for read in reads for reject in read.rejects]
     if len(rejects) > table.max_rejects:
         raise rejects[table.max_rejects].error(table.max_rejects)
     return reads
+
+
+def _taken_over(
+    units: Sequence[Unit],
+    table: Table,
+    placing: Placing,
+    known: KnownFiles[KnownParquet],
+    by_path: Mapping[str, File],
+) -> dict[int, Read]:
+    """Results of the blocks of known files whose types are the table's, with copies of their parts."""
+    own = known_blocks(known, units, table.types)
+    parts = known.take_over([(number, *told) for number, told in own.items()], placing.folder)
+    return {
+        number: _known_read(number, by_path[own[number][0]], own[number][1], made)
+        for number, made in parts.items()
+    }
+
+
+def _known_read(number: int, file: File, block: KnownUnit, parts: dict[str, dict[str, Any]]) -> Read:
+    rejects = [replace(reject, file=file.path) for reject in from_json(block.rejects)]
+    return Read(Place(number, file), block.rows_in, rejects, parts, "", [], block.outside)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...pipelines.errors import DataError, InvalidRequestError
-from ..csv.sources import resolve as resolve_files
+from ...pipelines.errors import DataError
+from ..ingestion.files import Folder
 
 SUFFIXES = (".parquet", ".parq", ".pq")
 _MAGIC = b"PAR1"
@@ -19,36 +19,7 @@ _FOREIGN = {
     b"Obj\x01": "an Avro file",
 }
 _SMALLEST = 12
-
-
-def resolve(path: str | Sequence[str]) -> list[Path]:
-    """The files that a path, a folder, a glob or a list of them stands for, each once.
-
-    A folder stands for the files below it that end in one of `SUFFIXES`, sorted; names that begin with `_`
-    or `.` are other software's notes.
-
-    Raises:
-        InvalidRequestError: nothing is there.
-    """
-    found: list[Path] = []
-    for given in [path] if isinstance(path, str) else path:
-        found += _below(Path(given)) if Path(given).is_dir() else resolve_files(given)
-    if not found:
-        raise InvalidRequestError("the list of files is empty", argument="path")
-    return list(dict.fromkeys(found))
-
-
-def _below(folder: Path) -> list[Path]:
-    files = []
-    for file in sorted(folder.rglob("*")):
-        names = file.relative_to(folder).parts
-        if file.suffix.lower() in SUFFIXES and file.is_file() and not any(n[0] in "_." for n in names):
-            files.append(file)
-    if not files:
-        raise InvalidRequestError(
-            "no Parquet file is in this folder", file=str(folder), remedy=f"they end in {', '.join(SUFFIXES)}"
-        )
-    return files
+FOLDER = Folder("Parquet", lambda file: file.suffix.lower() in SUFFIXES, f"they end in {', '.join(SUFFIXES)}")
 
 
 def partition_columns(paths: Sequence[Path]) -> list[str]:

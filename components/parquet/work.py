@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...pipelines.errors import DataError
-from ..csv.rejects import Reject, to_json
-from ..csv.work import Placing, spill_rows, write_parts
-from ..data_plane.work import Result
-from ..ingestion.placing import assign, why_outside
+from ..data_plane.few_units import Result
+from ..ingestion.partitions import Partition
+from ..ingestion.rejects import to_json
+from ..ingestion.sifting import Rows, Sifted, sift
+from ..ingestion.values import read_values, shown
+from ..ingestion.writing import Placing, write_rows
 from .sources import damaged
-from .values import Bad, read_values, shown
-
-_REMEDIES = {
-    "infinite": "write a finite number or null",
-    "beyond 64 bits": "types: {COLUMN: float} reads it as a float where the file has one",
-    "UTF-8": "write UTF-8, or leave the column out with `columns`",
-}
-_MOST_CELLS = 200
 
 
 @dataclass(frozen=True)
@@ -52,6 +45,7 @@ class Unit:
         row: the number, from 0, of the group's first row in the file.
         blocks: in their order.
         split: the split of the file, where `path` names files by split.
+        partition: the columns that the file's folders stand for.
     """
 
     path: str
@@ -59,6 +53,12 @@ class Unit:
     row: int
     blocks: tuple[Block, ...]
     split: str = ""
+    partition: Partition = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The file as messages call it."""
+        return self.path
 
 
 @dataclass(frozen=True)
@@ -90,17 +90,14 @@ def open_parquet(path: str) -> pq.ParquetFile:
 
 
 def read_blocks(unit: Unit, columns: list[str]) -> Iterator[tuple[Block, pa.RecordBatch]]:
-    """Gives each block's rows, with the columns as the file holds them.
+    """Gives each block's rows, with the columns as the file holds them; at least one, which tells how many.
 
     Raises:
         DataError: the file is damaged.
     """
     with open_parquet(unit.path) as file:
-        batches = iter(
-            file.iter_batches(
-                unit.blocks[0].rows, row_groups=[unit.group], columns=columns, use_threads=False
-            )
-        )
+        wanted, most = columns or file.schema_arrow.names[:1], unit.blocks[0].rows
+        batches = iter(file.iter_batches(most, row_groups=[unit.group], columns=wanted, use_threads=False))
         at, held = 0, pa.table({})  # the rows that `held` begins with, counted from the group's first
         for block in unit.blocks:
             # The reader begins at the start of the row group, and may give less than it was asked for.
@@ -129,43 +126,21 @@ def _next(batches: Iterator[pa.RecordBatch], unit: Unit) -> pa.RecordBatch:
         raise damaged(unit.path, error) from error
 
 
-def convert_block(
-    rows: pa.RecordBatch, unit: Unit, block: Block, table: Table
-) -> tuple[pa.Table, Any, list[Reject]]:
-    """The good rows as values, their numbers in the file, int64 [rows], from 1, and the bad ones.
+def convert_block(rows: pa.RecordBatch, unit: Unit, block: Block, table: Table) -> Sifted:
+    """The good rows of a block as values.
 
     Raises:
         DataError: more rows are bad than are tolerated.
     """
-    arrays = []
-    bad: dict[int, tuple[str, Bad]] = {}
-    for name, stated in table.types.items():
-        values = read_values(rows.column(name), stated)
-        arrays.append(values.array)
-        for found in values.bad:
-            for row in np.flatnonzero(found.mask)[: table.max_rejects + 1].tolist():
-                bad.setdefault(row, (name, found))
-    converted = pa.table(arrays, names=list(table.types))
-    numbers = unit.row + block.start + 1 + np.arange(rows.num_rows)
-    if not bad:
-        return converted, numbers, []
-    rejects = [_reject(rows, row, *bad[row], unit, block) for row in sorted(bad)]
-    if len(rejects) > table.max_rejects:
-        raise rejects[table.max_rejects].error(table.max_rejects)
-    keep = np.ones(rows.num_rows, bool)
-    keep[list(bad)] = False
-    return converted.filter(pa.array(keep)), numbers[keep], rejects
-
-
-def _reject(rows: pa.RecordBatch, row: int, name: str, bad: Bad, unit: Unit, block: Block) -> Reject:
-    number = unit.row + block.start + row + 1
-    cell = shown(rows.column(name), row)
-    remedy = next((remedy for part, remedy in _REMEDIES.items() if part in bad.what), "mend the value")
-    cells = {other: shown(rows.column(other), row) for other in rows.schema.names[:_MOST_CELLS]}
-    return Reject(
-        unit.path, number, f"row {number}: column {name!r}: {cell!r} {bad.what}",
-        remedy.replace("COLUMN", name), json.dumps(cells, ensure_ascii=False),
+    for name, value in unit.partition.items():
+        if name in table.types:
+            rows = rows.append_column(name, pa.repeat(pa.scalar(value, pa.string()), rows.num_rows))
+    columns = {name: read_values(rows.column(name), stated) for name, stated in table.types.items()}
+    source = Rows(
+        unit.path, unit.row + block.start, rows.num_rows, tuple(rows.schema.names),
+        lambda name, row: shown(rows.column(name), row),
     )  # fmt: skip
+    return sift(columns, source, table.max_rejects)
 
 
 @dataclass(frozen=True)
@@ -177,31 +152,12 @@ class IngestUnit:
 
     def __call__(self, unit: Unit) -> Result:
         """Gives JSON: for each block rows in, rejects, rows in no split, and the files written."""
-        blocks = read_blocks(unit, list(self.table.types))
+        own = [name for name in self.table.types if name not in unit.partition]
+        blocks = read_blocks(unit, own)
         told = [self._block(rows, unit, block) for block, rows in blocks]
         return Result(json.dumps(told).encode(), sum(block.rows for block in unit.blocks))
 
     def _block(self, rows: pa.RecordBatch, unit: Unit, block: Block) -> dict[str, Any]:
-        good, numbers, rejects = convert_block(rows, unit, block, self.table)
-        told: dict[str, Any] = {
-            "rows_in": rows.num_rows,
-            "rejects": to_json(rejects),
-            "parts": {},
-            "spill": "",
-            "classes": [],
-            "outside": None,
-        }
-        if self.placing.exact:
-            told["spill"], told["classes"], outside = spill_rows(good, self.placing, block.number)
-            np.save(f"{told['spill']}.lines.npy", numbers)
-        else:
-            assigned, outside = assign(good, self.placing.rule, unit.split)
-            told["parts"] = write_parts(good, assigned, self.placing, block.number, (unit.path, numbers))
-        if outside.any():
-            first = int(np.argmax(outside))
-            told["outside"] = {
-                "rows": int(np.count_nonzero(outside)),
-                "line": int(numbers[first]),
-                "reason": why_outside(good, self.placing.rule, first),
-            }
-        return told
+        found = convert_block(rows, unit, block, self.table)
+        told = {"rows_in": rows.num_rows, "rejects": to_json(found.rejects)}
+        return told | write_rows(found.rows, found.numbers, self.placing, block.number, unit)

@@ -45,9 +45,14 @@ def frame(records: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     data = records.tobytes()
     value = google_crc32c.value
     crcs = np.fromiter((value(data[i : i + length]) for i in range(0, len(data), length)), np.uint32, count)
-    rotated = ((crcs >> np.uint32(15)) | (crcs << np.uint32(17))) + np.uint32(_MASK_DELTA)
-    framed[:, -FOOTER:] = rotated.astype("<u4").view(np.uint8).reshape(count, FOOTER)
+    framed[:, -FOOTER:] = masked(crcs).astype("<u4").view(np.uint8).reshape(count, FOOTER)
     return framed
+
+
+def masked(crcs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Checksums, uint32 [n], rotated and shifted as TFRecord wants them."""
+    rotated = (crcs >> np.uint32(15)) | (crcs << np.uint32(17))
+    return rotated + np.uint32(_MASK_DELTA)
 
 
 def frame_pieces(records: np.ndarray[Any, Any], order: np.ndarray[Any, Any]) -> Iterator[memoryview]:

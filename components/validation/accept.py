@@ -17,9 +17,9 @@ from ...pipelines.artifact import Anomalies, Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, GateError, InvalidRequestError, Problem, StepError
 from ...schemas.anomalies import from_json
-from ..csv.source_lines import PATTERN, write_lines
-from ..csv.work import write_parquet
 from ..data_plane.work import Result, run_units
+from ..ingestion.source_lines import PATTERN, write_lines
+from ..ingestion.writing import write_parquet
 from .examine import Part, parts_of, place, read_part, source_lines
 
 _TOLD = 20

@@ -155,7 +155,7 @@ def read_part(path: str, columns: Sequence[str] | None = None) -> Any:
 
 def source_lines(path: str) -> tuple[str, Any] | None:
     """The source's base name and the line of each row, int64 [rows]; None where no record was kept."""
-    from ..csv.source_lines import read_lines
+    from ..ingestion.source_lines import read_lines
 
     return read_lines(Path(path))
 

@@ -27,6 +27,7 @@ WIRED: dict[str, dict[str, Any]] = {
     "evaluate": {"model": "${steps.train}", "examples": "${steps.transform.examples}"},
     "export": {"model": "${steps.train}", "examples": "${steps.csv_examples}"},
     "parquet_examples": {"path": "${steps.wine_csv}"},
+    "tfrecord_examples": {"path": "${steps.wine_csv}"},
     "validate_examples": {"examples": "${steps.csv_examples}", "schema": "${steps.infer_schema}"},
     "accept_examples": {"examples": "${steps.csv_examples}", "anomalies": "${steps.validate_examples}"},
     "data_report": {"statistics": "${steps.statistics}"},

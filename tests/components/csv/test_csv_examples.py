@@ -257,7 +257,7 @@ def test_stratified_shares_are_exact(ingest: Callable[..., Examples]) -> None:
 def test_beyond_the_exact_rows_the_hash_places(
     ingest: Callable[..., Examples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.components.csv.place.EXACT_ROWS", 2999)
+    monkeypatch.setattr("headrace.components.ingestion.publishing.EXACT_ROWS", 2999)
     examples = ingest(big_table(), splits={"train": 8, "test": 2}, stratify="kind")
     assert examples.properties["stratified"] == "hashed"
     plain = ingest(big_table(), splits={"train": 8, "test": 2})

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from headrace.components.csv.conversion import convert
 from headrace.components.csv.inference import Profile, profile
 from headrace.components.csv.options import MISSING
-from headrace.components.csv.splits import by_hash, exact_counts, thresholds
+from headrace.components.ingestion.shares import by_hash, exact_counts, thresholds
 
 CELLS: list[str | None] = [
     *[

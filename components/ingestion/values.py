@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.types as at
 
 from ..csv.conversion import RESERVED, convert, nan_to_null
-from ..ingestion.times import parse_times, scaled
 from .kinds import ARROW, ELEMENTS, is_list, is_text, kind_of
+from .times import parse_times, scaled
 
 _LARGEST = (1 << 63) - 1
 _PER_UNIT = {"s": 1_000_000, "ms": 1_000, "us": 1}

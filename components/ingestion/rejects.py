@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import IO
 
 from ...pipelines.errors import DataError
-from .options import kind_of
 
 _SHOWN = 80
 
@@ -56,7 +55,7 @@ def bad_value(column: str, value: str, kind: str) -> tuple[str, str]:
         "float": "a number",
         "bool": "true or false",
         "timestamp": "a date and time as stated",
-    }[kind_of(kind)]
+    }[kind.partition(":")[0]]
     return (
         f"column {column!r}: {shown!r} is not {article}",
         f"mend the value; or types: {{{column}: string}}; or missing_values: [..., {shown}]",

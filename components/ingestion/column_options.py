@@ -1,14 +1,15 @@
-"""What `parquet_examples` is asked to do, and what can be said of it before a value is read."""
+"""What ingestion of typed columns is asked to do (Parquet, TFRecords), as far as no value is needed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from ...pipelines.errors import Problem
 from ..csv.sources import name_problems
-from ..ingestion.split_options import SplitOptions
-from ..ingestion.time_patterns import UNITS, pattern_problem
+from .split_options import SplitOptions
+from .time_patterns import UNITS, pattern_problem
 
 KINDS = ("int", "float", "string", "bool", "timestamp", "strings", "ints", "floats")
 CONVERTIBLE = {
@@ -26,8 +27,8 @@ CONVERTIBLE = {
 
 
 @dataclass(frozen=True)
-class Options:
-    """The parameters of `parquet_examples`, see there."""
+class ColumnOptions:
+    """The parameters that `parquet_examples` and `tfrecord_examples` share, see there."""
 
     split: SplitOptions
     columns: Sequence[str] | None = None
@@ -35,6 +36,12 @@ class Options:
     max_rejects: int = 0
     block_rows: int = 1 << 16
     sample: int | None = None
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> ColumnOptions:
+        """The options among a component's arguments by name."""
+        own = {f.name: arguments[f.name] for f in fields(cls) if f.name != "split"}
+        return cls(SplitOptions.of(arguments), **own)
 
     def problems(self) -> list[Problem]:
         """What doesn't fit, known from the arguments alone."""
