@@ -48,7 +48,7 @@ def parts_of(step: BoundStep, inputs: Mapping[str, Artifact], store: Store) -> P
         elif "code" in markers and isinstance(value, str) and ":" in value:
             user = user_code(value, store)
             libraries |= set(user.libraries)
-            parameters[name] = {"name": _short_name(value), "code": dict(sorted(user.symbols.items()))}
+            parameters[name] = {"name": _short_name(value), "code": user.symbols}
         else:
             parameters[name] = _plain(value)
     digests = {name: artifact.digest for name, artifact in inputs.items()}
