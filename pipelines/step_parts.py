@@ -49,14 +49,14 @@ def parts_of(step: BoundStep, inputs: Mapping[str, Artifact], store: Store) -> P
         elif "code" in markers and isinstance(value, str) and ":" in value:
             user = user_code(value, store)
             libraries |= set(user.libraries)
-            parameters[name] = {"name": _short_name(value), "code": dict(sorted(user.symbols.items()))}
+            parameters[name] = {"name": _short_name(value), "code": user.symbols}
         elif "codes" in markers and component.code_finder is not None and value is not None:
             short = short_names(component.code_finder(name, value))
             parameters[name] = _renamed(_plain(value), short)
             for path, said in short.items():
                 user = user_code(path, store)
                 libraries |= set(user.libraries)
-                parameters[said] = {"name": said, "code": dict(sorted(user.symbols.items()))}
+                parameters[said] = {"name": said, "code": user.symbols}
         else:
             parameters[name] = _plain(value)
     digests = {name: artifact.digest for name, artifact in inputs.items()}

@@ -17,7 +17,7 @@ _REMEDIES = {
     "infinite": "write a finite number or null",
     "beyond 64 bits": "types: {COLUMN: float} reads it as a float where the file has one",
     "UTF-8": "write UTF-8, or leave the column out with `columns`",
-    "several values": "types: {COLUMN: KINDs} keeps lists",
+    "several values": "types: {COLUMN: ints} (or floats, strings) reads lists",
 }
 _MOST_CELLS = 200
 
@@ -44,11 +44,11 @@ class Rows:
     word: str = "row"
     broken: Mapping[int, str] = field(default_factory=dict)
 
-    def reject(self, row: int, name: str, bad: Bad, kind: str) -> Reject:
+    def reject(self, row: int, name: str, bad: Bad) -> Reject:
         """What is told of a row with a bad value."""
         remedy = next((remedy for part, remedy in _REMEDIES.items() if part in bad.what), "mend the value")
-        remedy = remedy.replace("COLUMN", name).replace("KIND", kind)
-        return self._reject(row, f"column {name!r}: {self.shown(name, row)!r} {bad.what}", remedy)
+        what = f"column {name!r}: {self.shown(name, row)!r} {bad.what}"
+        return self._reject(row, what, remedy.replace("COLUMN", name))
 
     def reject_broken(self, row: int) -> Reject:
         """What is told of a row that can't be read."""
@@ -85,12 +85,8 @@ def sift(columns: Mapping[str, Values], source: Rows, max_rejects: int) -> Sifte
     numbers = source.first + 1 + np.arange(source.count)
     if not bad:
         return Sifted(table, numbers, [])
-    rejects = []
-    for row in sorted(bad):
-        told = bad[row]
-        rejects.append(
-            source.reject(row, *told, str(columns[told[0]].array.type)) if told else source.reject_broken(row)
-        )
+    told = ((row, bad[row]) for row in sorted(bad))
+    rejects = [source.reject(row, *found) if found else source.reject_broken(row) for row, found in told]
     if len(rejects) > max_rejects:
         raise rejects[max_rejects].error(max_rejects)
     keep = np.ones(source.count, bool)

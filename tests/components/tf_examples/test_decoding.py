@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.components.tfrecords.decoding import decode
@@ -95,14 +95,14 @@ def _with_group(record):
     return record + b"\x2b\x08\x01\x2c"
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(messages(), min_size=1, max_size=12))
 def test_messages_are_read_as_protobuf_reads_them(records):
     for one, other in zip(decoded(records), map(by_protobuf, records), strict=True):
         assert same(one, other)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(messages(), min_size=1, max_size=4), st.data())
 def test_damaged_messages_are_read_as_protobuf_reads_them(records, data):
     for _ in range(data.draw(st.integers(1, 3))):

@@ -154,6 +154,7 @@ def test_what_is_said_of_bad_records(tmp_path):
         assert "a.tfrecord:21: record 21: " in said
         assert expected in said
         assert "max_rejects" in said
+        assert ("types: {b: ints}" in said) == ("several values" in expected)
         with pytest.raises(DataError, match="more than 1 rows are rejected"):
             convert(unit, decoded, types, 1)
         found = convert(unit, decoded, types, 2)
