@@ -14,11 +14,12 @@ import pyarrow as pa
 from ..pipelines.artifact import Examples
 from ..pipelines.context import Context
 from ..pipelines.errors import DataError
-from ..schemas.folding import fold_halves
+from ..schemas.folding import fold
 from ..schemas.schema import FeatureType
 from ..schemas.statistics import DatasetStatistics, SplitStatistics
 from ..schemas.table_summary import DEFAULT, Options, TableSummary
-from .data_plane.slices import PartSlices, check_columns, chosen_slices, fold_slices, read_part
+from .data_plane.parts import Parts, units_of
+from .data_plane.slices import SummarizeSlices, check_columns, chosen_slices, fold_slices
 from .data_plane.work import GatherPartials, MapUnits, Partial, Result, run_units
 
 
@@ -67,30 +68,31 @@ def examples_statistics(
     slices: Sequence[str] = (),
     max_slices: int = 20,
 ) -> DatasetStatistics:
-    """The statistics of raw examples; a unit of work is one Parquet part, and a pass takes all splits.
+    """The statistics of raw examples; a unit of work is some Parquet parts, and a pass takes all splits.
 
     Slices take a second pass, since which values are the most frequent is known after the first.
 
     Raises:
-        DataError: the examples are not raw rows, a part can't be read, a column that `options` or `slices`
-            name is not there or of no fitting type, or a weight is missing or negative.
+        DataError: the examples are not raw rows, a column that `options` or `slices` name is not there or of
+            no fitting type, or a weight is missing or negative.
+        StoreError: a part can't be read.
     """
     columns = _columns(examples)
     check_columns(columns, options, slices)
-    parts = {split: [str(path) for path in examples.parts(split)] for split in examples.splits}
-    units = [path for paths in parts.values() for path in paths]
-    summaries = run_units(ctx, "statistics", units, _PartSummary(columns, options))
+    units = units_of(examples, list(examples.splits))
+    of_split = {split: [unit for unit in units if unit.split == split] for split in examples.splits}
+    summaries = run_units(ctx, "statistics", units, _Summarize(columns, options))
     found = {
-        split: _fold(columns, (next(summaries) for _ in paths), options) for split, paths in parts.items()
+        split: _fold(columns, (next(summaries) for _ in own), options) for split, own in of_split.items()
     }
     for split, summary in found.items():
         _check_rows(examples, split, summary)
     sliced: dict[str, tuple[SplitStatistics, ...]] = {}
     if slices:
         chosen = chosen_slices(ctx, list(found.values()), slices, max_slices)
-        packed = run_units(ctx, "slices", units, PartSlices(columns, options, chosen))
-        for split, paths in parts.items():
-            sliced[split] = fold_slices(chosen, [next(packed) for _ in paths], top_values)
+        packed = run_units(ctx, "slices", units, SummarizeSlices(columns, options, chosen))
+        for split, own in of_split.items():
+            sliced[split] = fold_slices(chosen, [next(packed) for _ in own], top_values)
     computed = [
         replace(summary.compute(split, top_values), slices=sliced.get(split, ()))
         for split, summary in found.items()
@@ -125,15 +127,15 @@ def _check_rows(examples: Examples, split: str, summary: TableSummary) -> None:
 
 
 @dataclass(frozen=True)
-class _PartSummary:
-    """Parquet part → its packed summary."""
+class _Summarize:
+    """Parquet parts → their packed summary."""
 
     columns: Mapping[str, FeatureType]
     options: Options = DEFAULT
 
-    def __call__(self, path: str) -> Result:
-        table = read_part(path, self.columns)
-        return Result(TableSummary.of(self.columns, table, self.options).to_bytes(), table.num_rows)
+    def __call__(self, parts: Parts) -> Result:
+        batch = parts.read(list(self.columns))
+        return Result(TableSummary.of(self.columns, batch, self.options).to_bytes(), batch.num_rows)
 
 
 @dataclass(frozen=True)
@@ -161,18 +163,9 @@ class _Fold(beam.DoFn):
 def _fold(
     columns: Mapping[str, FeatureType], packed: Iterable[bytes], options: Options = DEFAULT
 ) -> TableSummary:
-    """Counts by halves; moments one by one, since the order decides their last bits."""
+    summaries = (TableSummary.from_bytes(blob) for blob in packed)
     empty = TableSummary.empty(columns, options)
-    moments = [empty.moments]
-
-    def read() -> Iterator[TableSummary]:
-        for blob in packed:
-            summary = TableSummary.from_bytes(blob)
-            moments[0] = moments[0].merge(summary.moments)
-            yield summary
-
-    folded = fold_halves(read(), TableSummary.merge, empty)
-    return replace(folded, moments=moments[0])
+    return fold(summaries, TableSummary.merge_all, lambda summary: summary.nbytes, empty)
 
 
 def _with_unit(element: Any) -> tuple[int, pa.RecordBatch]:

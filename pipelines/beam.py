@@ -1,7 +1,7 @@
 """Beam pipelines, made from a runner's name and options.
 
 `direct` names the in-process FnApiRunner explicitly: a bare DirectRunner would first try to download
-and start another binary. `direct_num_workers` alone does nothing in Beam; here it implies threads.
+and start another binary. `direct_num_workers` alone does nothing in Beam; here it gives threads.
 """
 
 from __future__ import annotations
@@ -66,17 +66,22 @@ def check_runner(settings: RunnerSettings) -> None:
         )
 
 
-def direct_options(options: Mapping[str, str]) -> dict[str, str]:
-    """The options of the direct runner, filled up: a thread a core, unless they say otherwise.
+def threads_of(settings: RunnerSettings) -> int:
+    """How many units of work a bundle does at once: a thread a core, or `direct_num_workers`; 0: Beam's way.
 
-    The work is NumPy and Arrow, which let other threads run; processes would start anew for every pass.
+    The work is NumPy and Arrow, which let other threads run. Beam's own threads start servers for every
+    pass, and its processes start anew; they are taken where `direct_running_mode` asks for them.
     """
-    filled = dict(options)
-    if "direct_running_mode" not in filled:
-        filled.setdefault("direct_num_workers", str(_cores()))
-    if filled.get("direct_num_workers", "1") != "1":
-        filled.setdefault("direct_running_mode", "multi_threading")
-    return filled
+    if settings.name != "direct" or "direct_running_mode" in settings.options:
+        return 0
+    return int(settings.options.get("direct_num_workers", "0")) or _cores()
+
+
+def direct_options(options: Mapping[str, str]) -> dict[str, str]:
+    """The options that Beam's direct runner gets; a number of workers without a mode is `threads_of`'s."""
+    if "direct_running_mode" in options:
+        return dict(options)
+    return {**options, "direct_num_workers": "1", "direct_running_mode": "in_memory"}
 
 
 def _cores() -> int:

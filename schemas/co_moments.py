@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .packing import pack, unpack
+from .packing import Blob, pack, unpack
 
 _ARRAYS = ("count", "mean_x", "mean_y", "m2_x", "m2_y", "c")
 
@@ -74,7 +74,7 @@ class CoMoments:
         return pack({}, {name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
-    def from_bytes(cls, blob: bytes) -> CoMoments:
+    def from_bytes(cls, blob: Blob) -> CoMoments:
         """The inverse of `to_bytes`."""
         arrays = unpack(blob)[1]
         return cls(*(arrays[name] for name in _ARRAYS))

@@ -1,65 +1,46 @@
-"""Many accumulators merged into one by halves: n parts cost n·log n values moved, not n²."""
+"""Many accumulators merged into one: many at a time, and never many in memory."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import BoundedSemaphore
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
+HELD_BYTES = 64 * 2**20
+"""Bytes of accumulators that may wait to be merged."""
 THREADS = 2
-"""How many merges run at once. More would gain little, since the last merge, of two halves, stands alone."""
-_WAITING = 8
-"""How many merges may be asked for and not done, so that reading doesn't run ahead of merging."""
+"""How many columns are merged at once; NumPy's sorts let other threads run."""
 
 
-def fold_halves(parts: Iterable[T], merge: Callable[[T, T], T], empty: T) -> T:
-    """Merges neighbours of equal size first, as a binary counter carries; one pass, log n held at once.
+def fold(parts: Iterable[T], merge_all: Callable[[Sequence[T]], T], size: Callable[[T], int], empty: T) -> T:
+    """Merges the parts in their order; a sort of many costs less than a sort for each.
 
-    A fold from the left would move everything that was counted so far for each part. The order is a
-    function of the number of parts alone; merges that don't need each other run in threads.
+    What waits is merged once it has `HELD_BYTES` and as many as what is merged already, so that n parts cost
+    n·log n values moved, not n².
 
     Args:
         parts: accumulators in their order.
-        merge: associative; pure, as it is called in other threads.
+        merge_all: one accumulator of one or more, associative.
+        size: an accumulator's bytes.
         empty: the result of no parts.
     """
-    held: list[tuple[int, Future[T]]] = []
-    waiting: deque[Future[T]] = deque()
-    turn = BoundedSemaphore(THREADS)
-
-    def joined(left: Future[T], right: Future[T]) -> T:
-        first, second = left.result(), right.result()
-        with turn:
-            return merge(first, second)
-
-    # A merge waits only for those asked for before it, and there is a thread for each: none waits for ever.
-    with ThreadPoolExecutor(_WAITING + 1) as pool:
-
-        def ask(left: Future[T], right: Future[T]) -> Future[T]:
-            if len(waiting) >= _WAITING:
-                waiting.popleft().result()
-            waiting.append(pool.submit(joined, left, right))
-            return waiting[-1]
-
-        for part in parts:
-            size, made = 1, _done(part)
-            while held and held[-1][0] == size:
-                made = ask(held.pop()[1], made)
-                size *= 2
-            held.append((size, made))
-        if not held:
-            return empty
-        total = held.pop()[1]
-        while held:
-            total = ask(held.pop()[1], total)
-        return total.result()
+    held: list[T] = []
+    waiting = merged = 0
+    for part in parts:
+        held.append(part)
+        waiting += size(part)
+        if waiting > max(HELD_BYTES, merged):
+            held = [merge_all(held)]
+            waiting, merged = 0, size(held[0])
+    return merge_all(held) if held else empty
 
 
-def _done(value: T) -> Future[T]:
-    made: Future[T] = Future()
-    made.set_result(value)
-    return made
+def in_threads(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """`work` on each item, in their order; in threads where there are several."""
+    if len(items) < 2:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(work, items))

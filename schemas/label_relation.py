@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from .co_moments import CoMoments
 from .group_moments import GroupMoments, PairCounts
-from .packing import Column, join, split
+from .packing import Blob, Column, join, split
 from .schema import FeatureType
 from .statistics import Correlation, finite
 
@@ -114,11 +114,11 @@ class LabelRelation:
         return join([self.co.to_bytes(), json.dumps([groups, pairs]).encode()])
 
     @classmethod
-    def from_bytes(cls, columns: Mapping[str, FeatureType], label: str, blob: bytes) -> LabelRelation:
+    def from_bytes(cls, columns: Mapping[str, FeatureType], label: str, blob: Blob) -> LabelRelation:
         """The inverse of `to_bytes`."""
         empty = cls.empty(columns, label)
         co, rest = split(blob)
-        groups, pairs = json.loads(rest)
+        groups, pairs = json.loads(bytes(rest))
         return cls(
             label,
             empty.numbers,

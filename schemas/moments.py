@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from .packing import floats, pack, unpack
+from .packing import Blob, floats, pack, unpack
 
 _COUNTS = ("rows", "missing", "infinite", "count", "zeros")
 _FLOATS = ("mean", "m2", "min", "max")
@@ -144,7 +144,7 @@ class Moments:
         return pack({"names": self.names}, {field: getattr(self, field) for field in (*_COUNTS, *_FLOATS)})
 
     @classmethod
-    def from_bytes(cls, blob: bytes) -> Moments:
+    def from_bytes(cls, blob: Blob) -> Moments:
         """The inverse of `to_bytes`."""
         header, arrays = unpack(blob)
         return cls(tuple(header["names"]), *(arrays[field] for field in (*_COUNTS, *_FLOATS)))

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .packing import Column, floats, pack, unpack
+from .packing import Blob, Column, floats, pack, unpack
 
 EXACT = 52
 LEVELS = (EXACT, *range(20, -1, -1))
@@ -75,19 +75,30 @@ class NumericCounts:
 
     def merge(self, other: NumericCounts) -> NumericCounts:
         """The counts of the values of both."""
-        bits = min(self.bits, other.bits)
-        a, b = self._cut(bits), other._cut(bits)
-        if not len(a.values) or not len(b.values):
-            # An empty array is int64 and must not turn the other's integers into floats, or back.
-            full = a if len(a.values) else b
-            values, counts = full.values, full.counts
-        else:
-            values, counts = _sum(np.concatenate([a.values, b.values]), np.concatenate([a.counts, b.counts]))
-        low, high = min(self.low, other.low), max(self.high, other.high)
+        return self.merge_all([self, other])
+
+    @classmethod
+    def merge_all(cls, parts: Sequence[NumericCounts]) -> NumericCounts:
+        """The counts of the values of all, of which there is at least one."""
+        if len(parts) == 1:
+            return parts[0]
+        bits = min(part.bits for part in parts)
+        cut = [part._cut(bits) for part in parts]
+        # An empty array is int64 and must not turn the others' integers into floats, or back.
+        full = [part for part in cut if len(part.values)] or cut[:1]
+        values, counts = _sum([part.values for part in full], [part.counts for part in full])
         hashes = None
         if bits < EXACT:
-            hashes = np.unique(np.concatenate([self._least_hashes(), other._least_hashes()]))[:SKETCH]
-        return NumericCounts(values, counts, bits, low, high, hashes, min(self.budget, other.budget))._fit()
+            hashes = np.sort(np.concatenate([part._least_hashes() for part in cut]), kind="stable")
+            hashes = _equal_as_one(hashes, hashes)[0][:SKETCH]
+        low, high = min(part.low for part in parts), max(part.high for part in parts)
+        budget = min(part.budget for part in parts)
+        return cls(values, counts, bits, low, high, hashes, budget)._fit()
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of values and counts."""
+        return self.values.nbytes + self.counts.nbytes
 
     def _least_hashes(self) -> np.ndarray:
         if self.hashes is not None:
@@ -98,6 +109,8 @@ class NumericCounts:
     def _fit(self) -> NumericCounts:
         """This, with as many bits as the budget allows."""
         fitting = self
+        if len(self.values) > self.budget and self.bits > 0:
+            fitting = self._cut(_level(self.values, self.bits, self.budget))
         while len(fitting.values) > self.budget and fitting.bits > 0:
             fitting = fitting._cut(LEVELS[LEVELS.index(fitting.bits) + 1])
         return fitting
@@ -106,8 +119,9 @@ class NumericCounts:
         if bits == self.bits:
             return self
         mask = np.int64(-1) << np.int64(EXACT - bits)
+        # Ascending as before, since cutting towards zero never changes the order of two values.
         values = (self.values.astype(np.float64).view(np.int64) & mask).view(np.float64) + 0.0
-        values, counts = _sum(values, self.counts)
+        values, counts = _equal_as_one(values, self.counts)
         return replace(self, values=values, counts=counts, bits=bits, hashes=self._least_hashes())
 
     @property
@@ -193,20 +207,60 @@ class NumericCounts:
     def top(self, most: int) -> list[tuple[float, int]]:
         """The most frequent values with their counts: by descending count, ties by descending value."""
         values, counts = self.compute()
-        order = np.lexsort((values, counts))[::-1][:most]
+        order = _top(counts, most)
         return [(values[i].item(), int(counts[i])) for i in order]
 
     def to_bytes(self) -> bytes:
         """The accumulator as bytes, exactly."""
-        header = {"bits": self.bits, "low": self.low, "high": self.high, "budget": self.budget}
-        arrays = {"values": self.values, "counts": self.counts}
-        return pack(header, arrays if self.hashes is None else {**arrays, "hashes": self.hashes})
+        return self.pack_all([self])
 
     @classmethod
-    def from_bytes(cls, blob: bytes) -> NumericCounts:
+    def from_bytes(cls, blob: Blob) -> NumericCounts:
         """The inverse of `to_bytes`."""
-        header, arrays = unpack(blob)
-        return cls(arrays["values"], arrays["counts"], hashes=arrays.get("hashes"), **header)
+        return cls.unpack_all(blob)[0]
+
+    @classmethod
+    def pack_all(cls, several: Sequence[NumericCounts]) -> bytes:
+        """Accumulators of several columns as one blob, which takes far less than a blob for each."""
+        headers = [[one.bits, one.low, one.high, one.budget, one.hashes is not None] for one in several]
+        arrays = [array for one in several for array in (one.values, one.counts, one.hashes)]
+        return pack(headers, {str(i): array for i, array in enumerate(arrays) if array is not None})
+
+    @classmethod
+    def unpack_all(cls, blob: Blob) -> list[NumericCounts]:
+        """The inverse of `pack_all`."""
+        headers, packed = unpack(blob)
+        arrays = iter(packed.values())
+        found = []
+        for bits, low, high, budget, hashed in headers:
+            values, counts = next(arrays), next(arrays)
+            found.append(cls(values, counts, bits, low, high, next(arrays) if hashed else None, budget))
+        return found
+
+
+def _level(values: np.ndarray, bits: int, budget: int) -> int:
+    """The most bits of mantissa, fewer than `bits`, with which ascending values are at most about `budget`.
+
+    Two neighbours are one once the highest bit in which they differ is cut. Counted here are 0 and what
+    becomes -0.0 as two, so that the level is right or one that is too fine.
+    """
+    raw = values.astype(np.float64).view(np.int64)
+    differ = (raw[1:] ^ raw[:-1]).view(np.uint64) >> np.uint64(EXACT - LEVELS[1])
+    # Below 2^53, so that the exponent is the place of the highest bit.
+    highest = np.bincount(np.frexp(differ.astype(np.float64))[1], minlength=LEVELS[1] + 1)
+    coarser: list[int] = [level for level in LEVELS[1:] if level < bits]
+    return next((b for b in coarser if int(highest[LEVELS[1] + 1 - b :].sum()) <= budget), coarser[-1])
+
+
+def _top(counts: np.ndarray, most: int) -> np.ndarray:
+    """The places of the `most` greatest counts, descending; of equal counts the last place first."""
+    if most >= len(counts):
+        return np.argsort(counts, kind="stable")[::-1]
+    # A sort is quick where a selection is not, among many equal counts.
+    least = np.sort(counts)[len(counts) - most] if most and counts.max() > 1 else counts.max()
+    above = np.flatnonzero(counts > least)
+    level = np.flatnonzero(counts == least)[::-1][: most - len(above)]
+    return np.concatenate([above[np.argsort(counts[above], kind="stable")[::-1]], level])[:most]
 
 
 def _hash(values: np.ndarray) -> np.ndarray:
@@ -218,11 +272,22 @@ def _hash(values: np.ndarray) -> np.ndarray:
     return hashed
 
 
-def _sum(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Equal values as one, ascending, with the sum of their counts."""
-    if not len(values):
+def _sum(values: Sequence[np.ndarray], counts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The values of several arrays, ascending, with the sum of the counts of equal ones."""
+    if len(values) == 1:
+        return values[0], counts[0]
+    every, sums = np.concatenate(values), np.concatenate(counts)
+    if len(sums) == sums.sum():  # each value once, so that a sort will do, and needs no permutation
+        every.sort(kind="stable")  # which merges runs that are sorted already
+        return _equal_as_one(every, sums)
+    order = np.argsort(every, kind="stable")
+    return _equal_as_one(every[order], sums[order])
+
+
+def _equal_as_one(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ascending values without repetition, with the sum of their counts."""
+    starts = np.flatnonzero(values[1:] != values[:-1]) + 1
+    if len(starts) + 1 >= len(values):
         return values, counts
-    order = np.argsort(values, kind="stable")  # which merges runs that are sorted already
-    values = values[order]
-    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
-    return values[starts], np.add.reduceat(counts[order], starts)
+    starts = np.concatenate([[0], starts])
+    return values[starts], np.add.reduceat(counts, starts)

@@ -5,26 +5,28 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+Blob: TypeAlias = bytes | memoryview
 Column: TypeAlias = pa.Array | pa.ChunkedArray
 
 
-def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
-    """One blob of a JSON header and named arrays of numbers; `unpack` is its inverse."""
+def pack(header: Any, arrays: Mapping[str, np.ndarray]) -> bytes:
+    """One blob of a header of JSON values and named arrays of numbers; `unpack` is its inverse."""
     shapes = [[name, array.dtype.str, array.shape] for name, array in arrays.items()]
     first = json.dumps({"header": header, "arrays": shapes}).encode()
     return join([first, *(np.ascontiguousarray(array).tobytes() for array in arrays.values())])
 
 
-def unpack(blob: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def unpack(blob: Blob) -> tuple[Any, dict[str, np.ndarray]]:
     """Header and (read-only) arrays of `pack`."""
     first, *bodies = split(blob)
-    described = json.loads(first)
+    described = json.loads(bytes(first))
     arrays = {
         name: np.frombuffer(body, np.dtype(dtype)).reshape(shape)
         for (name, dtype, shape), body in zip(described["arrays"], bodies, strict=True)
@@ -34,15 +36,15 @@ def unpack(blob: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def join(blobs: Sequence[bytes]) -> bytes:
     """Several blobs as one, each behind its length (8 bytes, little-endian)."""
-    return b"".join(struct.pack("<q", len(blob)) + blob for blob in blobs)
+    return b"".join(chain.from_iterable((struct.pack("<q", len(blob)), blob) for blob in blobs))
 
 
-def split(blob: bytes) -> list[bytes]:
-    """The blobs of `join`."""
-    blobs, place = [], 0
-    while place < len(blob):
-        (size,) = struct.unpack_from("<q", blob, place)
-        blobs.append(blob[place + 8 : place + 8 + size])
+def split(blob: Blob) -> list[memoryview]:
+    """The blobs of `join`; views, nothing is copied."""
+    view, blobs, place = memoryview(blob), [], 0
+    while place < len(view):
+        (size,) = struct.unpack_from("<q", view, place)
+        blobs.append(view[place + 8 : place + 8 + size])
         place += 8 + size
     return blobs
 

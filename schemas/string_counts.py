@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .packing import Column
+from .packing import Blob, Column
 
 MAX_VALUES = 500_000
 MAX_BYTES = 16_000_000
 _ALL = 2**64
 _SCHEMA = pa.schema([("value", pa.large_string()), ("count", pa.int64()), ("hash", pa.uint64())])
+_NO_VALUES = _SCHEMA.empty_table()
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ class StringCounts:
     @classmethod
     def empty(cls, max_values: int = MAX_VALUES, max_bytes: int = MAX_BYTES) -> StringCounts:
         """The neutral element of `merge`."""
-        return cls(_SCHEMA.empty_table(), _ALL, 0, 0, 2**62, 0, 0, max_values, max_bytes)
+        return cls(_NO_VALUES, _ALL, 0, 0, 2**62, 0, 0, max_values, max_bytes)
 
     @classmethod
     def of(cls, column: Column, max_values: int = MAX_VALUES, max_bytes: int = MAX_BYTES) -> StringCounts:
@@ -84,20 +85,36 @@ class StringCounts:
 
     def merge(self, other: StringCounts) -> StringCounts:
         """The counts of the rows of both."""
-        threshold = min(self.threshold, other.threshold)
-        return StringCounts(
-            _sum(pa.concat_tables([_below(self.table, threshold), _below(other.table, threshold)])),
+        return self.merge_all([self, other])
+
+    @classmethod
+    def merge_all(cls, parts: Sequence[StringCounts]) -> StringCounts:
+        """The counts of the rows of all, of which there is at least one."""
+        if len(parts) == 1:
+            return parts[0]
+        threshold = min(part.threshold for part in parts)
+        lengths: Counter[int] = Counter()
+        for part in parts:
+            lengths.update(part.lengths)
+        return cls(
+            _sum([_below(part.table, threshold) for part in parts]),
             threshold,
-            self.rows + other.rows,
-            self.missing + other.missing,
-            min(self.shortest, other.shortest),
-            max(self.longest, other.longest),
-            self.characters + other.characters,
-            min(self.max_values, other.max_values),
-            min(self.max_bytes, other.max_bytes),
-            Counter(self.lengths) + Counter(other.lengths),
-            self.invalid + other.invalid,
+            sum(part.rows for part in parts),
+            sum(part.missing for part in parts),
+            min(part.shortest for part in parts),
+            max(part.longest for part in parts),
+            sum(part.characters for part in parts),
+            min(part.max_values for part in parts),
+            min(part.max_bytes for part in parts),
+            lengths,
+            sum(part.invalid for part in parts),
         )._fit()
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of values, counts and hashes."""
+        size: int = self.table.nbytes
+        return size
 
     def _fit(self) -> StringCounts:
         """This, with the values that the budget allows.
@@ -143,7 +160,12 @@ class StringCounts:
 
         Values compare by their UTF-8 bytes. This is the order of TensorFlow Transform's vocabularies.
         """
-        order = pc.sort_indices(self.table, [("count", "descending"), ("value", "descending")])[:most]
+        keys = [("count", "descending"), ("value", "descending")]
+        if most is not None and most < self.table.num_rows // 4:
+            # Values are distinct, so that the order is told and no row stands for another.
+            order = pc.select_k_unstable(self.table, most, keys)
+        else:
+            order = pc.sort_indices(self.table, keys)[:most]
         rows = self.table.take(order)
         return list(zip(rows["value"].to_pylist(), rows["count"].to_pylist(), strict=True))
 
@@ -162,9 +184,9 @@ class StringCounts:
         return bytes(sink.getvalue())
 
     @classmethod
-    def from_bytes(cls, blob: bytes) -> StringCounts:
+    def from_bytes(cls, blob: Blob) -> StringCounts:
         """The inverse of `to_bytes`."""
-        with pa.ipc.open_stream(blob) as reader:
+        with pa.ipc.open_stream(pa.py_buffer(blob)) as reader:
             table = reader.read_all()
         state = json.loads(table.schema.metadata[b"state"])
         return cls(table.replace_schema_metadata(None), **{**state, "lengths": dict(state["lengths"])})
@@ -245,21 +267,25 @@ def _sorted(table: pa.Table) -> pa.Table:
     return table.take(pa.array(order)).combine_chunks()
 
 
-def _sum(table: pa.Table) -> pa.Table:
-    """Equal values as one, with the sum of their counts; `table` is two sorted ones, one behind the other."""
+def _sum(tables: Sequence[pa.Table]) -> pa.Table:
+    """Equal values of sorted tables as one, with the sum of their counts, sorted."""
+    tables = [table for table in tables if table.num_rows]
+    if len(tables) < 2:
+        return tables[0] if tables else _NO_VALUES
+    table = pa.concat_tables(tables).combine_chunks()
     hashes = table["hash"].to_numpy()
     order = np.argsort(hashes, kind="stable")  # which merges runs that are sorted already
     hashes = hashes[order]
-    values = table["value"].combine_chunks().take(pa.array(order))
-    starts = np.concatenate([[True], hashes[1:] != hashes[:-1]]) if len(hashes) else np.empty(0, bool)
-    same = pc.equal(values[1:], values[:-1]).to_numpy(zero_copy_only=False) if len(hashes) else starts
-    if not (starts[1:] | same).all():
+    first = np.concatenate([[True], hashes[1:] != hashes[:-1]])
+    every = table["value"].chunk(0)
+    values = every.take(pa.array(order[first]))
+    # A value with the hash of another one is rare, and has to be told from it.
+    again = np.flatnonzero(~first)
+    meant = values.take(pa.array(np.cumsum(first)[again] - 1))
+    if not pc.all(pc.equal(every.take(pa.array(order[again])), meant), min_count=0).as_py():
         return _sum_collided(table)
-    counts = (
-        np.add.reduceat(table["count"].to_numpy()[order], np.flatnonzero(starts)) if len(hashes) else hashes
-    )
-    columns = [values.filter(pa.array(starts)), pa.array(counts, pa.int64()), pa.array(hashes[starts])]
-    return pa.Table.from_arrays(columns, schema=_SCHEMA)
+    counts = np.add.reduceat(table["count"].to_numpy()[order], np.flatnonzero(first))
+    return pa.Table.from_arrays([values, pa.array(counts), pa.array(hashes[first])], schema=_SCHEMA)
 
 
 def _sum_collided(table: pa.Table) -> pa.Table:

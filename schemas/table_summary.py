@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import reduce
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from .feature_statistics import list_feature, numeric_feature, text_feature, weighted
+from .folding import in_threads
 from .label_relation import LabelRelation
 from .list_counts import ListCounts, flat
 from .moments import Moments
 from .numeric_counts import BUDGET, NumericCounts
-from .packing import Column, floats, join, split
+from .packing import Blob, Column, floats, join, split
 from .schema import MULTI, FeatureType
 from .statistics import FeatureStatistics, SplitStatistics
 from .string_counts import MAX_BYTES, StringCounts
 from .weighted_moments import WeightedMoments
+
+T = TypeVar("T")
 
 NUMERIC = ("int", "float", "timestamp")
 """Types of one number a row; a timestamp is its microseconds."""
@@ -88,7 +92,7 @@ class TableSummary:
     """An accumulator over the batches of a table.
 
     Counts don't depend on the order of merging; mean, deviation, weighted figures and correlations do in
-    their last bits, see `Moments`.
+    their last bits, see `Moments`: merge the parts from the left.
 
     Attributes:
         columns: types by name, in order.
@@ -158,20 +162,34 @@ class TableSummary:
 
     def merge(self, other: TableSummary) -> TableSummary:
         """The summary of the rows of both."""
-        weights = self.weights.merge(other.weights) if self.weights and other.weights else None
-        relation = self.relation.merge(other.relation) if self.relation and other.relation else None
-        return TableSummary(
-            self.columns,
-            self.options,
-            self.rows + other.rows,
-            self.moments.merge(other.moments),
-            _merge(self.flat, other.flat),
-            _merge(self.numbers, other.numbers),
-            _merge(self.strings, other.strings),
-            _merge(self.lists, other.lists),
-            weights,
-            relation,
+        return self.merge_all([self, other])
+
+    @classmethod
+    def merge_all(cls, parts: Sequence[TableSummary]) -> TableSummary:
+        """The summary of the rows of all, of which there is at least one, in their order."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        weights = [part.weights for part in parts if part.weights]
+        relations = [part.relation for part in parts if part.relation]
+        return cls(
+            first.columns,
+            first.options,
+            sum(part.rows for part in parts),
+            reduce(Moments.merge, [part.moments for part in parts]),
+            {name: reduce(Moments.merge, [part.flat[name] for part in parts]) for name in first.flat},
+            _merged(NumericCounts.merge_all, [part.numbers for part in parts]),
+            _merged(StringCounts.merge_all, [part.strings for part in parts]),
+            {name: reduce(ListCounts.merge, [part.lists[name] for part in parts]) for name in first.lists},
+            reduce(WeightedMoments.merge, weights) if weights else None,
+            reduce(LabelRelation.merge, relations) if relations else None,
         )
+
+    @property
+    def nbytes(self) -> int:
+        """About its bytes: those of the values that are counted."""
+        numbers = sum(counts.nbytes for counts in self.numbers.values())
+        return numbers + sum(counts.nbytes for counts in self.strings.values())
 
     def compute(self, name: str, top_values: int = 20) -> SplitStatistics:
         """The statistics of what was seen, as the split `name`."""
@@ -213,16 +231,18 @@ class TableSummary:
             "lists": lists,
             "options": options,
         }
-        parts: list[Any] = [*self.flat.values(), *self.numbers.values(), *self.strings.values()]
+        parts: list[Any] = [*self.flat.values(), *self.strings.values()]
         parts += [part for part in (self.weights, self.relation) if part is not None]
         blobs = [part.to_bytes() for part in (self.moments, *parts)]
-        return join([json.dumps(header).encode(), *blobs])
+        return join(
+            [json.dumps(header).encode(), NumericCounts.pack_all(list(self.numbers.values())), *blobs]
+        )
 
     @classmethod
-    def from_bytes(cls, blob: bytes) -> TableSummary:
+    def from_bytes(cls, blob: Blob) -> TableSummary:
         """The inverse of `to_bytes`."""
-        first, moments, *rest = split(blob)
-        header = json.loads(first)
+        first, numbers, moments, *rest = split(blob)
+        header = json.loads(bytes(first))
         columns, options = dict(header["columns"]), Options(*header["options"])
         empty, blobs = cls.empty(columns, options), iter(rest)
         return cls(
@@ -231,7 +251,7 @@ class TableSummary:
             header["rows"],
             Moments.from_bytes(moments),
             {name: Moments.from_bytes(next(blobs)) for name in empty.flat},
-            {name: NumericCounts.from_bytes(next(blobs)) for name in empty.numbers},
+            dict(zip(empty.numbers, NumericCounts.unpack_all(numbers), strict=True)),
             {name: StringCounts.from_bytes(next(blobs)) for name in empty.strings},
             {name: ListCounts(**told) for name, told in zip(empty.lists, header["lists"], strict=True)},
             WeightedMoments.from_bytes(next(blobs)) if options.weight else None,
@@ -249,8 +269,10 @@ def _text(columns: Mapping[str, FeatureType]) -> list[str]:
     return [name for name, kind in columns.items() if kind not in (*NUMERIC, *FLAT_NUMERIC)]
 
 
-def _merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: part.merge(right[name]) for name, part in left.items()}
+def _merged(merge_all: Callable[[Sequence[T]], T], parts: Sequence[Mapping[str, T]]) -> dict[str, T]:
+    """The accumulators of each column as one."""
+    by_column = [[part[name] for part in parts] for name in parts[0]]
+    return dict(zip(parts[0], in_threads(merge_all, by_column), strict=True))
 
 
 def _with(feature: FeatureStatistics, **more: Any) -> FeatureStatistics:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .packing import pack, unpack
+from .packing import Blob, pack, unpack
 
 _ARRAYS = ("present", "weight", "mean", "m2")
 
@@ -91,7 +91,7 @@ class WeightedMoments:
         return pack({"total": self.total, "bad": self.bad}, {name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
-    def from_bytes(cls, blob: bytes) -> WeightedMoments:
+    def from_bytes(cls, blob: Blob) -> WeightedMoments:
         """The inverse of `to_bytes`."""
         header, arrays = unpack(blob)
         return cls(header["total"], header["bad"], *(arrays[name] for name in _ARRAYS))

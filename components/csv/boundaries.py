@@ -79,11 +79,13 @@ class Cut:
     Attributes:
         start, end: bytes in the file.
         line: the number, from 1, of the line in which it starts.
+        plain: whether every line end in it ends a row, so that quotes need not be looked at again.
     """
 
     start: int
     end: int
     line: int
+    plain: bool = False
 
 
 def line_ends(data: Any, after: int = -1) -> Any:
@@ -259,21 +261,22 @@ def fold_blocks(scans: Sequence[BlockScan], line: int) -> Folded:
     state = OUTSIDE
     states, rows, cuts = [], [], []
     begin, begin_line, lines = scans[0].offset, line, line
-    tail = begin
+    tail, begin_rows = begin, 0
     for number, scan in enumerate(scans):
         states.append(state)
         rows.append(scan.rows[state])
         if number and scan.first_end[state] >= 0:
-            end = scan.offset + scan.first_end[state]
-            cuts.append(Cut(begin, end, begin_line))
-            begin, begin_line = end, lines + scan.lines_to_end[state]
+            end, end_line = scan.offset + scan.first_end[state], lines + scan.lines_to_end[state]
+            end_rows = sum(rows[:-1]) + 1
+            cuts.append(Cut(begin, end, begin_line, end_rows - begin_rows == end_line - begin_line))
+            begin, begin_line, begin_rows = end, end_line, end_rows
         if scan.rows[state]:
             tail = scan.offset + scan.last_end[state]
         lines += scan.lines
         state = scan.end_state[state]
     end = scans[-1].offset + scans[-1].size
     if begin < end:
-        cuts.append(Cut(begin, end, begin_line))
+        cuts.append(Cut(begin, end, begin_line, sum(rows) - begin_rows == lines - begin_line))
     unended = int(tail < end)
     return Folded(tuple(cuts), tuple(states), tuple(rows), sum(rows) + unended, state == INSIDE)
 

@@ -27,6 +27,8 @@ FALSE = ("false", "False", "FALSE")
 RESERVED = -(1 << 63)
 """The least int64 stands for a missing whole number at serving, so that no cell may be it."""
 _TRIED = 64
+_OF_NUMBERS = np.isin(np.arange(256), np.frombuffer(b"0123456789+-.eEinftyaINFTYA", np.uint8))
+"""The bytes that a text may hold which `NUMBER` matches."""
 _LENIENT_TRUE = ("true", "t", "yes", "y", "1")
 _LENIENT_FALSE = ("false", "f", "no", "n", "0")
 ARROW = {
@@ -172,6 +174,28 @@ def trimmed(text: pa.Array, missing: tuple[str, ...]) -> pa.Array:
     return pc.if_else(pc.is_in(bare, pa.array(["", *missing])), None, bare)
 
 
+def numbers(text: pa.Array) -> Any:
+    """Which cells are numbers, bool [n]; False where missing."""
+    maybe = _made_of(text, _OF_NUMBERS)
+    found = np.zeros(len(text), bool)
+    if maybe.any():
+        # Most words are told by a letter, and the expression costs far more.
+        found[maybe] = matches(text.filter(pa.array(maybe)), NUMBER)
+    return found
+
+
+def _made_of(text: pa.Array, allowed: Any) -> Any:
+    """Which cells hold none but allowed bytes, and one at least; bool [n], `allowed` bool [256]."""
+    content, offsets = _bytes(text)
+    full = offsets[1:] > offsets[:-1]
+    made = np.zeros(len(text), bool)
+    if full.any():
+        # What is full begins where the one before it that is full ended.
+        held = allowed[content[offsets[0] : offsets[-1]]]
+        made[full] = np.logical_and.reduceat(held, (offsets[:-1] - offsets[0])[full])
+    return made
+
+
 def matches(text: pa.Array, pattern: str) -> Any:
     """Which cells match, bool [n]; False where missing. Looks at each distinct cell once where that pays."""
     encoded = text.dictionary_encode()
@@ -192,7 +216,7 @@ def without_infinite(values: pa.Array) -> pa.Array:
 
 def _convert_fitting(text: pa.Array, kind: str) -> pa.Array:
     """Converts the cells that fit; null for the others."""
-    fits = matches(text, INTEGER if kind == "int" else NUMBER)
+    fits = matches(text, INTEGER) if kind == "int" else numbers(text)
     kept = pc.if_else(pa.array(fits), text, None)
     if kind == "float":
         values = as_float(kept)

@@ -52,7 +52,9 @@ def cut_file(file: TableFile, dialect: Dialect, block_bytes: int) -> list[Unit]:
     """
     blocks = blocks_of(file, block_bytes)
     folded = fold_file(file, blocks, [block.scan(dialect) for block in blocks], dialect)
-    return [Unit(number, file, cut.start, cut.end, cut.line) for number, cut in enumerate(folded.cuts)]
+    return [
+        Unit(number, file, cut.start, cut.end, cut.line, cut.plain) for number, cut in enumerate(folded.cuts)
+    ]
 
 
 def fold_file(

@@ -23,7 +23,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .conversion import DRESSED, FALSE, NUMBER, TRUE, as_bool, as_float, as_int, has_codes, matches, trimmed
+from .conversion import (
+    DRESSED,
+    FALSE,
+    NUMBER,
+    TRUE,
+    as_bool,
+    as_float,
+    as_int,
+    has_codes,
+    matches,
+    numbers,
+    trimmed,
+)
 
 STRAY_LEAST = 100
 STRAY_SHARE = 0.99
@@ -151,13 +163,13 @@ def _numbers(text: pa.Array, present: int) -> tuple[Profile, pa.Array] | None:
 
 
 def _mixture(text: pa.Array) -> tuple[Profile, int, None]:
-    mask = matches(text, NUMBER)
+    mask = numbers(text)
     count = int(np.count_nonzero(mask))
     seen = Profile()
     if count:
-        numbers = _numbers(text.filter(pa.array(mask)), count)
-        assert numbers is not None, "Arrow reads every text that NUMBER matches"
-        seen = numbers[0]
+        found = _numbers(text.filter(pa.array(mask)), count)
+        assert found is not None, "Arrow reads every text that NUMBER matches"
+        seen = found[0]
     others = len(text) - text.null_count - count
     words = pc.sum(pc.is_in(text, pa.array([*TRUE, *FALSE]))).as_py()
     first = _first(pc.and_(text.is_valid(), pc.invert(pa.array(mask))))

@@ -85,10 +85,10 @@ def cut_files(
         cuts: Sequence[Cut] = folded.cuts
         if sample is not None:
             limit = offset_of_row(own, folded, sample - rows[file.split], dialect)
-            cuts = [Cut(c.start, min(c.end, limit), c.line) for c in cuts if c.start < limit]
+            cuts = [replace(c, end=min(c.end, limit)) for c in cuts if c.start < limit]
         rows[file.split] += folded.all_rows
         first = len(units)
-        units += [Unit(first + place, file, c.start, c.end, c.line) for place, c in enumerate(cuts)]
+        units += [Unit(first + place, file, c.start, c.end, c.line, c.plain) for place, c in enumerate(cuts)]
     return units, sum(count if sample is None else min(count, sample) for count in rows.values())
 
 

@@ -15,6 +15,9 @@ MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A")
 TYPES = ("int", "float", "string", "bool", "timestamp")
 """What a column may be; behind `timestamp:` may stand how its texts are written."""
 
+SMALLEST_UNIT, LARGEST_UNIT = 4 << 20, 32 << 20
+"""Bytes of plain text."""
+
 
 def kind_of(stated: str) -> str:
     """The type in what is stated: `timestamp` of `timestamp:%d/%m/%Y`."""
@@ -38,13 +41,20 @@ class Options:
     missing_values: Sequence[str] = MISSING
     types: Mapping[str, str] | None = None
     max_rejects: int = 0
-    block_bytes: int = 4 << 20
+    block_bytes: int | None = None
     sample: int | None = None
 
     @property
     def has_header(self) -> bool:
         """Whether the first row of a file names the columns."""
         return self.columns is None if self.header is None else self.header
+
+    def unit_bytes(self, columns: int) -> int:
+        """The size of a unit of work; where none is asked for, a wide table's has some thousand rows, too.
+
+        What is done once for each column of a unit should be little beside what is done for its values.
+        """
+        return self.block_bytes or min(max(SMALLEST_UNIT, columns << 14), LARGEST_UNIT)
 
     def problems(self) -> list[Problem]:
         """What doesn't fit, known from the arguments alone."""

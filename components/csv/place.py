@@ -232,7 +232,7 @@ def ingest(ctx: Context, paths: Sequence[Path], options: Options, by_file: Seque
     files, columns, dialect = prepare_files(ctx, paths, options)
     if by_file:
         files = [replace(file, split=split) for file, split in zip(files, by_file, strict=True)]
-    units, rows = cut_files(ctx, files, dialect, options.block_bytes, options.sample)
+    units, rows = cut_files(ctx, files, dialect, options.unit_bytes(len(columns)), options.sample)
     rule = options.split
     exact = is_exact(rule, rows)
     table = Table(columns, dialect, options.encoding, dict(options.types or {}), {}, options.max_rejects)

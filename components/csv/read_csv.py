@@ -38,7 +38,7 @@ class ReadCsv(beam.PTransform):
         types: columns whose type is stated: `int`, `float`, `string` or `bool`.
         scratch: a folder that every worker reaches, for plain copies of files that are gzip or not UTF-8;
             the caller removes it. Without it such files are refused.
-        block_bytes: the size of a unit of work.
+        block_bytes: the size of a unit of work; 4 to 32 MiB, by the number of columns, if not given.
         options: delimiter, quote, header, columns, encoding and missing_values, as in `csv_examples`.
 
     Raises:
@@ -52,7 +52,7 @@ class ReadCsv(beam.PTransform):
         *,
         types: Mapping[str, str] | None = None,
         scratch: str | Path | None = None,
-        block_bytes: int = 4 << 20,
+        block_bytes: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class ReadCsv(beam.PTransform):
         units = (
             begin
             | "Files" >> beam.Create(files, reshuffle=False)
-            | "Cut" >> beam.FlatMap(cut_file, dialect, self._options.block_bytes)
+            | "Cut" >> beam.FlatMap(cut_file, dialect, self._options.unit_bytes(len(columns)))
             | "Spread" >> beam.Reshuffle()
         )
         types: Any = dict(table.types)

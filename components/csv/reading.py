@@ -26,6 +26,7 @@ class Unit:
         file: the file.
         start, end: bytes.
         line: the line number of the first row.
+        plain: whether every line end ends a row, see `Cut`.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Unit:
     start: int
     end: int
     line: int
+    plain: bool = False
 
     def read(self) -> bytes:
         """The unit's bytes."""
@@ -173,7 +175,8 @@ def read_cells(
 def find_rows(unit: Unit, content: bytes, dialect: Dialect, columns: int) -> Places:
     """Where the rows of `content` are, blank lines and rows of empty cells alone left out."""
     data = np.frombuffer(content, np.uint8)
-    quote = dialect.quote_byte if dialect.quote and dialect.quote.encode() in content else -1
+    quoted = bool(dialect.quote) and not unit.plain and dialect.quote.encode() in content
+    quote = dialect.quote_byte if quoted else -1
     ends = row_ends(data, dialect.delimiter_byte, quote) + 1
     if not len(ends) or ends[-1] < len(data):
         ends = np.append(ends, len(data))

@@ -9,15 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError
-from ...schemas.folding import fold_halves
 from ...schemas.packing import join, split
 from ...schemas.schema import MULTI, FeatureType
 from ...schemas.statistics import SplitStatistics
 from ...schemas.table_summary import NUMERIC, Options, TableSummary
+from .parts import Parts
 from .work import Result
 
 SLICED = ("string", "bool", "int")
@@ -50,23 +49,6 @@ def check_columns(columns: Mapping[str, FeatureType], options: Options, slices: 
             )
 
 
-def read_part(path: str, columns: Mapping[str, FeatureType]) -> pa.Table:
-    """The columns of one Parquet part.
-
-    Raises:
-        DataError: it can't be read.
-    """
-    try:
-        with pq.ParquetFile(path) as file:
-            return file.read(columns=list(columns), use_threads=False)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(
-            f"the part can't be read ({error})",
-            file=path,
-            remedy="the artifact is damaged: delete it and run again",
-        ) from error
-
-
 def chosen_slices(
     ctx: Context, summaries: Sequence[TableSummary], slices: Sequence[str], most: int
 ) -> Chosen:
@@ -88,24 +70,24 @@ def chosen_slices(
 
 
 @dataclass(frozen=True)
-class PartSlices:
-    """Parquet part → the packed summaries of its slices, in order."""
+class SummarizeSlices:
+    """Parquet parts → the packed summaries of their slices, in order."""
 
     columns: Mapping[str, FeatureType]
     options: Options
     chosen: Chosen
 
-    def __call__(self, path: str) -> Result:
-        """Reads the part and summarises each slice."""
-        table = read_part(path, self.columns)
+    def __call__(self, parts: Parts) -> Result:
+        """Reads the parts and summarises each slice."""
+        batch = parts.read(list(self.columns))
         texts: dict[str, Any] = {}
         packed = []
         for column, value in self.chosen:
             if column not in texts:
-                texts[column] = _comparable(table.column(column), self.columns[column])
-            own = table.filter(pc.equal(texts[column], pa.scalar(value, texts[column].type)))
+                texts[column] = _comparable(batch.column(column), self.columns[column])
+            own = batch.filter(pc.equal(texts[column], pa.scalar(value, texts[column].type)))
             packed.append(TableSummary.of(self.columns, own, self.options).to_bytes())
-        return Result(join(packed), table.num_rows)
+        return Result(join(packed), batch.num_rows)
 
 
 def _comparable(column: Any, kind: FeatureType) -> Any:
@@ -113,7 +95,7 @@ def _comparable(column: Any, kind: FeatureType) -> Any:
 
 
 def fold_slices(chosen: Chosen, packed: Sequence[bytes], top_values: int) -> tuple[SplitStatistics, ...]:
-    """The statistics of the slices of one split; `packed` are its parts, in order.
+    """The statistics of the slices of one split; `packed` are its units, in order.
 
     A slice without rows in this split is there too, so that splits can be compared.
     """
@@ -123,6 +105,6 @@ def fold_slices(chosen: Chosen, packed: Sequence[bytes], top_values: int) -> tup
     found = []
     for place, (column, value) in enumerate(chosen):
         summaries = [TableSummary.from_bytes(part[place]) for part in parts]
-        folded = fold_halves(summaries, TableSummary.merge, summaries[0])
+        folded = TableSummary.merge_all(summaries)
         found.append(folded.compute(f"{column}={value}", top_values))
     return tuple(found)

@@ -13,14 +13,18 @@ import json
 import os
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
 
-from ...pipelines.beam import beam_pipeline
+from ...pipelines.beam import beam_pipeline, threads_of
 from ...pipelines.context import Context
 from ...pipelines.errors import error_from_json
 from ...pipelines.worker import failure
@@ -61,16 +65,21 @@ class MapUnits(beam.PTransform):
     Args:
         work: `T → Result`; a picklable callable, run once a unit or more often if Beam retries.
         folder: where the results are spilled; every worker has to reach it.
+        threads: how many units of a bundle are worked on at once. More than one asks for the global window.
+            The work is NumPy and Arrow, which let other threads run, and a thread takes the next unit when
+            it is done with one, where a runner would deal them out beforehand.
     """
 
-    def __init__(self, work: Callable[[Any], Result], folder: Path) -> None:
+    def __init__(self, work: Callable[[Any], Result], folder: Path, threads: int = 0) -> None:
         super().__init__()
         self._work = work
         self._folder = folder
+        self._threads = threads
 
     def expand(self, units: Any) -> Any:
         """Applies the work to each unit."""
-        return units | beam.ParDo(_Spill(self._work, str(self._folder)))
+        spill = _Spill(self._work, str(self._folder))
+        return units | beam.ParDo(spill if self._threads < 2 else _SpillInThreads(spill, self._threads))
 
 
 class GatherPartials(beam.PTransform):
@@ -87,17 +96,52 @@ class _Spill(beam.DoFn):
         self._folder = folder
 
     def process(self, element: tuple[int, Any]) -> Iterator[Partial]:
+        yield self.spilled(element)
+
+    def spilled(self, element: tuple[int, Any]) -> Partial:
+        """Works on one unit, and writes what it gave."""
         unit, item = element
         try:
             result = self._work(item)
         except Exception as error:
             # Beam hands an exception on as text below hundreds of lines of its own; the driver reads this
             # file and raises the error as it was.
-            _write(Path(self._folder) / f"{unit:06d}.error", json.dumps(failure(error)).encode())
+            with suppress(OSError):  # the disk may be full, which then is the error that comes through
+                _write(Path(self._folder) / f"{unit:06d}.error", json.dumps(failure(error)).encode())
             raise
         path = Path(self._folder) / f"{unit:06d}-{result.rows}-{uuid.uuid4().hex}"
         _write(path, result.payload)
-        yield Partial(unit, result.rows, str(path), f"{os.getpid()}-{threading.get_ident()}")
+        return Partial(unit, result.rows, str(path), f"{os.getpid()}-{threading.get_ident()}")
+
+
+class _SpillInThreads(beam.DoFn):
+    """`_Spill` for several units of a bundle at once; an error leaves the units that weren't begun undone."""
+
+    def __init__(self, spill: _Spill, threads: int) -> None:
+        self._spill = spill
+        self._threads = threads
+
+    def start_bundle(self) -> None:
+        self._pool = ThreadPoolExecutor(self._threads)
+        self._asked: deque[Future[Partial]] = deque()
+
+    def process(self, element: tuple[int, Any]) -> Iterator[Partial]:
+        self._asked.append(self._pool.submit(self._spill.spilled, element))
+        if len(self._asked) > 2 * self._threads:
+            yield self._next()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        window = GlobalWindow()
+        while self._asked:
+            yield WindowedValue(self._next(), window.max_timestamp(), [window])
+        self._pool.shutdown()
+
+    def _next(self) -> Partial:
+        try:
+            return self._asked.popleft().result()
+        except BaseException:
+            self._pool.shutdown(cancel_futures=True)
+            raise
 
 
 class _WriteReferences(beam.DoFn):
@@ -134,11 +178,13 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
     largest = max(len(coder.encode(unit)) for unit in enumerate(units))
     if largest > LARGEST_ELEMENT:
         raise ValueError(f"{stage}: a unit's description has {largest} bytes, more than {LARGEST_ELEMENT}")
+    threads = threads_of(ctx.runner)
     with _progress(ctx, folder, len(units)), _own_errors(folder), beam_pipeline(ctx.runner) as pipeline:
         (
             pipeline
-            | "Units" >> beam.Create(list(enumerate(units)), reshuffle=True)
-            | stage >> MapUnits(work, folder)
+            # A runner's workers are dealt the units by a shuffle; our own threads take them from one bundle.
+            | "Units" >> beam.Create(list(enumerate(units)), reshuffle=not threads)
+            | stage >> MapUnits(work, folder, threads)
             | "Gather" >> GatherPartials()
             | "Write" >> beam.ParDo(_WriteReferences(str(index)))
         )

@@ -1,30 +1,30 @@
 """Full passes over the train split: what transforms have to know of the data, as mergeable accumulators.
 
 A request names a column, the fitted transforms that stand before the analyzer, and the analyzers. All
-requests of one depth are answered in one pass. A unit of work is one Parquet part; the driver folds the
-parts' accumulators in their order.
+requests of one depth are answered in one pass. A unit of work is some Parquet parts; the driver folds the
+units' accumulators in their order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
-from ...pipelines.errors import DataError, StoreError
-from ...schemas.folding import fold_halves
+from ...pipelines.errors import DataError
+from ...schemas.folding import fold, in_threads
 from ...schemas.moments import ColumnMoments, Moments
 from ...schemas.numeric_counts import NumericCounts
-from ...schemas.packing import join, split
+from ...schemas.packing import Blob, join, split
 from ...schemas.string_counts import StringCounts
+from ..data_plane.parts import Parts, units_of
 from ..data_plane.work import Result, run_units
 from ..transforms import Analyzer, coerce, coerced
 from ..transforms.namespace import NumpyNamespace
@@ -77,38 +77,6 @@ class Request:
             return Label(self.branch.column, self.branch.type, "class").names(raw)
         made = self.branch.run(xp, raw, [stage.constants for stage in self.branch.stages])
         return coerce(xp, made, self.branch.end.kind, self.takes)[0]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One Parquet part of a split: a unit of work."""
-
-    path: str
-    split: str
-    number: int
-    rows: int
-
-    def read(self, columns: Sequence[str]) -> pa.RecordBatch:
-        """The named columns of all rows."""
-        try:
-            table = pq.read_table(self.path, columns=list(columns), use_threads=False, partitioning=None)
-        except (pa.ArrowException, OSError) as error:
-            raise StoreError(
-                f"the part can't be read ({error})",
-                file=self.path,
-                remedy="delete the artifact's folder, and run the pipeline again",
-            ) from error
-        return table.combine_chunks().to_batches()[0]
-
-
-def parts_of(examples: Examples, splits: Sequence[str]) -> list[Part]:
-    """The units of work of the named splits, parts without rows left out."""
-    return [
-        Part(str(examples.file(part["path"])), name, number, part["rows"])
-        for name in splits
-        for number, part in enumerate(examples.splits[name]["parts"])
-        if part["rows"]
-    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,16 +163,16 @@ class Found:
 
 
 @dataclass(frozen=True)
-class AnalyzePart:
-    """Reads one part and answers the requests for it; the payload is one blob an accumulator."""
+class Analyze:
+    """Reads some parts and answers the requests for them; the payload is one blob an accumulator."""
 
     requests: tuple[Request, ...]
 
-    def __call__(self, part: Part) -> Result:
-        """The accumulators of a part, joined."""
+    def __call__(self, parts: Parts) -> Result:
+        """The accumulators of the rows, joined."""
         types = {r.branch.column: r.branch.type for r in self.requests}
-        batch = part.read(list(types))
-        return Result(join([a.to_bytes() for a in accumulate(self.requests, batch)]), part.rows)
+        batch = parts.read(list(types))
+        return Result(join([a.to_bytes() for a in accumulate(self.requests, batch)]), parts.rows)
 
 
 def accumulate(requests: Sequence[Request], batch: pa.RecordBatch) -> list[Any]:
@@ -241,7 +209,7 @@ def analyze(
         splits: what to read; transforms are fitted on `train` alone.
         requests: what has to be known.
     """
-    payloads = run_units(ctx, stage, parts_of(examples, splits), AnalyzePart(tuple(requests)))
+    payloads = run_units(ctx, stage, units_of(examples, splits), Analyze(tuple(requests)))
     readers = _readers(requests)
     return _found(requests, _merge(_read(readers, payload) for payload in payloads))
 
@@ -251,29 +219,27 @@ def analyze_batches(requests: Sequence[Request], batches: Sequence[pa.RecordBatc
     return _found(requests, _merge(accumulate(requests, batch) for batch in batches))
 
 
-def _readers(requests: Sequence[Request]) -> list[Callable[[bytes], Any]]:
-    readers: list[Callable[[bytes], Any]] = [Moments.from_bytes]
+def _readers(requests: Sequence[Request]) -> list[Callable[[Blob], Any]]:
+    readers: list[Callable[[Blob], Any]] = [Moments.from_bytes]
     for request in requests:
         readers += [NumericCounts.from_bytes] if "values" in request.analyzers else []
         readers += [StringCounts.from_bytes] if "strings" in request.analyzers else []
     return readers
 
 
-def _read(readers: Sequence[Callable[[bytes], Any]], payload: bytes) -> list[Any]:
+def _read(readers: Sequence[Callable[[Blob], Any]], payload: bytes) -> list[Any]:
     return [read(blob) for read, blob in zip(readers, split(payload), strict=True)]
 
 
 def _merge(partials: Iterable[list[Any]]) -> list[Any]:
-    """Counts by halves; moments, which come first, one by one, since the order decides their last bits."""
-    moments: list[Any] = []
+    """One accumulator of each of all partials; moments, which come first, from the left."""
+    return fold(partials, _merge_all, lambda partial: sum(counts.nbytes for counts in partial[1:]), [])
 
-    def counts() -> Iterator[list[Any]]:
-        for own, *rest in partials:
-            moments[:] = [moments[0].merge(own)] if moments else [own]
-            yield rest
 
-    folded = fold_halves(counts(), lambda a, b: [x.merge(y) for x, y in zip(a, b, strict=True)], [])
-    return moments + folded
+def _merge_all(partials: Sequence[list[Any]]) -> list[Any]:
+    moments = reduce(Moments.merge, [partial[0] for partial in partials])
+    counts = list(zip(*(partial[1:] for partial in partials), strict=True))
+    return [moments, *in_threads(lambda same: type(same[0]).merge_all(same), counts)]
 
 
 def _found(requests: Sequence[Request], accumulators: Sequence[Any]) -> list[Found]:

@@ -22,9 +22,9 @@ import numpy as np
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, Problem
+from ..data_plane.parts import Part, parts_of
 from ..data_plane.row_hash import mix
 from ..data_plane.work import Result, run_units
-from ..preprocessing.analysis import Part, parts_of
 from ..preprocessing.fitted_file import load_fitted, save_fitted
 from .encoding import Encoder, Fault
 from .layout import Layout

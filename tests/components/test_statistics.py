@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from headrace.components.data_plane import parts
 from headrace.components.statistics import statistics
 from headrace.pipelines.component import Known
-from headrace.pipelines.errors import DataError
+from headrace.pipelines.errors import DataError, StoreError
 from headrace.schemas.statistics import DatasetStatistics
 
 from .raw_examples import make_raw_examples
@@ -85,7 +86,10 @@ def test_the_table_shows_every_column(ctx: Any) -> None:
         {"direct_num_workers": "2", "direct_running_mode": "multi_processing"},
     ],
 )
-def test_workers_do_not_matter(new_ctx: Any, tmp_path: Path, options: dict[str, str]) -> None:
+def test_workers_do_not_matter(
+    new_ctx: Any, tmp_path: Path, options: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "UNIT_ROWS", 50)
     examples = make_raw_examples(tmp_path / "raw", {"train": table(), "test": table(50)}, rows_per_part=50)
     alone, two = new_ctx(), new_ctx(**options)
     assert statistics.function(alone, examples).digest == statistics.function(two, examples).digest
@@ -124,7 +128,7 @@ def test_a_damaged_part_is_named(ctx: Any) -> None:
     examples = make_raw_examples(ctx, {"train": table(100)}, rows_per_part=50)
     part = examples.parts("train")[1]
     part.write_bytes(part.read_bytes()[:200])
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(StoreError) as caught:
         statistics.function(ctx, examples)
     assert caught.value.problems[0].file == str(part) and caught.value.problems[0].remedy
 

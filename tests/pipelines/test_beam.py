@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from headrace.pipelines.beam import OPTIONS, beam_pipeline, check_runner, direct_options
+from headrace.pipelines.beam import OPTIONS, beam_pipeline, check_runner, direct_options, threads_of
 from headrace.pipelines.context import RunnerSettings
 from headrace.pipelines.errors import InvalidRequestError
 
@@ -27,14 +27,16 @@ def test_what_does_not_exist_is_refused(name, options, told):
         check_runner(RunnerSettings(name, options))
 
 
-def test_a_number_of_workers_implies_threads():
+def test_a_number_of_workers_is_one_of_threads_unless_a_mode_is_stated():
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    assert direct_options({})["direct_num_workers"] == str(cores)
-    assert direct_options({"direct_running_mode": "in_memory"}) == {"direct_running_mode": "in_memory"}
-    assert direct_options({"direct_num_workers": "1"}) == {"direct_num_workers": "1"}
-    assert direct_options({"direct_num_workers": "3"})["direct_running_mode"] == "multi_threading"
+    assert threads_of(RunnerSettings("direct", {})) == cores
+    assert threads_of(RunnerSettings("direct", {"direct_num_workers": "0"})) == cores
+    assert threads_of(RunnerSettings("direct", {"direct_num_workers": "3"})) == 3
+    in_memory = {"direct_num_workers": "1", "direct_running_mode": "in_memory"}
+    assert direct_options({"direct_num_workers": "3"}) == in_memory
     stated = {"direct_num_workers": "3", "direct_running_mode": "multi_processing"}
     assert direct_options(stated) == stated
+    assert threads_of(RunnerSettings("direct", stated)) == 0
 
 
 def test_every_option_is_one_of_beams():

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from headrace.schemas import string_counts
 from headrace.schemas.moments import Moments
-from headrace.schemas.numeric_counts import NumericCounts
+from headrace.schemas.numeric_counts import EXACT, LEVELS, NumericCounts
 from headrace.schemas.string_counts import StringCounts
 
 numbers = st.one_of(
@@ -42,6 +42,17 @@ def moments(values: list[Any]) -> Moments:
     array = pa.array(values, pa.float64())
     doubled = pa.array([None if v is None else v * 2 + 1 for v in values], pa.float64())
     return Moments.of(["a", "b"], pa.record_batch({"a": array, "other": array, "b": doubled}))
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=80), st.integers(1, 20))
+@settings(max_examples=300, deadline=None)
+def test_the_bits_that_are_left_are_the_most_that_fit(values: list[float], budget: int) -> None:
+    found = numeric(values, budget)
+    exact = numeric(values)
+    bits = EXACT
+    while len(exact._cut(bits).values) > budget and bits > 0:
+        bits = LEVELS[LEVELS.index(bits) + 1]
+    assert found.bits == bits and found.values.tolist() == exact._cut(bits).values.tolist()
 
 
 def same_numeric(a: NumericCounts, b: NumericCounts) -> None:

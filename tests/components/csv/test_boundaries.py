@@ -70,6 +70,8 @@ def test_blocks_fold_to_cuts_at_true_row_ends(data: bytes, size: int) -> None:
     for cut in folded.cuts:
         before = data[: cut.start].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         assert cut.line == 1 + before.count(b"\n")
+        lines = data[cut.start : cut.end].replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n")
+        assert cut.plain == (lines == len([end for end in ends if cut.start <= end < cut.end]))
 
 
 def test_many_quotes_in_one_block() -> None:

@@ -1,0 +1,106 @@
+"""The Parquet parts of raw examples as units of work: small ones together, so that none is all overhead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ...pipelines.artifact import Examples
+from ...pipelines.errors import StoreError
+
+UNIT_ROWS = 1 << 15
+"""Rows up to which parts are put together in one unit,"""
+UNIT_CELLS = 1 << 23
+"""and cells,"""
+UNIT_BYTES = 1 << 24
+"""and bytes of Parquet,"""
+UNIT_PARTS = 64
+"""and parts, whose names all stand in the unit."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet part of a split."""
+
+    path: str
+    split: str
+    number: int
+    rows: int
+
+    def read(self, columns: Sequence[str]) -> pa.RecordBatch:
+        """The named columns of all rows."""
+        return _batch([_read(self.path, columns)])
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Consecutive Parquet parts of one split: a unit of work."""
+
+    split: str
+    paths: tuple[str, ...]
+    rows: int
+
+    def read(self, columns: Sequence[str]) -> pa.RecordBatch:
+        """The named columns of all rows, in their order."""
+        return _batch([_read(path, columns) for path in self.paths])
+
+
+def parts_of(examples: Examples, splits: Sequence[str]) -> list[Part]:
+    """The parts of the named splits, those without rows left out."""
+    return [
+        Part(str(examples.file(part["path"])), name, number, part["rows"])
+        for name in splits
+        for number, part in enumerate(examples.splits[name]["parts"])
+        if part["rows"]
+    ]
+
+
+def units_of(examples: Examples, splits: Sequence[str]) -> list[Parts]:
+    """The units of work of the named splits; how they are cut is a function of the artifact alone."""
+    columns = len(examples.properties["columns"])
+    sizes = {entry.path: entry.size for entry in examples.files}
+    units: list[Parts] = []
+    held: list[Part] = []
+    held_bytes = 0
+    for part in parts_of(examples, splits):
+        size = sizes.get(examples.splits[part.split]["parts"][part.number]["path"], 0)
+        rows = sum(other.rows for other in held) + part.rows
+        full = rows > UNIT_ROWS or rows * columns > UNIT_CELLS or held_bytes + size > UNIT_BYTES
+        if held and (full or held[0].split != part.split or len(held) == UNIT_PARTS):
+            units.append(_together(held))
+            held, held_bytes = [], 0
+        held.append(part)
+        held_bytes += size
+    return [*units, _together(held)] if held else units
+
+
+def _together(parts: Sequence[Part]) -> Parts:
+    return Parts(parts[0].split, tuple(part.path for part in parts), sum(part.rows for part in parts))
+
+
+def _read(path: str, columns: Sequence[str]) -> pa.Table:
+    try:
+        with pq.ParquetFile(path) as file:
+            return file.read(columns=list(columns), use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(
+            f"the part can't be read ({error})",
+            file=path,
+            remedy="delete the artifact's folder, and run the pipeline again",
+        ) from error
+
+
+def _batch(tables: Sequence[pa.Table]) -> pa.RecordBatch:
+    batches = pa.concat_tables(tables).combine_chunks().to_batches()
+    if len(batches) != 1:
+        # One column of 2 GiB of text, which a string array can't hold.
+        table = pa.concat_tables(tables)
+        wide = [
+            pa.field(f.name, pa.large_string() if f.type == pa.string() else f.type) for f in table.schema
+        ]
+        (batch,) = table.cast(pa.schema(wide)).combine_chunks().to_batches()
+        return batch
+    return batches[0]
