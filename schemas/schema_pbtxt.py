@@ -257,7 +257,7 @@ class _Reader:
         low, high = self.bounds(own, kind)
         values, domain = self.values(own, kind)
         inside, outside = tuple(own.in_environment), tuple(own.not_in_environment)
-        for name in set(inside) & set(outside):
+        for name in sorted(set(inside) & set(outside)):
             self.complain(f"{own.name!r} is both in and not in the environment {name!r}", own.name)
         stage = schema_pb2.LifecycleStage.Name(own.lifecycle_stage).lower()
         lifecycle = "deprecated" if own.deprecated and stage == "unknown_stage" else stage

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from .schema import FeatureType
@@ -223,10 +224,11 @@ class SplitStatistics:
         return iter(self.features)
 
     def __getitem__(self, name: str) -> FeatureStatistics:
-        for feature in self.features:
-            if feature.name == name:
-                return feature
-        raise KeyError(name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, FeatureStatistics]:
+        return {feature.name: feature for feature in self.features}
 
 
 @dataclass(frozen=True)
@@ -272,9 +274,12 @@ class DatasetStatistics:
         """
         try:
             told = json.loads(text)
-            if told["format"] > FORMAT:
+            version = told.get("format") if isinstance(told, dict) else None
+            if type(version) is not int or version < 1:
+                raise StatisticsFormatError("these are no statistics of headrace: they tell no format")
+            if version > FORMAT:
                 raise StatisticsFormatError(
-                    f"the statistics have format {told['format']}, and this headrace reads up to {FORMAT}"
+                    f"the statistics have format {version}, and this headrace reads up to {FORMAT}"
                 )
             return cls(tuple(map(_split, told["splits"])), told.get("budget"))
         except StatisticsFormatError:

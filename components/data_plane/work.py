@@ -16,7 +16,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -100,7 +100,8 @@ class _Spill(beam.DoFn):
         except Exception as error:
             # Beam hands an exception on as text below hundreds of lines of its own; the driver reads this
             # file and raises the error as it was.
-            _write(Path(self._folder) / f"{unit:06d}.error", json.dumps(failure(error)).encode())
+            with suppress(OSError):  # the disk may be full, which then is the error that comes through
+                _write(Path(self._folder) / f"{unit:06d}.error", json.dumps(failure(error)).encode())
             raise
         path = Path(self._folder) / f"{unit:06d}-{result.rows}-{uuid.uuid4().hex}"
         _write(path, result.payload)

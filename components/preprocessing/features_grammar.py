@@ -479,14 +479,10 @@ def _arguments(cls: type[Transform], given: Any, where: str) -> tuple[dict[str, 
     return converted, problems
 
 
-def _hints(cls: type[Transform]) -> dict[str, Any]:
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
     """The types of a transform's arguments; a table of thousands of columns asks for them again and again."""
-    if cls not in _HINTS:
-        _HINTS[cls] = typing.get_type_hints(cls, include_extras=True)
-    return _HINTS[cls]
-
-
-_HINTS: dict[type[Transform], dict[str, Any]] = {}
+    return typing.get_type_hints(cls, include_extras=True)
 
 
 def _named(

@@ -220,3 +220,11 @@ def test_json_of_other_versions() -> None:
     (split,) = DatasetStatistics.from_json(old)
     assert isinstance(split, SplitStatistics) and split["a"].complete and split["a"].lists is None
     assert split["a"].numeric and split["a"].numeric.quantile_histogram is None
+
+
+@pytest.mark.parametrize(
+    "text", ['{"format": "1", "splits": []}', '{"format": 0, "splits": []}', "[1]", "{}"]
+)
+def test_what_tells_no_format_is_none_of_ours(text: str) -> None:
+    with pytest.raises(StatisticsFormatError, match="tell no format"):
+        DatasetStatistics.from_json(text)

@@ -32,6 +32,7 @@ def refused(new_ctx: Callable[..., Any], tmp_path: Path) -> Callable[..., Headra
     return run
 
 
+WHOLE = {"block_bytes": 1 << 20}
 NUMBERS = b"".join(b"%d,%d\n" % (n, n) for n in range(500))
 
 
@@ -88,20 +89,26 @@ NUMBERS = b"".join(b"%d,%d\n" % (n, n) for n in range(500))
                      id="too many rejects"),
         pytest.param(b"x\n" + b"\n".join(b"%d" % n for n in range(1500)), {"stratify": "x"}, 0, ["1500"],
                      id="too many classes"),
+        pytest.param(b'a,b\n"p\nq",2\n3,4,5\n', WHOLE, 4, ["3 fields"], id="long row, one unit"),
+        pytest.param(b"a,b\n1,x\n2,caf\xe9\n", WHOLE, 3, ["e9", "utf-8", "cp1252"],
+                     id="wrong encoding, one unit"),
+        pytest.param(b"a,b\n1,x\n2,y\x00\n", WHOLE, 3, ["NUL"], id="NUL byte, one unit"),
+        pytest.param(b"a,b\n" + NUMBERS + b"7,oops\n", WHOLE, 502, ["'b'", "'oops'"], id="stray, one unit"),
+        pytest.param(b"a,b\n1,2.5\n", {"types": {"b": "int"}, **WHOLE}, 2, ["'2.5'"], id="int, one unit"),
+        pytest.param(b"a,b\n1,2.5\n2,-inf\n", WHOLE, 3, ["infinite"], id="infinity, one unit"),
+        pytest.param(b'a,b\n1,x\n2,"y\n3,z\n', WHOLE, 3, ["never closed"], id="quote, one unit"),
+        pytest.param(b"a,b\n" + NUMBERS, {"max_rejects": 2, "types": {"b": "bool"}, **WHOLE}, 6,
+                     ["more than 2"], id="too many rejects, one unit"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("block_bytes", [9, 1 << 20])
 def test_bad_data(
     refused: Callable[..., HeadraceError],
     content: bytes,
     options: dict[str, Any],
     line: int,
     parts: list[str],
-    block_bytes: int,
 ) -> None:
-    if len(content) > 1000:
-        block_bytes = max(block_bytes, 1000)
-    error = refused(content, block_bytes=block_bytes, **options)
+    error = refused(content, **{"block_bytes": 1000 if len(content) > 1000 else 9, **options})
     assert isinstance(error, DataError), error
     if line:
         assert error.problems[0].line == line and error.problems[0].file.endswith("t.csv"), error
