@@ -162,6 +162,6 @@ def write_parquet(rows: pa.Table, path: Path) -> None:
         if pa.types.is_string(kind)
     ]
     pq.write_table(
-        rows, path, compression="snappy", use_dictionary=texts, write_statistics=False, store_schema=False,
+        rows, path, compression="lz4", use_dictionary=texts, write_statistics=False, store_schema=False,
         row_group_size=1 << 16,
     )  # fmt: skip
