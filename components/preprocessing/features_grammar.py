@@ -350,7 +350,7 @@ def _arguments(cls: type[Transform], given: Any, where: str) -> tuple[dict[str, 
     named, problem = _named(cls, given, accepted)
     if problem:
         return {}, [problem.at(argument=where)]
-    hints = _hints(cls)
+    hints = _hints(cast(Any, cls))
     problems: list[Problem] = []
     converted: dict[str, Any] = {}
     for key, value in named.items():
