@@ -52,7 +52,7 @@ def csv_examples(
     are cut at true row ends, also where cells hold newlines, so that one large file is read by all workers.
     Blank lines are not rows, nor are rows in which every cell is empty, as spreadsheets write them below a
     table; a warning says how many of these there were. A number may have spaces around it. `nan` in a column
-    of numbers is missing.
+    of numbers is missing, and makes it one of floats unless it is among `missing_values`.
 
     Args:
         path: a file, a glob, a list of them, or an artifact of type Files; or such paths by split, as in

@@ -55,6 +55,14 @@ class Parts:
         """The named columns of all rows, in their order."""
         return _batch([_read(path, columns) for path in self.paths])
 
+    def place(self, row: int) -> tuple[str, int, int]:
+        """The file, the part's number, and the row within it, of a row of the unit; rows count from 0."""
+        for path, (number, rows) in zip(self.paths, self.places, strict=True):
+            if row < rows:
+                return path, number, row
+            row -= rows
+        raise IndexError(f"the unit has {self.rows} rows")
+
 
 def parts_of(examples: Examples, splits: Sequence[str]) -> list[Part]:
     """The parts of the named splits, those without rows left out."""

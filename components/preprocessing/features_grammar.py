@@ -290,6 +290,9 @@ def _check_chain(chain: Sequence[Transform], column: str, kind: str | None, wher
     text = f"column {column!r}: {wrong}"
     if kind == "float" and "takes strings" in wrong:
         return [Problem(text, argument=where, remedy="put bucketize before it")]
+    if kind == "string" and "takes points in time" in wrong:
+        remedy = f"have it read as one: types: {{{column}: timestamp}}, or timestamp:%d/%m/%Y for other texts"
+        return [Problem(text, argument=where, remedy=remedy)]
     if kind == "string" and "takes numbers" in wrong:
         return [Problem(text, argument=where, remedy="use one_hot, vocabulary or hash for strings")]
     return [Problem(text, argument=where)]

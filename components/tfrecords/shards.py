@@ -21,7 +21,7 @@ import numpy as np
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, Problem
-from ..data_plane.parts import Part, parts_of
+from ..data_plane.parts import Parts, units_of
 from ..data_plane.row_hash import place_hash
 from ..data_plane.work import Result, run_units
 from ..preprocessing.fitted_file import load_fitted, save_fitted
@@ -76,8 +76,8 @@ class ShardPlan:
 
 
 @dataclass(frozen=True)
-class EncodePart:
-    """Transforms, encodes and sorts one Parquet part; the payload says where the result lies.
+class EncodeParts:
+    """Transforms, encodes and sorts some Parquet parts; the payload says where the result lies.
 
     Attributes:
         fitted: the folder of the fitted transform, which may hold large vocabularies.
@@ -91,24 +91,25 @@ class EncodePart:
     plans: Mapping[str, ShardPlan]
     folder: str
 
-    def __call__(self, part: Part) -> Result:
-        """Spills one part."""
+    def __call__(self, unit: Parts) -> Result:
+        """Spills the records of some parts."""
         encoder = _encoder(self.fitted, self.layout)
-        places = ((part.number, part.rows),) if part.split == TRAIN else None
-        records, faults = encoder.encode(part.read(encoder.columns), places)
+        records, faults = encoder.encode(
+            unit.read(encoder.columns), unit.places if unit.split == TRAIN else None
+        )
         if records is None:
-            return Result(json.dumps({"faults": faults}).encode(), part.rows)
-        plan = self.plans[part.split]
-        hashes = plan.hashes(part.number, part.rows)
+            return Result(json.dumps({"faults": faults}).encode(), unit.rows)
+        plan = self.plans[unit.split]
+        hashes = np.concatenate([plan.hashes(part, rows) for part, rows in unit.places])
         shards = hashes % np.uint64(plan.shards)
         order = np.lexsort((hashes, shards))
         offsets = np.searchsorted(shards[order], np.arange(plan.shards + 1, dtype=np.uint64))
-        path = Path(self.folder) / f"{part.split}-{part.number:06d}-{uuid.uuid4().hex}"
+        path = Path(self.folder) / f"{unit.split}-{unit.places[0][0]:06d}-{uuid.uuid4().hex}"
         with path.open("wb") as stream:
             stream.writelines(frame_pieces(records, order))
             stream.write(hashes[order].astype("<u8").tobytes())
             stream.write(offsets.astype("<i8").tobytes())
-        return Result(json.dumps({"spilled": Spilled(str(path), part.rows)}).encode(), part.rows)
+        return Result(json.dumps({"spilled": Spilled(str(path), unit.rows)}).encode(), unit.rows)
 
 
 @lru_cache(maxsize=2)
@@ -218,15 +219,15 @@ def write_shards(
         count = min(shards or shard_count(told["rows"], encoder.template.length), max(told["rows"], 1))
         plans[split] = ShardPlan(split, count, seed)
         (folder / split).mkdir()
-    parts = parts_of(examples, list(plans))
+    reads = units_of(examples, list(plans))
     fitted = ctx.scratch("fitted")
     save_fitted(encoder.fitted, fitted)
-    work = EncodePart(str(fitted), encoder.layout, plans, str(ctx.scratch("spill")))
-    told_by_part = [json.loads(payload) for payload in run_units(ctx, "encode", parts, work)]
-    _raise_faults(parts, told_by_part)
+    work = EncodeParts(str(fitted), encoder.layout, plans, str(ctx.scratch("spill")))
+    told_by_unit = [json.loads(payload) for payload in run_units(ctx, "encode", reads, work)]
+    _raise_faults(reads, told_by_unit)
     spilled: dict[str, list[Spilled]] = {split: [] for split in plans}
-    for part, told in zip(parts, told_by_part, strict=True):
-        spilled[part.split].append(Spilled(*told["spilled"]))
+    for read, told in zip(reads, told_by_unit, strict=True):
+        spilled[read.split].append(Spilled(*told["spilled"]))
     units = [Shard(p.split, i, str(folder / p.name(i))) for p in plans.values() for i in range(p.shards)]
     index = Path(work.folder) / "index.json"
     index.write_text(json.dumps(spilled), "utf-8")
@@ -250,24 +251,25 @@ def _splits(
     return splits
 
 
-def _raise_faults(parts: Sequence[Part], told: Sequence[Mapping[str, Any]]) -> None:
+def _raise_faults(units: Sequence[Parts], told: Sequence[Mapping[str, Any]]) -> None:
     """One error for everything that the units found, with counts by split and the first place of each."""
     by_fact: dict[tuple[str, str], dict[str, int]] = {}
-    first: dict[tuple[str, str], tuple[Part, Fault]] = {}
+    first: dict[tuple[str, str], tuple[Parts, Fault]] = {}
     rows: dict[str, int] = {}
-    for part, one in zip(parts, told, strict=True):
-        rows[part.split] = rows.get(part.split, 0) + part.rows
+    for unit, one in zip(units, told, strict=True):
+        rows[unit.split] = rows.get(unit.split, 0) + unit.rows
         for fault in (Fault(*f) for f in one.get("faults", ())):
             counts = by_fact.setdefault((fault.where, fault.what), {})
-            counts[part.split] = counts.get(part.split, 0) + fault.rows
-            first.setdefault((fault.where, fault.what), (part, fault))
+            counts[unit.split] = counts.get(unit.split, 0) + fault.rows
+            first.setdefault((fault.where, fault.what), (unit, fault))
     problems = []
     for key, counts in by_fact.items():
-        part, fault = first[key]
+        unit, fault = first[key]
         shown = ", ".join(f"{count} of {rows[split]} rows of {split}" for split, count in counts.items())
-        place = f"{part.split}, part {part.number}, row {fault.first + 1}"
+        path, number, row = unit.place(fault.first)
+        place = f"{unit.split}, part {number}, row {row + 1}"
         place += f", with {fault.value!r}" if fault.value else ""
-        place += f" (a row of the Parquet file {part.split}/{Path(part.path).name}, no line of the CSV file)"
+        place += f" (a row of the Parquet file {unit.split}/{Path(path).name}, no line of the CSV file)"
         text = f"{fault.what} in {shown}; the first is {place}"
         problems.append(Problem(text, argument=fault.where, remedy=fault.remedy))
     if problems:

@@ -175,8 +175,9 @@ def test_expressions_that_look_like_it(form: str) -> None:
 
 
 def test_a_column_that_doesnt_fit_has_a_remedy() -> None:
-    specs, _ = parse_features({"f": "z_score", "g": "one_hot"})
-    found = check_specs(specs, (), {"f": "string", "g": "float"}, ["f", "g"])
+    specs, _ = parse_features({"f": "z_score", "g": "one_hot", "d": {"date_parts": "month"}})
+    found = check_specs(specs, (), {"f": "string", "g": "float", "d": "string"}, ["f", "g", "d"])
+    assert "types: {d: timestamp}" in found[2].remedy
     assert "one_hot, vocabulary or hash" in found[0].remedy and "bucketize" in found[1].remedy
 
 
