@@ -30,10 +30,6 @@ class Part:
     number: int
     rows: int
 
-    def read(self, columns: Sequence[str]) -> pa.RecordBatch:
-        """The named columns of all rows."""
-        return _batch([_read(self.path, columns)])
-
 
 @dataclass(frozen=True)
 class Parts:

@@ -35,6 +35,16 @@ def test_small_parts_make_one_unit_and_splits_stay_apart(ctx: Any) -> None:
     units = units_of(made, ["train", "test"])
     assert [(unit.split, unit.rows, len(unit.paths)) for unit in units] == [("train", 7, 2), ("test", 2, 1)]
     assert [unit.read(["x"]).column("x").to_pylist() for unit in units] == [[*range(7)], [7, 8]]
+    places = [units[0].place(row) for row in range(7)]
+    assert [(number, row) for _, number, row in places] == [
+        (0, 0),
+        (0, 1),
+        (0, 2),
+        *((2, r) for r in range(4)),
+    ]
+    assert {path.rpartition("/")[2] for path, *_ in places} == {"part-00000.parquet", "part-00002.parquet"}
+    with pytest.raises(IndexError):
+        units[1].place(2)
 
 
 @pytest.mark.parametrize(
