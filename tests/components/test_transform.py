@@ -13,6 +13,7 @@ import pyarrow.csv
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
+from headrace.components.data_plane import parts
 from headrace.components.dataset import dataset
 from headrace.components.infer_schema import infer_schema
 from headrace.components.preprocessing.auto import Profile, choose
@@ -116,8 +117,9 @@ def test_fitted_on_train_alone(ctx: Any, raw: Examples) -> None:
     ids=["threads", "processes"],
 )
 def test_workers_do_not_show_in_the_result(
-    new_ctx: Callable[..., Any], raw: Examples, options: dict[str, str]
+    new_ctx: Callable[..., Any], raw: Examples, options: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(parts, "UNIT_ROWS", 1)
     alone, many = new_ctx(), new_ctx(**options)
     first, second = run(alone, raw, seed=3), run(many, raw, seed=3)
     assert first.examples.digest == second.examples.digest
