@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.components.dataset import dataset
@@ -70,10 +71,13 @@ def plan_of(table: pa.Table) -> dict[str, Any]:
     """What is asked of both for a table."""
     numbers = [n for n in table.column_names if n != ROW and not pa.types.is_string(table[n].type)]
     dense = [name for name in numbers if not table[name].null_count]
+    keys = [n for n in table.column_names if pa.types.is_string(table[n].type) and not table[n].null_count]
+    keys = [n for n in keys if not pc.any(pc.equal(table[n], "")).as_py()]
     cuts = {name: np.quantile(single(table[name]), [0.1, 0.5, 0.9]).astype(np.float32) for name in dense}
     return {
         "numbers": numbers,
         "dense": dense,
+        "key": min(keys, key=lambda n: len(table[n].unique()), default=""),
         "as_words": [name for name in ("digits",) if name in numbers],
         "boundaries": {name: sorted({float(cut) for cut in found}) for name, found in cuts.items()},
     }
@@ -94,6 +98,9 @@ def features_of(table: pa.Table, plan: dict[str, Any]) -> dict[str, Any]:
             made |= {
                 f"{name}/{kind}": {"from": name, "apply": [kind, fill]} for kind in ("z_score", "min_max")
             }
+        if name in plan["dense"] and plan["key"]:
+            kinds = {kind: {kind: {"by": plan["key"]}} for kind in ("z_score", "min_max")}
+            made |= {f"{name}/{k} by key": {"from": name, "apply": [told, fill]} for k, told in kinds.items()}
         if name in plan["dense"]:
             for key, buckets in {"4": 4, "10": 10, "given": plan["boundaries"][name]}.items():
                 apply = {"bucketize": {"buckets": buckets, "output": "ids"}}
@@ -190,6 +197,30 @@ def compare_numbers(
         yield Item("min_max in the shards", name, n, float(error) / HALF, 6, "of 2^-24")
 
 
+def compare_by_key(
+    name: str, column: pa.ChunkedArray, keys: pa.ChunkedArray, values: Any, them: Theirs
+) -> Iterator[Item]:
+    """Values scaled by the statistics of their key."""
+    numbers, codes = single(column).astype(np.float64), keys.combine_chunks().dictionary_encode().indices
+    codes = codes.to_numpy()
+    count = np.bincount(codes)
+    mean = (np.bincount(codes, numbers) / count)[codes]
+    deviation = np.sqrt(np.bincount(codes, (numbers - mean) ** 2) / count)[codes]
+    exact = them.rows(f"{name}/z_score by key64")
+    # Whole numbers are rounded to float32 before all else, and in TFT's float64 they are not.
+    rounded = np.abs(mean) + (np.abs(numbers) if pa.types.is_integer(column.type) else 0.0)
+    share = np.divide(rounded, deviation, out=np.zeros_like(mean), where=deviation > 0)
+    unit = HALF * (3 * np.abs(exact) + share) + 1e-30
+    worst = np.max(np.abs(values[f"{name}/z_score by key"] - exact) / unit)
+    yield Item("z_score by key", name, len(codes), float(worst), 1.01, "of the rounding allowed")
+    low, high = np.full(len(count), np.inf), np.full(len(count), -np.inf)
+    np.minimum.at(low, codes, numbers)
+    np.maximum.at(high, codes, numbers)
+    spans = (low < high)[codes]  # of a constant, ours is the middle of the range
+    error = np.abs(values[f"{name}/min_max by key"] - them.rows(f"{name}/min_max by key"))[spans]
+    yield Item("min_max by key", name, len(error), float(error.max(initial=0)) / HALF, 6, "of 2^-24")
+
+
 def compare_buckets(
     name: str, column: pa.ChunkedArray, constants: Any, values: Any, them: Theirs
 ) -> Iterator[Item]:
@@ -243,6 +274,8 @@ def compare(table: pa.Table, plan: dict[str, Any], mine: Any, them: Theirs) -> l
         given = (name, table[name], constants, values, them)
         items += compare_numbers(*given) if name in plan["numbers"] else []
         items += compare_buckets(*given) if name in plan["dense"] else []
+        if name in plan["dense"] and plan["key"]:
+            items += compare_by_key(name, table[name], table[plan["key"]], values, them)
         items += compare_words(*given) if f"{name}/all" in them.words else []
     return items
 

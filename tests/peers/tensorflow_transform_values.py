@@ -103,6 +103,15 @@ def buckets(out: dict[str, Any], fill: Callable[[Any], Any], name: str, column: 
     out[f"{name}/apply_buckets"] = tft.apply_buckets(x, bounds)
 
 
+def by_key(out: dict[str, Any], name: str, column: Any, key: Any) -> None:
+    """Scaled by the statistics of each key, of columns without missing values."""
+    exact = tft.scale_to_z_score_per_key(tf.cast(column.values, tf.float64), key.values)
+    out[f"{name}/z_score by key64"] = bits(exact)
+    out[f"{name}/min_max by key"] = tft.scale_by_min_max_per_key(
+        tf.cast(column.values, tf.float32), key.values, 0.0, 1.0
+    )
+
+
 def strings(out: dict[str, Any], name: str, column: Any, plan: Any) -> None:
     """Vocabularies, ids by them, and hashes."""
     for key, options in plan["vocabularies"].items():
@@ -133,6 +142,8 @@ def preprocessing(plan: Any) -> Callable[[Any], dict[str, Any]]:
                 numbers(out, fill, name, inputs[name])
             if name in plan["dense"]:
                 buckets(out, fill, name, inputs[name], plan)
+            if name in plan["dense"] and plan["key"]:
+                by_key(out, name, inputs[name], inputs[plan["key"]])
             if name not in plan["numbers"] or name in plan["as_words"]:
                 strings(out, name, inputs[name], plan)
         return out
