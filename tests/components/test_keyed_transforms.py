@@ -10,6 +10,7 @@ import pytest
 
 from headrace.components.data_plane.row_hash import fold_of
 from headrace.components.dataset import dataset
+from headrace.components.preprocessing.analysis import analyze_batches
 from headrace.components.preprocessing.features_grammar import (
     LabelSpec,
     check_specs,
@@ -17,6 +18,7 @@ from headrace.components.preprocessing.features_grammar import (
     parse_labels,
 )
 from headrace.components.preprocessing.fitted_file import load_fitted
+from headrace.components.preprocessing.fitting import Fitter
 from headrace.components.transform import transform
 from headrace.pipelines.errors import DataError
 
@@ -203,6 +205,23 @@ def test_a_label_with_transforms_and_one_with_several_classes_a_row() -> None:
     (spec,), _ = parse_labels({"y": ["split", "multi_hot"]})
     made = fit({"c": {"target_mean": 0}}, data, spec).apply_numpy(batch(data))["c"]
     np.testing.assert_allclose(made, [[1, 0.5], [1, 0.5], [0, 0]])
+
+
+def test_one_of_several_labels_is_named() -> None:
+    data: dict[str, Any] = {"c": ("string", ["p", "p", "q"]), "y": ("float", [1.0, 3.0, 8.0])}
+    data["z"] = ("string", ["no", "yes", "no"])
+    labels, _ = parse_labels(["y", "z"])
+    types = {name: kind for name, (kind, _) in data.items()}
+    for told, said in (({}, "2 labels, and one has to be named"), ({"target": "x"}, "'x' is no label")):
+        specs, _ = parse_features({"c": {"target_mean": told}})
+        assert said in "\n".join(map(str, check_specs(specs, labels, types, list(types))))
+    specs, _ = parse_features(
+        {n: {"from": "c", "apply": {"target_mean": {"target": n, "smoothing": 0}}} for n in ("z", "y")}
+    )
+    fitter = Fitter(types, lambda _, asked: analyze_batches(asked, [batch(data)]), [].append)
+    made = fitter.fit(specs, labels).apply_numpy(batch(data))
+    np.testing.assert_allclose(made["y"][:, 0], [2, 2, 8])
+    np.testing.assert_allclose(made["z"][:, 0], [0.5, 0.5, 0])
 
 
 def test_what_takes_one_column_cannot_follow_several() -> None:
