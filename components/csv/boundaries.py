@@ -88,16 +88,18 @@ class Cut:
     plain: bool = False
 
 
-def line_ends(data: Any, after: int = -1) -> Any:
+def line_ends(content: bytes, after: int = -1) -> Any:
     """Positions, int64 [lines], of the last byte of each line end: LF, CRLF, or CR alone.
 
     Args:
-        data: uint8 [n].
-        after: the byte that follows `data`, or -1 at the end of the file.
+        content: the bytes.
+        after: the byte that follows them, or -1 at the end of the file.
     """
-    feeds, returns = positions(data, _LF), positions(data, _CR)
-    if not len(returns):
+    data = np.frombuffer(content, np.uint8)
+    feeds = positions(data, _LF)
+    if b"\r" not in content:
         return feeds
+    returns = positions(data, _CR)
     following = np.append(data, np.uint8(_LF if after == _LF else 0))[returns + 1]
     alone = returns[following != _LF]
     return np.sort(np.concatenate([feeds, alone]), kind="stable") if len(alone) else feeds
@@ -182,11 +184,11 @@ def _prefix(codes: Any) -> Any:
 
 
 def row_ends(
-    data: Any, delimiter: int, quote: int, state: int = OUTSIDE, before: int = -1, after: int = -1
+    content: bytes, delimiter: int, quote: int, state: int = OUTSIDE, before: int = -1, after: int = -1
 ) -> Any:
     """Positions, int64 [rows], of the last byte of each row end in a block that begins in `state`."""
-    ends = line_ends(data, after)
-    places, states = quote_states(data, delimiter, quote, before)
+    ends = line_ends(content, after)
+    places, states = quote_states(np.frombuffer(content, np.uint8), delimiter, quote, before)
     return ends[_outside(np.searchsorted(places, ends), states, state)]
 
 
@@ -208,7 +210,7 @@ def scan_block(
         before, after: the neighbouring bytes; -1 where there is none that counts.
     """
     data = np.frombuffer(content, np.uint8)
-    ends = line_ends(data, after)
+    ends = line_ends(content, after)
     places, states = quote_states(data, delimiter, quote, before)
     quotes = np.searchsorted(places, ends)
     behind, rows, firsts, lasts, lines = [], [], [], [], []

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ...pipelines.errors import DataError
 from .boundaries import BlockScan, Folded, block_ranges, fold_blocks, last_opening, row_ends, scan_block
 from .prepare import TableFile
@@ -72,8 +70,7 @@ def offset_of_row(blocks: Sequence[Block], folded: Folded, rows: int, dialect: D
     for block, state, held in zip(blocks, folded.states, folded.rows, strict=True):
         if held >= rows > 0:
             content, before, after = block.content()
-            data = np.frombuffer(content, np.uint8)
-            ends = row_ends(data, dialect.delimiter_byte, dialect.quote_byte, state, before, after)
+            ends = row_ends(content, dialect.delimiter_byte, dialect.quote_byte, state, before, after)
             return block.offset + int(ends[rows - 1]) + 1
         rows -= held
     return blocks[-1].offset + blocks[-1].size if rows > 0 and blocks else 0

@@ -16,7 +16,7 @@ as numbers, and the words in it are errors, not a reason to make the column text
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -111,7 +111,9 @@ class Profile:
 
     def to_json(self) -> dict[str, Any]:
         """The profile as JSON values."""
-        return asdict(self)
+        # Not by `asdict`, which copies deeply, and takes longer than to look at a small column.
+        told = dict(vars(self))
+        return {**told, "stray": vars(self.stray) if self.stray else None}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Profile:

@@ -81,6 +81,7 @@ class Places:
     Attributes:
         starts, ends: byte ranges, int64 [rows], of the rows that aren't blank, line ends included.
         empty: how many rows of delimiters alone were left out beside the blank lines.
+        blank: whether blank lines were left out.
     """
 
     unit: Unit
@@ -88,23 +89,21 @@ class Places:
     starts: Any
     ends: Any
     empty: int = 0
+    blank: bool = False
     _lines: Any = field(default=None)
 
     def line(self, row: int) -> int:
         """The line number of a row."""
         if self._lines is None:
-            self._lines = line_ends(np.frombuffer(self.content, np.uint8))
+            self._lines = line_ends(self.content)
         return self.unit.line + int(np.searchsorted(self._lines, int(self.starts[row])))
 
     def lines(self) -> Any:
         """The line numbers of all rows, int64."""
-        signs = self.content.count(b"\n"), self.content.count(b"\r")
-        rows = len(self.starts)
-        # Without blank lines and newlines in cells there are as many line ends as rows, or one less.
-        if signs[1] in (0, signs[0]) and signs[0] <= rows <= signs[0] + 1 and not self.empty:
-            return self.unit.line + np.arange(rows, dtype=np.int64)
+        if self.unit.plain and not self.blank and not self.empty:
+            return self.unit.line + np.arange(len(self.starts), dtype=np.int64)
         if self._lines is None:
-            self._lines = line_ends(np.frombuffer(self.content, np.uint8))
+            self._lines = line_ends(self.content)
         return self.unit.line + np.searchsorted(self._lines, self.starts).astype(np.int64)
 
     def text(self, row: int) -> str:
@@ -177,18 +176,18 @@ def find_rows(unit: Unit, content: bytes, dialect: Dialect, columns: int) -> Pla
     data = np.frombuffer(content, np.uint8)
     quoted = bool(dialect.quote) and not unit.plain and dialect.quote.encode() in content
     quote = dialect.quote_byte if quoted else -1
-    ends = row_ends(data, dialect.delimiter_byte, quote) + 1
+    ends = row_ends(content, dialect.delimiter_byte, quote) + 1
     if not len(ends) or ends[-1] < len(data):
         ends = np.append(ends, len(data))
     starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
     first = data[starts]
     blank = (first == 10) | (first == 13)
-    if blank.any():
+    if some := bool(blank.any()):
         starts, ends = starts[~blank], ends[~blank]
     empty = _empty_rows(data, starts, ends, dialect, columns)
     if len(empty):
         starts, ends = np.delete(starts, empty), np.delete(ends, empty)
-    return Places(unit, content, starts, ends, len(empty))
+    return Places(unit, content, starts, ends, len(empty), some)
 
 
 def _empty_rows(data: Any, starts: Any, ends: Any, dialect: Dialect, columns: int) -> Any:
@@ -244,7 +243,7 @@ def _parse(
     content: bytes, columns: tuple[str, ...], dialect: Dialect, invalid: list[tuple[int, int]]
 ) -> pa.Table:
     """Arrow's parser over whole rows; invalid rows go to `invalid` as (number from 1, fields)."""
-    if not content.strip(b"\r\n"):
+    if content[:1] in (b"", b"\r", b"\n") and not content.strip(b"\r\n"):
         return pa.table({name: pa.array([], pa.string()) for name in columns})
     quoted = bool(dialect.quote) and dialect.quote.encode() in content
     names = [f"c{place}" for place in range(len(columns))]
