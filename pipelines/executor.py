@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import queue
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -262,19 +261,10 @@ class _Run:
         import msgspec
 
         from .artifact import load_artifact
+        from .processes import job_of
 
-        job = {
-            "uses": step.uses,
-            "step": step.name,
-            "parameters": msgspec.to_builtins(
-                {k: v for k, v in step.parameters.items() if k not in inputs}, str_keys=True
-            ),
-            "inputs": {name: str(artifact.path) for name, artifact in inputs.items()},
-            "staging": str(ctx.staging),
-            "reuse": ctx.reuse.to_json() if ctx.reuse else None,
-            "runner": {"name": ctx.runner.name, "options": dict(ctx.runner.options)},
-            "path": [str(Path(entry).resolve()) for entry in sys.path],
-        }
+        given = {k: v for k, v in step.parameters.items() if k not in inputs}
+        job = job_of(step.uses, ctx, msgspec.to_builtins(given, str_keys=True), inputs)
         done = self.pool.do(step.component.process, job, ctx.listener)
         return {name: load_artifact(Path(path)) for name, path in done.items()}
 

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from .artifact import Artifact
+from .context import Context
 from .errors import HeadraceError, StepError, error_from_json
 
 Tell = Callable[[Mapping[str, Any]], None]
@@ -112,6 +114,29 @@ class WorkerProcess:
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
+
+
+def job_of(
+    uses: str, ctx: Context, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact]
+) -> dict[str, Any]:
+    """A job for a worker, see `worker.do`, as JSON values.
+
+    Args:
+        uses: the component's name or import path.
+        ctx: the step's context; what it tells is told by the worker's.
+        parameters: JSON values by name.
+        inputs: artifacts by name.
+    """
+    return {
+        "uses": uses,
+        "step": ctx.step,
+        "parameters": dict(parameters),
+        "inputs": {name: str(artifact.path) for name, artifact in inputs.items()},
+        "staging": str(ctx.staging),
+        "reuse": ctx.reuse.to_json() if ctx.reuse else None,
+        "runner": {"name": ctx.runner.name, "options": dict(ctx.runner.options)},
+        "path": [str(Path(entry).resolve()) for entry in sys.path],
+    }
 
 
 class WorkerPool:

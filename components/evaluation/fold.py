@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...pipelines.artifact import Evaluation, Examples, Transform
 from ...pipelines.component import component
-from ...pipelines.context import Context
+from ...pipelines.context import Context, RunnerSettings
 
 if TYPE_CHECKING:
     from .crossing import Fold
@@ -48,7 +47,7 @@ def folds_side_by_side(
     ctx: Context, examples: Examples, transform: Transform, arguments: Mapping[str, Any], processes: int
 ) -> list[Fold]:
     """All folds, `processes` of them at once, each in a process of its own; see `crossing.run_fold`."""
-    from ...pipelines.processes import WorkerPool
+    from ...pipelines.processes import WorkerPool, job_of
     from .crossing import Fold
 
     scratch, folds = ctx.scratch("folds"), arguments["folds"]
@@ -62,15 +61,12 @@ def folds_side_by_side(
 
         staging = scratch / str(number)
         staging.mkdir()
-        job = {
-            "uses": f"{__name__}:fold",
-            "parameters": {"number": number, "arguments": arguments},
-            "inputs": {"examples": str(examples.path), "transform": str(transform.path)},
-            "runner": {"name": ctx.runner.name, "options": {}},
-            "step": ctx.step,
-            "staging": str(staging),
-            "path": sys.path,
-        }
+        job = job_of(
+            f"{__name__}:fold",
+            Context(ctx.step, staging, RunnerSettings(ctx.runner.name)),
+            {"number": number, "arguments": arguments},
+            {"examples": examples, "transform": transform},
+        )
         made = pool.do("tensorflow", job, tell)
         return Fold(**json.loads((Path(made["output"]) / FILE).read_text("utf-8")))
 
