@@ -26,7 +26,9 @@ import pyarrow.compute as pc
 from .conversion import (
     DRESSED,
     FALSE,
+    INTEGER,
     NUMBER,
+    RESERVED,
     TRUE,
     as_bool,
     as_float,
@@ -68,6 +70,7 @@ class Profile:
         number_kind: the narrowest of `none`, `int`, `float` that holds the numbers and `nan`.
         codes: whether a number has a leading zero.
         infinite: how many numbers are infinite.
+        beyond: how many are whole and don't fit into 64 bits, so that as floats they lose digits.
         stray: the first cell that isn't a number.
     """
 
@@ -79,6 +82,7 @@ class Profile:
     codes: bool = False
     infinite: int = 0
     stray: Stray | None = None
+    beyond: int = 0
 
     def merge(self, other: Profile) -> Profile:
         """What both know together."""
@@ -92,6 +96,7 @@ class Profile:
             self.codes or other.codes,
             self.infinite + other.infinite,
             min(strays, key=lambda stray: (stray.unit, stray.row)) if strays else None,
+            self.beyond + other.beyond,
         )
 
     @property
@@ -158,10 +163,22 @@ def _numbers(text: pa.Array, present: int) -> tuple[Profile, pa.Array] | None:
     if values is None:
         return None
     infinite = pc.sum(pc.is_inf(values)).as_py() or 0 if kind == "float" else 0
+    beyond = _beyond(text, values) if kind == "float" else 0
     held = len(values) - values.null_count
     number_kind = kind if present else "none"
     codes = has_codes(text)
-    return Profile(held, held, 0, present - held, number_kind, codes, infinite), values
+    return Profile(held, held, 0, present - held, number_kind, codes, infinite, None, beyond), values
+
+
+def _beyond(text: pa.Array, values: pa.Array) -> int:
+    """How many cells are whole numbers beyond 64 bits; `values` are the cells as float64."""
+    large = pc.fill_null(pc.greater_equal(pc.abs(values), float(1 << 63)), False)
+    if not pc.any(large).as_py():
+        return 0
+    cells = text.filter(large)
+    cells = cells.filter(pa.array(matches(cells, INTEGER)))
+    # The greatest int64 is 2^63 as a float, too.
+    return sum(not RESERVED < int(cell.partition(".")[0]) < 1 << 63 for cell in cells.to_pylist())
 
 
 def _mixture(text: pa.Array) -> tuple[Profile, int, None]:

@@ -200,6 +200,7 @@ def read_all(
     profiles = known.merged()
     types = {name: table.types.get(name) or profiles.get(name, Profile()).kind for name in table.columns}
     _refuse_strays(ctx, profiles, units, table)
+    _warn_of_lost_digits(ctx, profiles, types)
     found.update(_taken_over(units, types, placing, known))
     again = [u for u in units if u.number not in found or _has_to_be_read_again(found[u.number], types)]
     again = readable(ctx, "unpack_again", again, table.encoding)
@@ -211,6 +212,16 @@ def read_all(
     if len(rejects) > table.max_rejects:
         raise rejects[table.max_rejects].error(table.max_rejects)
     return reads, types
+
+
+def _warn_of_lost_digits(ctx: Context, profiles: Mapping[str, Profile], types: Mapping[str, str]) -> None:
+    """Says where whole numbers are too large for an int, so that different ones may become one float."""
+    for name, seen in profiles.items():
+        if seen.beyond and types[name] == "float":
+            ctx.warn(
+                f"column {name!r} holds {seen.beyond} whole numbers beyond 64 bits; they are read as floats,"
+                f" which keep some 16 digits. If they are identifiers: types: {{{name}: string}}"
+            )
 
 
 def _hinted(units: Sequence[Unit], table: Table, known: Known) -> Table:

@@ -468,3 +468,25 @@ def test_how_the_files_are_written_goes_with_the_examples(ingest: Callable[..., 
     told = ingest("a;b\n'ü';1\n".encode("cp1252"), delimiter="auto", quote="'", encoding="cp1252").properties
     assert (told["delimiter"], told["quote"], told["encoding"]) == (";", "'", "cp1252")
     assert not {"delimiter", "quote", "encoding"} & set(ingest("a,b\nü,1\n").properties)
+
+
+@pytest.mark.parametrize("block_bytes", [7, 1 << 20])
+@pytest.mark.parametrize(
+    ("cells", "kind", "warned"),
+    [
+        (["1", "9223372036854775808", "2"], "float", 1),
+        (["1", "-99999999999999999999", "1e30"], "float", 1),
+        (["1", "9223372036854775807", "2"], "int", 0),
+        (["1.5", "1e30", "2"], "float", 0),
+        (["x", "9223372036854775808", "2"], "string", 0),
+    ],
+)
+def test_whole_numbers_that_lose_digits_are_told(
+    new_ctx: Callable[..., Any], tmp_path: Path, block_bytes: int, cells: list[str], kind: str, warned: int
+) -> None:
+    (tmp_path / "a.csv").write_text("\n".join(["a", *cells]) + "\n")
+    ctx = new_ctx()
+    made = csv_examples.function(ctx, str(tmp_path / "a.csv"), splits={"all": 1}, block_bytes=block_bytes)
+    assert made.properties["columns"] == {"a": kind}
+    told = [event["warn"] for event in ctx.events if "warn" in event]
+    assert ["column 'a' holds 1 whole numbers beyond 64 bits" in text for text in told] == [True] * warned
