@@ -23,7 +23,7 @@ import pyarrow.csv
 from headrace.components.data_plane.work import LARGEST_ELEMENT
 
 EXECUTIONS = {
-    "one worker": {},
+    "one worker": {"direct_num_workers": "1"},
     "two threads": {"direct_num_workers": "2"},
     "two processes": {"direct_num_workers": "2", "direct_running_mode": "multi_processing"},
 }

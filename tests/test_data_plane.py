@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from headrace.components import csv_examples, infer_schema, statistics, transform
+from headrace.components.data_plane import parts
 from headrace.components.data_plane.work import LARGEST_ELEMENT, Result, run_units
 from headrace.pipelines.errors import DataError
 
 EXECUTIONS = {
-    "one worker": {},
+    "one worker": {"direct_num_workers": "1"},
     "threads": {"direct_num_workers": "2"},
     "processes": {"direct_num_workers": "2", "direct_running_mode": "multi_processing"},
 }
@@ -57,7 +58,8 @@ def steps(new_ctx, path: Path, options: dict[str, str]):
     return [artifact.digest for artifact in artifacts], work
 
 
-def test_equal_digests_on_any_number_of_workers(new_ctx, table):
+def test_equal_digests_on_any_number_of_workers(new_ctx, table, monkeypatch):
+    monkeypatch.setattr(parts, "UNIT_ROWS", 30)
     found = {name: steps(new_ctx, table, options) for name, options in EXECUTIONS.items()}
     digests = [digests for digests, _ in found.values()]
     assert digests[0] == digests[1] == digests[2]
