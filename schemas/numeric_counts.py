@@ -282,9 +282,11 @@ def _sum(values: Sequence[np.ndarray], counts: Sequence[np.ndarray]) -> tuple[np
     if len(values) == 1:
         return values[0], counts[0]
     every, sums = np.concatenate(values), np.concatenate(counts)
-    if len(sums) == sums.sum():  # each value once, so that a sort will do, and needs no permutation
+    if sums.sum() < 2 * len(sums):
+        # Few values occur twice: a sort of all needs no permutation, which costs more than to repeat them.
+        every = np.repeat(every, sums)
         every.sort(kind="stable")  # which merges runs that are sorted already
-        return _equal_as_one(every, sums)
+        return _equal_as_one(every, np.ones(len(every), np.int64))
     order = np.argsort(every, kind="stable")
     return _equal_as_one(every[order], sums[order])
 
