@@ -68,7 +68,8 @@ def _encode(value: Any) -> Iterator[bytes]:
     elif isinstance(value, float):
         yield b"d" + struct.pack(">d", value)
     elif isinstance(value, str):
-        yield _delimited(b"s", value.encode())
+        # The names of files that aren't UTF-8 are strings with surrogates.
+        yield _delimited(b"s", value.encode("utf-8", "surrogatepass"))
     elif isinstance(value, bytes):
         yield _delimited(b"b", value)
     elif isinstance(value, Mapping):

@@ -127,7 +127,7 @@ class Reuse:
 
         stamps: dict[Path, tuple[int, int]] = {}
         for source, _, _ in files:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):  # a path with NUL is a ValueError
                 stamps[source] = _stamp(source)
         try:
             digests = self.digests(list(stamps))

@@ -11,8 +11,7 @@ import msgspec
 
 from ...pipelines.artifact import Artifact
 from ...pipelines.context import Context
-from ..ingestion.known_files import KnownFiles, KnownUnit, known_parts
-from ..ingestion.rejects import to_json
+from ..ingestion.known_files import KnownFiles, KnownUnit, known_parts, known_rejects
 from .boundaries import Cut
 from .inference import Profile
 from .options import Options
@@ -118,7 +117,7 @@ class Known:
     def fits(self, unit: Unit, types: Mapping[str, str]) -> bool:
         """Whether a unit is known, and its parts were written with these types."""
         value = self[unit.file.name]
-        return value is not None and value.types == types
+        return value is not None and list(value.types.items()) == list(types.items())
 
     def note(
         self, artifact: Artifact, files: Sequence[TableFile], reads: Sequence[Read], types: Mapping[str, str]
@@ -156,7 +155,7 @@ class Known:
 def _cut(read: Read, digests: Mapping[str, str]) -> KnownCut:
     unit = read.unit
     return KnownCut(
-        read.rows_in, to_json(read.rejects), read.outside, known_parts(read.parts, digests),
+        read.rows_in, known_rejects(read.rejects), read.outside, known_parts(read.parts, digests),
         Cut(unit.start, unit.end, unit.line, unit.plain), read.empty,
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -20,6 +21,7 @@ import msgspec
 from ...pipelines.artifact import Artifact, confined
 from ...pipelines.context import Context
 from ...pipelines.errors import StoreError
+from .rejects import Reject, to_json
 from .source_lines import SUFFIX
 from .split_options import SplitOptions
 
@@ -155,12 +157,20 @@ class KnownFiles(Generic[K]):
         return files
 
     def note(self, artifact: Artifact, values: Mapping[str, K]) -> None:
-        """Notes what is known now, by file; not of one that was written to in the meantime."""
+        """Notes what is known now, by file; not of one that was written to in the meantime.
+
+        The artifact is finished, so that a full disk is no error here.
+        """
         assert self._reuse is not None
         for path, value in values.items():
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 if _stamp(Path(path)) == self._stamps[path]:
                     self._reuse.note(self._keys[path], artifact, value)
+
+
+def known_rejects(rejects: Sequence[Reject]) -> list[dict[str, str | int]]:
+    """Rejects without their file, which may be called otherwise when they are recalled."""
+    return to_json(replace(reject, file="") for reject in rejects)
 
 
 def known_parts(parts: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str]) -> dict[str, KnownPart]:

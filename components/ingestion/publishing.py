@@ -208,7 +208,6 @@ def publish_parts(
             stated[split]["rows"] += rows
             stated[split]["parts"].append({"path": name, "rows": rows})
             part["path"] = name
-            part["path"] = name
     rows_in = sum(read.rows_in for read in reads)
     rows_out = sum(split["rows"] for split in stated.values())
     rejected = sum(len(read.rejects) for read in reads)
@@ -234,7 +233,8 @@ def publish_rejects(ctx: Context, reads: Sequence[ReadUnit], folder: Path) -> in
     """Writes `rejects.jsonl` if any row was rejected, and says so; gives their number."""
     rejects = [reject for read in reads for reject in read.rejects]
     if rejects:
-        with (folder / "rejects.jsonl").open("w", encoding="utf-8") as stream:
+        # A file's name that isn't UTF-8 becomes escapes, which are JSON's too.
+        with (folder / "rejects.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as stream:
             write_rejects(stream, rejects)
         ctx.warn(
             f"{len(rejects)} rows were rejected; the first: {rejects[0].reason} (rejects.jsonl has them all)"

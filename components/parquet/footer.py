@@ -21,6 +21,10 @@ _CONVERTED = {0: "string", 4: "string", 5: "float", 6: "timestamp", 7: "", 8: ""
               10: "timestamp", 19: "string", 20: "", 21: ""}  # fmt: skip
 _LOGICAL = {1: "string", 4: "string", 5: "float", 6: "timestamp", 7: "", 8: "timestamp", 11: "",
             12: "string", 13: "", 14: "", 15: "float"}  # fmt: skip
+_BROKEN = (
+    IndexError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RuntimeError, struct.error
+)  # fmt: skip
+"""What comes of values of another type, or fewer of them, than the schema's elements should have."""
 _REPEATED = 2
 _CONVERTED_LIST, _LOGICAL_LIST = 3, 3
 
@@ -41,7 +45,7 @@ def read_columns(path: Path) -> dict[str, str]:
         footer = stream.read(length)
     try:
         return _columns(_Compact(footer).elements())
-    except (IndexError, ValueError, KeyError, struct.error, RecursionError) as error:
+    except _BROKEN as error:
         raise damaged(path, f"its footer can't be read: {error!r}") from error
 
 

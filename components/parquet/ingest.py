@@ -98,8 +98,20 @@ def look_at(path: Path, split: str = "", folders: Sequence[str] = ()) -> File:
         raise DataError("the file has no columns", file=str(path))
     partition = partition_of(folders, str(path))
     check_own_columns(partition, schema.names, str(path))
+    _check_folders(partition, str(path))
     arrow = dict(zip(schema.names, schema.types, strict=True))
     return File(str(path), arrow, groups, split, partition)
+
+
+def _check_folders(partition: Partition, file: str) -> None:
+    """Raises DataError where a folder stands for a column whose name no column may have."""
+    unnamed = [name for name in partition if not name.strip() or "\0" in name]
+    if unnamed:
+        raise DataError(
+            f"a folder on the way to the file tells a column {unnamed[0]!r}, which is no name for one",
+            file=file,
+            remedy="rename the folder, or give the files by a glob that begins below it",
+        )
 
 
 def with_partitions(files: Sequence[File], stated: Mapping[str, str]) -> list[File]:

@@ -78,14 +78,18 @@ def open_parquet(path: str) -> pq.ParquetFile:
     """Opens a Parquet file.
 
     Raises:
-        DataError: it is damaged.
+        DataError: it is damaged, or its name can't be handed to Arrow.
     """
     try:
         # By the page: a row group may be larger than what a worker should hold.
         return pq.ParquetFile(
             path, buffer_size=1 << 16, coerce_int96_timestamp_unit="us", page_checksum_verification=True
         )
-    except (OSError, pa.ArrowException) as error:
+    except UnicodeEncodeError as error:
+        raise DataError(
+            "the file's name isn't UTF-8, and Arrow can't open it", file=path, remedy="rename it"
+        ) from error
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:  # the last: a column's name
         raise damaged(path, error) from error
 
 

@@ -28,8 +28,9 @@ def unpack(path: Path, folder: Path) -> Path:
                         if not piece.strip(b"\0"):  # padding, as tape archives leave it
                             break
                         unpacker = zlib.decompressobj(_EITHER)
-                    written += sink.write(unpacker.decompress(piece))
-                    begun, piece = True, unpacker.unused_data
+                    # In pieces too: a megabyte may unpack to a gigabyte.
+                    written += sink.write(unpacker.decompress(piece, _PIECE))
+                    begun, piece = True, unpacker.unconsumed_tail or unpacker.unused_data
     except zlib.error as error:
         raise _error(path, f"is damaged ({error})", written) from error
     if not begun or not unpacker.eof:

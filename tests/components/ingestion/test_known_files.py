@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+import os
 import random
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -326,6 +329,67 @@ def test_notes_are_no_more_than_a_help(days: Days) -> None:
     days.check(None)
     shutil.rmtree(attempt.examples.path)
     days.check(0)
+
+
+def test_paths_in_notes_lead_nowhere_else(days: Days) -> None:
+    expected = days.ingest().examples.digest
+    outside = days.folder / "outside.parquet"
+    outside.write_bytes(b"x")
+    notes = sorted((days.folder / "store" / "reuse").iterdir())
+    for bad in (str(outside), "../../../../outside.parquet", "train", "", "a\0b", "train/none"):
+        for note in notes:
+            told = json.loads(note.read_bytes())
+            for cut in told["value"]["cuts"]:
+                for part in cut["parts"].values():
+                    part |= {"path": bad, "sha256": hashlib.sha256(b"x").hexdigest(), "lines": ""}
+            text = json.dumps(told["value"]).encode()
+            told |= {"sha256": hashlib.sha256(text).hexdigest(), "value": "VALUE"}
+            note.write_bytes(json.dumps(told).encode().replace(b'"VALUE"', text))
+        attempt = days.ingest()
+        assert attempt.reused == 0
+        assert attempt.examples.digest == expected
+
+
+def test_notes_that_cannot_be_taken_are_no_error(days: Days) -> None:
+    blocked = days.folder / "store" / "staging" / "1" / "reuse"
+    blocked.parent.mkdir()
+    blocked.write_text("no folder")
+    days.attempts = 1
+    staging = blocked.parent
+    ctx = Context("step", staging, ONE, lambda event: None, reuse=Reuse(days.store.folder, "code", staging))
+    made = csv_examples.function(ctx, path=str(days.data / "*.csv"), splits=SHARES, block_bytes=1000)
+    assert made.digest == days.fresh().examples.digest
+
+
+def test_columns_in_the_order_of_a_file_that_is_gone(days: Days) -> None:
+    days.parquet()
+    path = days.data / "day-1.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.select(table.column_names[::-1]), path)
+    days.parquet = lambda: str(days.data / "*.parquet")  # type: ignore[method-assign]
+    days.ingest(parquet_examples)
+    (days.data / "day-0.parquet").unlink()
+    days.check(0, parquet_examples)
+    (days.data / "day-1.parquet").unlink()
+    days.check(0, parquet_examples)
+
+
+def test_a_file_without_rows_is_known_too(days: Days) -> None:
+    days.parquet()
+    pq.write_table(pq.read_table(days.data / "day-1.parquet").slice(0, 0), days.data / "empty.parquet")
+    days.parquet = lambda: str(days.data / "*.parquet")  # type: ignore[method-assign]
+    days.ingest(parquet_examples)
+    days.check(3, parquet_examples)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every name is Unicode")
+def test_a_name_that_is_not_unicode(days: Days) -> None:
+    name = os.fsdecode(b"day-\xff.csv")
+    (days.data / name).write_text("id,city,day,size,when\n1,x,1,0.5,now\n2,y\n3,z,1,1,now\n")
+    days.ingest(max_rejects=1)
+    attempt = days.check(4, max_rejects=1)
+    told = [json.loads(line) for line in attempt.examples.file("rejects.jsonl").read_text().splitlines()]
+    assert [each["file"] for each in told] == [name]
 
 
 def test_a_file_that_is_touched_while_it_is_read_is_not_noted(days: Days) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from headrace.components.parquet.footer import read_columns
+from headrace.components.parquet.ingest import look_at
 from headrace.components.parquet_examples import parquet_examples
 from headrace.pipelines.errors import DataError, HeadraceError
 
@@ -185,3 +189,29 @@ def test_rows_in_no_split(new_ctx, tmp_path):
     with pytest.raises(DataError, match="in no split") as caught:
         parquet_examples.function(new_ctx(), str(path), split_by_value="fold", splits={"a": [0, 1], "b": [3]})
     assert (caught.value.problems[0].file, caught.value.problems[0].line) == (str(path), 3)
+
+
+def test_a_flipped_byte_of_a_footer_is_never_a_crash(tmp_path):
+    path = tmp_path / "t.parquet"
+    lists = pa.array([["x"], ["y", "z"]])
+    pq.write_table(pa.table({"id": [1, 2], "tags": lists, "day": pa.array([1, 2], pa.date32())}), path)
+    content = path.read_bytes()
+    size = int.from_bytes(content[-8:-4], "little")
+    told = 0
+    for place in range(len(content) - 8 - size, len(content) - 8 - size + 300):
+        for byte in (0x00, 0x15, 0x1C, 0x80, 0xFF):
+            path.write_bytes(content[:place] + bytes([byte]) + content[place + 1 :])
+            for read in (read_columns, look_at):
+                try:
+                    read(path)
+                except DataError:
+                    told += 1
+    assert told > 100
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every name is Unicode")
+def test_a_name_that_is_not_unicode(new_ctx, tmp_path):
+    pq.write_table(pa.table({"id": [1]}), tmp_path / "t.parquet")
+    (tmp_path / "t.parquet").rename(tmp_path / os.fsdecode(b"t\xff.parquet"))
+    with pytest.raises(DataError, match="isn't UTF-8"):
+        parquet_examples.function(new_ctx(), str(tmp_path))

@@ -117,3 +117,10 @@ def test_a_folder_renamed_is_other_data(table, tmp_path):
     (table / "year=2023").rename(table / "year=2022")
     assert file_digests(pattern, store) != before[0]
     assert file_digests(str(table), store) != before[1]
+
+
+@pytest.mark.parametrize("name", ["%00=1", " =1", "%20=1"])
+def test_a_folder_that_tells_a_column_without_a_name(new_ctx, tmp_path, name):
+    write(tmp_path / "t" / name, [1, 2])
+    with pytest.raises(DataError, match="no name for one"):
+        parquet_examples.function(new_ctx(), str(tmp_path / "t"), **ALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 import zlib
 
 import pytest
@@ -212,3 +213,17 @@ def test_a_stated_type_that_can_not_be(told):
     assert "feature 'x' is float_list in record 1, and can't become timestamp" in said
     for stated in ("timestamp", "timestamp:%Y"):
         assert "timestamp:s, timestamp:ms" in told(framed(example({"x": 1})), types={"x": stated})
+
+
+def test_what_unpacks_to_much_does_not_fill_the_memory(tmp_path):
+    size = 100 << 20
+    packed = gzip.compress(bytes(size), 1) + gzip.compress(b"end")
+    (tmp_path / "a.gz").write_bytes(packed)
+    tracemalloc.start()
+    try:
+        plain = unpack(tmp_path / "a.gz", tmp_path)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert plain.stat().st_size == size + 3
+    assert most < 8 << 20
