@@ -198,11 +198,16 @@ def rebuild_class(path: str, root: str = "") -> type[Transform]:
     Raises:
         InvalidRequestError: see `find_own`.
     """
+    reach(path, root)
+    return find_own(path)
+
+
+def reach(path: str, root: str) -> None:
+    """Puts a folder on Python's path where a module isn't found without; nothing is imported."""
     place, _ = split_path(path)
     if root and root not in sys.path and not place.endswith(".py") and module_file(place) is None:
         sys.path.append(root)
         invalidate_caches()
-    return find_own(path)
 
 
 def digest_of(path: str) -> str:

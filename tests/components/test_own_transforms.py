@@ -156,8 +156,13 @@ def test_a_saved_transform_knows_its_code(tmp_path: Path) -> None:
     code.write_text(code.read_text().replace("column > high, high", "column >= high, high"))
     with pytest.raises(StoreError, match=r"the code of mine.py:clamp is not what the transform was fitted"):
         load_fitted(saved)
-    code.write_text("clamp = 3\n")
-    with pytest.raises(StoreError, match=r"(?s)mine.py:clamp.*'clamp' in .* is not a function.*put the code"):
+    code.write_text("raise SystemExit('this must not run')\ndef clamp(xp, column): return column\n")
+    with pytest.raises(StoreError, match=r"the code of mine.py:clamp is not what the transform was fitted"):
+        load_fitted(saved)
+    code.write_text("clam = 3\n")
+    with pytest.raises(
+        StoreError, match=r"(?s)uses mine.py:clamp, which can't be imported: there is no funct"
+    ):
         load_fitted(saved)
 
 
