@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from .code_files import Project
+from .import_path import parse_file
 
 _SKIPPED = frozenset({"ctx", "type_comment", "type_ignores", "lineno", "col_offset", "kind", "type_params"})
 
@@ -27,7 +28,7 @@ class SourceModule:
     @cached_property
     def tree(self) -> ast.Module:
         """The whole module."""
-        return ast.parse(self.file.read_bytes(), str(self.file))
+        return parse_file(self.file)
 
     @property
     def package(self) -> str:

@@ -12,11 +12,14 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from .errors import InvalidRequestError, Problem
+
+_PARSING = threading.RLock()
 
 
 def split_path(path: str) -> tuple[str, str]:
@@ -35,6 +38,20 @@ def short_names(paths: Iterable[str]) -> dict[str, str]:
         names = (f"{'/'.join(parts[-depth:])}:{name}" for depth in range(1, len(parts) + 1))
         found[path] = next((short for short in names if short not in found.values()), path)
     return found
+
+
+def parse_file(file: Path) -> ast.Module:
+    """The syntax tree of a Python file, for one thread at a time.
+
+    Python 3.11 counts the depth of a tree for all threads together: where two make one at once, as Beam's do
+    that load the same fitted transform, now and then one dies of "AST constructor recursion depth mismatch".
+
+    Raises:
+        SyntaxError, ValueError: the file is no Python.
+        OSError: it can't be read.
+    """
+    with _PARSING:
+        return ast.parse(file.read_bytes(), str(file))
 
 
 def find_problem(path: str) -> Problem | None:
@@ -112,7 +129,7 @@ def _definition_problem(file: Path, name: str) -> Problem | None:
     if file.suffix != ".py":
         return None  # an extension module: only an import can tell
     try:
-        tree = ast.parse(file.read_bytes(), str(file))
+        tree = parse_file(file)
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", 0) or 0
         return Problem(

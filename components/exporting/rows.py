@@ -130,7 +130,7 @@ def _json_rows(types: Types, path: Path) -> Iterator[pa.RecordBatch]:
     parsing = pyarrow.json.ParseOptions(
         explicit_schema=pa.schema(list(stated.items())), unexpected_field_behavior="ignore"
     )
-    if not path.read_bytes()[:1]:
+    if not path.stat().st_size:
         yield no_rows(types)
         return
     try:

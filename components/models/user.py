@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...pipelines.errors import Problem
-from ...pipelines.import_path import defined_names, module_file, split_path
+from ...pipelines.import_path import defined_names, module_file, parse_file, split_path
 
 CALLED_WITH = ("outputs", "task")
 """The keywords of every call of a model function; one of `FED_BY` and `model_args` come on top."""
@@ -41,7 +41,7 @@ def call_problem(path: str, model_args: Iterable[str]) -> Problem | None:
     file = Path(place) if place.endswith(".py") else module_file(place)
     if file is None or file.suffix != ".py":
         return None
-    tree = ast.parse(file.read_bytes(), str(file))
+    tree = parse_file(file)
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
     others = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
     bound_again = name in defined_names(ast.Module(others, []))

@@ -28,7 +28,7 @@ import msgspec
 
 from ...pipelines.errors import HeadraceError, InvalidRequestError, Problem
 from ..transforms import TRANSFORMS, Identity, Kind, TargetMean, Transform, coerced
-from ..transforms.own import entry_points, find_own, path_of
+from ..transforms.own import contract_problem, entry_points, find_own, path_of
 
 RAW: dict[str, Kind] = {
     "float": "float", "int": "int", "bool": "int", "string": "string", "timestamp": "time",
@@ -278,6 +278,10 @@ def _walk(chain: Sequence[Transform], kinds: set[Kind]) -> tuple[set[Kind], str]
         fitting = {k for k in read if not transform.problem(k)}
         if not fitting:
             return set(), f"{transform.name}: {transform.problem(min(read))}"
+        if path_of(type(transform)):
+            wrong = next(filter(None, (contract_problem(transform, k) for k in sorted(fitting))), "")
+            if wrong:
+                return set(), f"{transform.name}: {wrong}"
         kinds = {transform.gives(k) for k in fitting}
         before = transform.name
     return kinds, ""
@@ -426,7 +430,10 @@ def _transform(link: Any, where: str) -> tuple[Transform | None, list[Problem]]:
     arguments, problems = _arguments(cls, given, where)
     if problems:
         return None, problems
-    transform = cls(**arguments)
+    try:
+        transform = cls(**arguments)
+    except (ValueError, TypeError) as error:  # by a `__post_init__` of one's own
+        return None, [Problem(f"{cls.name} refuses its arguments: {error}", argument=where)]
     wrong = transform.problem(None)
     return transform, [Problem(f"{name}: {wrong}", argument=where)] if wrong else []
 

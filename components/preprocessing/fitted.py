@@ -139,7 +139,8 @@ def run_stages(
             assert rows is not None, "a chain by key is given the key"
             constants = of_rows(xp, rows.columns[transform.key], constants)
         if path_of(type(transform)):
-            column = apply_own(transform, xp, column, constants, gives)
+            places = None if rows is None else rows.places
+            column = apply_own(transform, xp, column, constants, gives, places)
         elif rows is not None and rows.places is not None:
             column = transform.apply_train(xp, column, constants, rows.places)
         else:
@@ -197,8 +198,11 @@ class FittedFeature:
             coerce(xp, column, branch.end.kind, takes)[0]
             for column, branch in zip(columns, self.branches, strict=True)
         ]
-        made = first.transform.apply(xp, read, prepared[0])
         kind = first.transform.gives(self.branches[0].end.kind)
+        if path_of(type(first.transform)):
+            made = apply_own(first.transform, xp, read, prepared[0], kind)
+        else:
+            made = first.transform.apply(xp, read, prepared[0])
         return [run_stages(xp, made, kind, rest, prepared[1:])]
 
     def join(self, xp: Namespace, columns: Sequence[Any]) -> Any:
@@ -438,6 +442,7 @@ def canonical(constants: Mapping[str, Any]) -> dict[str, Any]:
     """Constants as both planes use them: numbers rounded once to float32, lists of numbers as arrays."""
 
     def rounded(value: Any) -> Any:
+        value = value.item() if isinstance(value, np.generic) else value
         if isinstance(value, float):
             return float(np.float32(value))
         if isinstance(value, list) and not (value and isinstance(value[0], str)) and value:

@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ...pipelines.errors import HeadraceError, StoreError
-from ...pipelines.import_path import short_names
+from ...pipelines.errors import HeadraceError, InvalidRequestError, StoreError
+from ...pipelines.import_path import find_problem, short_names
 from ..transforms import TRANSFORMS
-from ..transforms.own import digest_of, path_of, rebuild_class, root_of
+from ..transforms.own import digest_of, path_of, reach, rebuild_class, root_of
 from .fitted import Branch, FittedFeature, FittedTransform, Label, Stage
 
 FORMAT = 2
@@ -145,8 +145,14 @@ def _own_code(folder: Path, digests: Mapping[str, str]) -> dict[str, tuple[str, 
     for short, digest in digests.items():
         told = places.get(short, {"path": short, "root": ""})
         try:
-            rebuild_class(told["path"], told["root"])
+            reach(told["path"], told["root"])
+            problem = find_problem(told["path"])
+            if problem is not None:
+                raise InvalidRequestError(problem)
+            # Before it is imported: no code is run but that which the transform was fitted with.
             now = digest_of(told["path"])
+            if now == digest:
+                rebuild_class(told["path"], told["root"])
         except HeadraceError as error:
             raise StoreError(
                 f"the fitted transform uses {short}, which can't be imported: {error.problems[0].what}",

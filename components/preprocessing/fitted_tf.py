@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from ..transforms.namespace_tf import TensorFlowNamespace
-from .casting import MULTIVALUED
+from .casting import MULTIVALUED, SERVING_DTYPES
 from .fitted import FittedTransform, Program
 
 
@@ -36,6 +36,22 @@ class PreprocessingModule(tf.Module):
         program = self._program.value
         lists = {name: program.xp.ragged(columns[name]) for name in self._lists}
         return program.outputs({**columns, **lists}, expand)
+
+
+def require_graph(fitted: FittedTransform) -> None:
+    """Makes the chains a TensorFlow graph once, as the exported model has to.
+
+    Raises:
+        StepError: a transform of one's own does what only NumPy can.
+    """
+    columns = {
+        name: tf.TensorSpec(
+            [None, None] if kind in MULTIVALUED else [None], tf.as_dtype(SERVING_DTYPES[kind])
+        )
+        for name, kind in fitted.types.items()
+    }
+    module = PreprocessingModule(fitted)
+    tf.function(lambda told: module(told), autograph=False).get_concrete_function(columns)
 
 
 class _Opaque:

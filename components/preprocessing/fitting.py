@@ -10,6 +10,7 @@ from ...pipelines.context import Context
 from ...pipelines.errors import DataError
 from ..transforms import Analyzer, Identity, TargetMean, Transform, ZScore, coerced
 from ..transforms.by_key import fit_by_key
+from ..transforms.own import path_of, require_constants
 from .analysis import Found, Request, analyze
 from .features_grammar import RAW, FeatureSpec, LabelSpec
 from .fitted import Branch, FittedFeature, FittedTransform, Label, Stage, canonical
@@ -79,7 +80,10 @@ class _Chain:
             if transform.key and found is not None:
                 constants = canonical(fit_by_key(transform, found, found.groups, kind))
             else:
-                constants = canonical(transform.fit(found or _NOTHING, kind))
+                made = transform.fit(found or _NOTHING, kind)
+                if path_of(type(transform)):
+                    require_constants(transform, made)
+                constants = canonical(made)
             self.stages.append(Stage(transform, constants))
             self.pending.pop(0)
             found = None

@@ -11,7 +11,8 @@ from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError, Problem
 from ..evaluation.predictions import require_same_transform
 from ..preprocessing.fitted import FittedTransform
-from ..preprocessing.fitted_file import load_fitted
+from ..preprocessing.fitted_file import load_fitted, own_paths
+from ..preprocessing.fitted_tf import require_graph
 from .targets import class_weights, look_at, require_class_weights
 from .tasks import Seen, Task, task_of
 
@@ -59,6 +60,8 @@ def prepare(ctx: Context, examples: Examples, transform: Transform, told: Mappin
         what = f"there are no examples in a split {told['validation_split']!r}"
         ctx.warn(f"{what}: the weights of the last epoch are kept{idle}")
     require_same_transform(examples, fitted)
+    if own_paths(fitted):
+        require_graph(fitted)  # now, and not at the export after hours of training
     seen = look_at(examples, split, tasks, fitted.labels)
     if validation and seen.weighted:
         look_at(examples, validation, tasks, fitted.labels)

@@ -50,11 +50,12 @@ def fit_by_key(
     import numpy as np
 
     found = {key: transform.fit(one, kind) for key, one in groups.items() if one.count}
-    dtypes = {int: np.int64, float: np.float32, str: np.str_}
+    dtypes: dict[type, type] = {np.str_: np.str_, np.int64: np.int64, np.float64: np.float32}
     made: dict[str, Any] = {KEYS: list(found)}
     for name, value in transform.fit(overall, kind).items():
         column = [*(constants[name] for constants in found.values()), value]
-        made[name] = np.array(column, dtypes[type(value)])
+        whole = np.array(column)
+        made[name] = whole.astype(dtypes.get(whole.dtype.type, whole.dtype.type), copy=False)
     return made
 
 

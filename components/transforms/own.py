@@ -21,7 +21,7 @@ import json
 import sys
 import traceback
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, field, fields, make_dataclass
 from functools import lru_cache
 from importlib import invalidate_caches
@@ -32,13 +32,15 @@ from ...pipelines.code_digest import code_digest
 from ...pipelines.errors import HeadraceError, InvalidRequestError, StepError
 from ...pipelines.import_path import find_problem, load_function, module_file, split_path
 from ...pipelines.step_parts import source_file
-from .base import Constants, Kind, Transform
+from .base import Analyzer, Constants, Kind, Transform
+from .target import TargetMean
 
 GROUP = "headrace.transforms"
 """The entry point group of other packages' transforms."""
 DTYPES = {"float": "float32", "vector": "float32", "int": "int64", "time": "int64", "ids": "int64",
           "one_hot": "int64", "sequence": "int64"}  # fmt: skip
 """The dtype of a column, by the kinds that are arrays of numbers."""
+_IMPORTED = "import what its annotations name where Python runs it, not under TYPE_CHECKING alone"
 _PATHS: dict[type[Transform], str] = {}
 """The import path that each class came by."""
 
@@ -93,6 +95,12 @@ def _class_of(value: type, path: str) -> type[Transform]:
         wrong, remedy = f"takes {odd[0]!r}, which is no kind", f"kinds are {', '.join(get_args(Kind))}"
     if wrong:
         raise InvalidRequestError(f"{_short(path)} {wrong}", remedy=remedy)
+    try:
+        typing.get_type_hints(value, include_extras=True)
+    except Exception as error:
+        raise InvalidRequestError(
+            f"the types of {_short(path)}'s arguments can't be read: {error}", remedy=_IMPORTED
+        ) from error
     found: type[Transform] = value
     return found
 
@@ -120,8 +128,10 @@ def _of_function(function: Callable[..., Any], path: str) -> type[Transform]:
     try:
         parameters = list(inspect.signature(function).parameters.values())
         hints = typing.get_type_hints(function, include_extras=True)
-    except (TypeError, ValueError, NameError) as error:
-        raise InvalidRequestError(f"the signature of {_short(path)} can't be read: {error}") from error
+    except Exception as error:  # annotations are code of one's own
+        raise InvalidRequestError(
+            f"the signature of {_short(path)} can't be read: {error}", remedy=_IMPORTED
+        ) from error
     by_name = [p for p in parameters[2:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     if len(parameters) < 2 or len(by_name) != len(parameters) - 2:
         known = ", ".join(map(str, parameters))
@@ -188,11 +198,16 @@ def rebuild_class(path: str, root: str = "") -> type[Transform]:
     Raises:
         InvalidRequestError: see `find_own`.
     """
+    reach(path, root)
+    return find_own(path)
+
+
+def reach(path: str, root: str) -> None:
+    """Puts a folder on Python's path where a module isn't found without; nothing is imported."""
     place, _ = split_path(path)
     if root and root not in sys.path and not place.endswith(".py") and module_file(place) is None:
         sys.path.append(root)
         invalidate_caches()
-    return find_own(path)
 
 
 def digest_of(path: str) -> str:
@@ -205,22 +220,74 @@ def digest_of(path: str) -> str:
     return hashlib.sha256(json.dumps(code.symbols, sort_keys=True).encode()).hexdigest()
 
 
-def apply_own(transform: Transform, xp: Any, column: Any, constants: Constants, kind: Kind) -> Any:
+def contract_problem(transform: Transform, kind: Kind) -> str:
+    """What one's own transform says wrongly of itself where it reads `kind`; empty if nothing."""
+    asked, known = transform.analyzers(kind), get_args(Analyzer)
+    if transform.gives(kind) not in get_args(Kind):
+        return f"gives {transform.gives(kind)!r}, which is no kind: kinds are {', '.join(get_args(Kind))}"
+    if not isinstance(asked, tuple | list) or any(one not in known for one in asked):
+        return f"analyzers gives {asked!r}, and has to give a tuple of {', '.join(known)}"
+    if "label_means" in asked and not isinstance(transform, TargetMean):
+        return "means of the label are for target_mean and classes below TargetMean"
+    return ""
+
+
+def require_constants(transform: Transform, constants: Any) -> None:
+    """Raises StepError where what `fit` of one's own transform gave are no constants."""
+    import numpy as np
+
+    kinds = (int, float, str, list, np.ndarray, np.generic)
+    wrong = ""
+    if not isinstance(constants, Mapping):
+        wrong = type(constants).__name__
+    elif odd := [name for name, value in constants.items() if not isinstance(value, kinds)]:
+        wrong = f"a {type(constants[odd[0]]).__name__} as {odd[0]!r}"
+    if wrong:
+        raise StepError(
+            f"fit of the transform {_short(path_of(type(transform)))} gave {wrong}",
+            remedy="give a dict of numbers, texts, arrays, and lists of numbers or of texts",
+        )
+
+
+def _rows(column: Any) -> int | None:
+    """The rows of a column, or of the first of several; None where TensorFlow doesn't know them yet."""
+    one = column[0] if isinstance(column, list) else column
+    if not hasattr(one, "shape"):
+        return len(one) if hasattr(one, "__len__") else None
+    return one.shape[0] if len(one.shape) else None
+
+
+def apply_own(
+    transform: Transform,
+    xp: Any,
+    column: Any,
+    constants: Constants,
+    kind: Kind,
+    places: Sequence[tuple[int, int]] | None = None,
+) -> Any:
     """`apply` of one's own transform, with errors that name it.
 
     Args:
         transform: the transform.
         xp, column, constants: see `Transform.apply`.
         kind: what has to come out.
+        places: of rows of the train split, see `Transform.apply_train`.
 
     Raises:
         StepError: it failed, or gave a column of another dtype or shape.
     """
     path = path_of(type(transform))
+    if hasattr(column, "flags"):  # in NumPy other features may read the same array
+        column = column.view()
+        column.flags.writeable = False
     try:
-        made = transform.apply(xp, column, constants)
+        if places is None:
+            made = transform.apply(xp, column, constants)
+        else:
+            made = transform.apply_train(xp, column, constants, places)
         dtype = getattr(getattr(made, "dtype", None), "name", "no array")
         dimensions = len(made.shape) if hasattr(made, "shape") else 0
+        given, got = _rows(column), _rows(made)
     except HeadraceError:
         raise
     except Exception as error:
@@ -228,7 +295,7 @@ def apply_own(transform: Transform, xp: Any, column: Any, constants: Constants, 
         own = [one for one in place if one.filename == split_path(path)[0]] or place
         raise StepError(
             f"the transform {_short(path)} failed: {type(error).__name__}: {error}",
-            file=own[-1].filename if own else "",
+            file=own[-1].filename if own else split_path(path)[0],
             line=(own[-1].lineno or 0) if own else 0,
             remedy="use operators and the functions of headrace.components.transforms.namespace.Namespace",
         ) from error
@@ -239,5 +306,10 @@ def apply_own(transform: Transform, xp: Any, column: Any, constants: Constants, 
             f"the transform {_short(path)} gave {dtype} in {dimensions} dimensions, and a column of kind"
             f" {kind} is {expected} in {wanted}",
             remedy="make it by xp.float32 or xp.int64, of all rows; say what comes out in gives",
+        )
+    if given is not None and got is not None and given != got:
+        raise StepError(
+            f"the transform {_short(path)} gave {got} rows of {given}",
+            remedy="a transform gives a value for each row; where a row has none, give NaN",
         )
     return made

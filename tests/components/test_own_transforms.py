@@ -14,8 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headrace.components.preprocessing.features_grammar import check_specs, parse_features, parse_labels
+from headrace.components.preprocessing.casting import serving_batch
+from headrace.components.preprocessing.features_grammar import (
+    LabelSpec,
+    check_specs,
+    parse_features,
+    parse_labels,
+)
 from headrace.components.preprocessing.fitted_file import load_fitted, save_fitted
+from headrace.components.preprocessing.fitted_tf import require_graph
 from headrace.components.transform import transform
 from headrace.components.transforms import own
 from headrace.pipelines.binding import bind
@@ -149,8 +156,13 @@ def test_a_saved_transform_knows_its_code(tmp_path: Path) -> None:
     code.write_text(code.read_text().replace("column > high, high", "column >= high, high"))
     with pytest.raises(StoreError, match=r"the code of mine.py:clamp is not what the transform was fitted"):
         load_fitted(saved)
-    code.write_text("clamp = 3\n")
-    with pytest.raises(StoreError, match=r"(?s)mine.py:clamp.*'clamp' in .* is not a function.*put the code"):
+    code.write_text("raise SystemExit('this must not run')\ndef clamp(xp, column): return column\n")
+    with pytest.raises(StoreError, match=r"the code of mine.py:clamp is not what the transform was fitted"):
+        load_fitted(saved)
+    code.write_text("clam = 3\n")
+    with pytest.raises(
+        StoreError, match=r"(?s)uses mine.py:clamp, which can't be imported: there is no funct"
+    ):
         load_fitted(saved)
 
 
@@ -185,6 +197,24 @@ WRONG = {
         "    def apply(self, xp, column, constants): return column\n",
         "takes 'number', which is no kind",
     ),
+    "Hidden": (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "from headrace.components.transforms import Transform\n"
+        "@dataclass(frozen=True)\nclass Hidden(Transform):\n    unit: Unit = 1\n"
+        "    def apply(self, xp, column, constants): return column\n",
+        "the types of mine.py:Hidden's arguments can't be read: name 'Unit' is not defined",
+    ),
+    "Refuses": (
+        "from dataclasses import dataclass\nfrom headrace.components.transforms import Transform\n"
+        "@dataclass(frozen=True)\nclass Refuses(Transform):\n"
+        "    def __post_init__(self): raise ValueError('no unit')\n"
+        "    def apply(self, xp, column, constants): return column\n",
+        "Refuses refuses its arguments: no unit",
+    ),
+    "hint": (
+        "import math\ndef hint(xp, column, low: 'math.nothing' = 1): return column\n",
+        "the signature of mine.py:hint can't be read",
+    ),
     "short": ("def short(column): return column\n", "can't be called as a transform is, with (column)"),
     "starred": ("def starred(xp, column, *more): return column\n", "can't be called as a transform is"),
     "broken": ("import nothing_of_that_name\ndef broken(xp, column): return column\n", "importing"),
@@ -216,6 +246,108 @@ def test_arguments_are_checked_like_those_of_built_in_ones() -> None:
     assert "own_transforms.py:clamp takes numbers, but the column is a string" in str(problem)
     labels, problems = parse_labels({"y": f"{OWN}:Gap"})
     assert not labels and "Gap can't make a label" in str(problems[0])
+
+
+CONTRACT = """
+from dataclasses import dataclass
+import numpy as np
+from headrace.components.transforms import TargetMean, Transform
+
+@dataclass(frozen=True)
+class Told(Transform):
+    {0}
+    def apply(self, xp, column, constants):
+        {1}
+        return column
+"""
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("def gives(self, kind): return 'number'", "Told: gives 'number', which is no kind: kinds are float"),
+        ("def analyzers(self, kind): return ('mean',)", "Told: analyzers gives ('mean',), and has to give a"),
+        ("def analyzers(self, kind): return 'moments'", "Told: analyzers gives 'moments', and has to give a"),
+        (
+            "def analyzers(self, kind): return ('label_means',)",
+            "for target_mean and classes below TargetMean",
+        ),
+    ],
+)
+def test_what_a_class_says_of_itself_is_checked_before_anything_runs(
+    tmp_path: Path, told: str, said: str
+) -> None:
+    (tmp_path / "mine.py").write_text(CONTRACT.format(told, "pass"))
+    specs, problems = parse_features({"f": f"{tmp_path}/mine.py:Told"})
+    assert not problems
+    (problem,) = check_specs(specs, (), {"f": "float"}, ["f"])
+    assert said in str(problem) and problem.argument == "features.f"
+
+
+@pytest.mark.parametrize(
+    ("fitted", "applied", "said"),
+    [
+        ("return results.mean", "pass", r"fit of the transform mine.py:Told gave float"),
+        ("return {'least': {1}}", "pass", r"fit of the transform mine.py:Told gave a set as 'least'"),
+        ("return {}", "return column[:1]", r"the transform mine.py:Told gave 1 rows of 2"),
+        ("return {}", "column += 1", r"mine.py:11: the transform mine.py:Told failed: ValueError.*read-only"),
+        ("return {'least': np.float32(2), 'n': np.int64(3)}", "return column[0]", r"in 0 dimensions"),
+    ],
+)
+def test_what_a_class_gives_is_checked(tmp_path: Path, fitted: str, applied: str, said: str) -> None:
+    told = f"def fit(self, results, kind): {fitted}\n    def analyzers(self, kind): return ('moments',)"
+    (tmp_path / "mine.py").write_text(CONTRACT.format(told, applied))
+    data: dict[str, Any] = {"c": ("float", [1.0, 2.0])}
+    with pytest.raises(StepError, match=said):
+        fit({"c": f"{tmp_path}/mine.py:Told"}, data).apply_numpy(batch(data))
+
+
+def test_constants_may_be_numpy_scalars(tmp_path: Path) -> None:
+    told = "def fit(self, results, kind): return {'a': np.float32(2), 'n': np.int64(3)}"
+    (tmp_path / "mine.py").write_text(
+        CONTRACT.format(told, "return column * constants['a'] * constants['n']")
+    )
+    data: dict[str, Any] = {"c": ("float", [1.0, 2.0])}
+    save_fitted(fit({"c": f"{tmp_path}/mine.py:Told"}, data), tmp_path)
+    np.testing.assert_array_equal(load_fitted(tmp_path).apply_numpy(batch(data))["c"], [[6], [12]])
+
+
+def test_a_class_below_target_mean_does_not_see_its_own_fold(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\nfrom headrace.components.transforms import TargetMean\n"
+        "@dataclass(frozen=True)\nclass Mine(TargetMean):\n    pass\n"
+    )
+    rows: dict[str, Any] = {
+        "c": ("string", ["a", "b", "a", "c"] * 10),
+        "y": ("float", [float(i) for i in range(40)]),
+    }
+    features = {
+        n: {"from": "c", "apply": t} for n, t in (("x", "target_mean"), ("z", f"{tmp_path}/mine.py:Mine"))
+    }
+    fitted = fit(features, rows, LabelSpec("y"))
+    columns, places = serving_batch(batch(rows), fitted.types), [(0, 40)]
+    of_train = fitted.numpy_program.run(columns, places)
+    np.testing.assert_array_equal(of_train["x"], of_train["z"])
+    assert (of_train["z"][0] != fitted.numpy_program.run(columns)["z"][0]).any()
+
+
+def test_a_class_that_joins_is_named_when_it_fails(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(CONTRACT.format("joins = True", "return column[0] + column[1].nothing"))
+    data: dict[str, Any] = {"a": ("float", [1.0, 2.0]), "b": ("float", [1.0, 3.0])}
+    fitted = fit({"f": {"from": ["a", "b"], "apply": f"{tmp_path}/mine.py:Told"}}, data)
+    with pytest.raises(StepError, match=r"mine.py:10: the transform mine.py:Told failed: AttributeError"):
+        fitted.apply_numpy(batch(data))
+
+
+def test_what_only_numpy_can_do_is_found_before_training(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\ndef wave(xp, column): return np.sin(column)\n"
+        "def fine(xp, column): return xp.where(column < 0, 0.0, column)\n"
+    )
+    data: dict[str, Any] = {"c": ("float", [1.0, 2.0]), "t": ("strings", [["a"], ["b", "a"]])}
+    require_graph(fit({"c": f"{tmp_path}/mine.py:fine", "t": "multi_hot"}, data))
+    with pytest.raises(StepError, match=r"mine.py:2: the transform mine.py:wave failed"):
+        require_graph(fit({"c": f"{tmp_path}/mine.py:wave"}, data))
 
 
 def test_entry_points_have_plain_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

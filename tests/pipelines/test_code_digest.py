@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import gc
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from headrace.pipelines import import_path
 from headrace.pipelines.code_digest import code_digest
 from headrace.pipelines.code_files import project_of
 from headrace.pipelines.code_syntax import encode
@@ -212,3 +216,21 @@ def test_a_users_component_that_uses_built_in_code_counts_it(tmp_path):
         "def f():\n    from headrace.schemas.yaml12 import load\n    return load('1')\n"
     )
     assert "headrace.schemas.yaml12:load" in code_digest("m", tmp_path / "m.py", "f").symbols
+
+
+def test_threads_parse_at_once() -> None:
+    # Python 3.11 raises SystemError where another thread takes over while a tree is being made. That happens
+    # when the garbage collector runs Python code, so it is made to do so often here.
+    files = sorted((Path(import_path.__file__).parent).glob("*.py"))[:8]
+    before, interval, idle = gc.get_threshold(), sys.getswitchinterval(), lambda *_: None
+    gc.callbacks.append(idle)
+    gc.set_threshold(100)
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            trees = list(pool.map(import_path.parse_file, files))
+    finally:
+        gc.callbacks.remove(idle)
+        gc.set_threshold(*before)
+        sys.setswitchinterval(interval)
+    assert all(tree.body for tree in trees)
