@@ -38,6 +38,8 @@ T = TypeVar("T")
 FOLDER = "reuse"
 FORMAT = 1
 """Goes into every key: the shape of what notes say, and the engine's part in making a piece."""
+_UNREADABLE = (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What comes of a note that is none; the last of one that is nested without end."""
 _PIECE = 1 << 20
 _COPIES = 4
 
@@ -99,7 +101,7 @@ class Reuse:
             if hashlib.sha256(note.value).hexdigest() != note.sha256:
                 return None
             value = msgspec.json.decode(note.value, type=kind)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        except _UNREADABLE:
             return None
         return value, self._store.place(note.type, note.digest)
 
@@ -167,7 +169,7 @@ def forget_notes(store: Path, artifacts: Set[tuple[str, str]]) -> None:
         try:
             note = msgspec.json.decode(path.read_bytes(), type=Note)
             known = (note.type, note.digest) in artifacts
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        except _UNREADABLE:
             known = False
         if not known:
             with contextlib.suppress(OSError):

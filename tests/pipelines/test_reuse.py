@@ -107,6 +107,39 @@ def test_what_is_damaged_is_made_again(run: Any, store: Store, files: list[str])
     assert read(run(files, end="")) == ["a.txt", "b.txt", "c.txt"]
 
 
+def test_whatever_lies_in_the_folder_is_no_more_than_a_miss(
+    run: Any, store: Store, files: list[str], tmp_path: Path
+) -> None:
+    def folder(note: Path) -> None:
+        note.unlink()
+        note.mkdir()
+
+    def loop(note: Path) -> None:
+        note.unlink()
+        note.symlink_to(note)
+
+    def nested(note: Path) -> None:
+        told = b'{"type": "Files", "digest": "%s", "sha256": "", "value": %s}'
+        note.write_bytes(told % (b"0" * 64, b"[" * 100_000 + b"]" * 100_000))
+
+    for place, damage in enumerate((folder, loop, nested, lambda note: note.write_bytes(b"\xff" * 99))):
+        paths = []
+        for name in ("one", "two"):
+            paths.append(tmp_path / f"{name}-{place}.txt")
+            paths[-1].write_text(f"{name} {place}")
+        before = set(notes(store))
+        run([str(paths[0])])
+        (own,) = set(notes(store)) - before
+        damage(own)
+        assert read(run([str(path) for path in paths])) == [path.name for path in paths]
+        if own.is_file():
+            damage(own)
+    collect(store, keep=1)
+    shutil.rmtree(store.folder / "reuse")
+    (store.folder / "reuse").write_text("no folder")
+    assert read(run(files)) == ["a.txt", "b.txt", "c.txt"]
+
+
 def test_notes_go_with_their_artifacts(run: Any, store: Store, files: list[str]) -> None:
     run(files)
     run(files[:1])
