@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from headrace.components.export import export
 from headrace.components.preprocessing.casting import serving_batch
 from headrace.components.preprocessing.features_grammar import (
     LabelSpec,
@@ -23,11 +24,12 @@ from headrace.components.preprocessing.features_grammar import (
 )
 from headrace.components.preprocessing.fitted_file import load_fitted, save_fitted
 from headrace.components.preprocessing.fitted_tf import require_graph
+from headrace.components.train import train
 from headrace.components.transform import transform
 from headrace.components.transforms import own
 from headrace.pipelines.binding import bind
 from headrace.pipelines.document import parse_pipeline
-from headrace.pipelines.errors import StepError, StoreError
+from headrace.pipelines.errors import GateError, StepError, StoreError
 from headrace.pipelines.fingerprint import differences, fingerprint
 from headrace.pipelines.step_parts import parts_of
 from headrace.pipelines.store import Store
@@ -348,6 +350,16 @@ def test_what_only_numpy_can_do_is_found_before_training(tmp_path: Path) -> None
     require_graph(fit({"c": f"{tmp_path}/mine.py:fine", "t": "multi_hot"}, data))
     with pytest.raises(StepError, match=r"mine.py:2: the transform mine.py:wave failed"):
         require_graph(fit({"c": f"{tmp_path}/mine.py:wave"}, data))
+
+
+def test_one_that_looks_at_the_rows_beside_is_not_exported(tmp_path: Path, new_ctx: Any) -> None:
+    (tmp_path / "mine.py").write_text("def back(xp, column):\n    return column[::-1]\n")
+    examples = make_raw_examples(new_ctx(), {"train": table(), "test": table()})
+    features = {"x": [f"{tmp_path}/mine.py:back", "z_score"]}
+    made = transform.function(new_ctx(), examples, label="label", features=features)
+    model = train.function(new_ctx(), made.examples, made.transform, model="linear", epochs=1)
+    with pytest.raises(GateError, match=r"(?s)x in row \d+ is .*let transforms of your own look at each row"):
+        export.function(new_ctx(), model, examples)
 
 
 def test_entry_points_have_plain_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
