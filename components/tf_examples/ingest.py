@@ -12,7 +12,7 @@ from typing import Any
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError
-from ..data_plane.work import Result, run_units
+from ..data_plane.few_units import Result, run_few
 from ..ingestion.column_options import ColumnOptions
 from ..ingestion.files import GivenFile
 from ..ingestion.publishing import is_exact, publish
@@ -28,7 +28,6 @@ from .work import IngestUnit, RecordFile, Table, Unit, decode_unit
 
 UNIT_BYTES = 64 << 20
 """A unit has fewer records than asked for where they would have more bytes than this."""
-_ALONE_BYTES = 64 << 20
 _HINT_RECORDS = 1000
 
 
@@ -80,7 +79,7 @@ def open_files(ctx: Context, given: Sequence[GivenFile]) -> list[RecordFile]:
     packed = [path for path in plain if is_packed(path)]
     if packed:
         work = Unpack(str(ctx.scratch("plain")))
-        copies = run_units(ctx, "unpack", [str(path) for path in packed], work)
+        copies = run_few(ctx, "unpack", [str(path) for path in packed], work)
         plain.update((path, Path(copy.decode())) for path, copy in zip(packed, copies, strict=True))
     return [RecordFile(str(file.path), str(plain[file.path]), file.split) for file in given]
 
@@ -108,10 +107,7 @@ def cut_files(ctx: Context, files: Sequence[RecordFile], options: ColumnOptions)
 
 def _cuts(ctx: Context, files: Sequence[RecordFile], options: ColumnOptions) -> Iterator[list[Cut]]:
     work = CutFile(options.block_rows, options.sample)
-    small = (
-        sum(Path(file.path).stat().st_size for file in files) <= _ALONE_BYTES
-    )  # not worth starting Beam for
-    payloads = (work(file).payload for file in files) if small else run_units(ctx, "cut", files, work)
+    payloads = run_few(ctx, "cut", files, work)
     return ([Cut(**values) for values in json.loads(payload)] for payload in payloads)
 
 
@@ -165,7 +161,7 @@ def read_all(
 def _run(
     ctx: Context, stage: str, units: Sequence[Unit], table: Table, placing: Placing
 ) -> Iterator[dict[str, Any]]:
-    return (json.loads(payload) for payload in run_units(ctx, stage, units, IngestUnit(table, placing)))
+    return (json.loads(payload) for payload in run_few(ctx, stage, units, IngestUnit(table, placing)))
 
 
 def _read(unit: Unit, told: Mapping[str, Any]) -> Read:
