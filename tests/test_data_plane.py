@@ -14,7 +14,8 @@ import pytest
 
 from headrace.components import csv_examples, infer_schema, statistics, transform
 from headrace.components.data_plane import parts
-from headrace.components.data_plane.work import LARGEST_ELEMENT, Result, run_units
+from headrace.components.data_plane.result import Result
+from headrace.components.data_plane.work import LARGEST_ELEMENT, run_units
 from headrace.pipelines.errors import DataError
 
 EXECUTIONS = {

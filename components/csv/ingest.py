@@ -11,7 +11,8 @@ from typing import Any
 
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, Problem
-from ..data_plane.few_units import Result, run_few
+from ..data_plane.few_units import run_few
+from ..data_plane.result import Result
 from ..ingestion.rejects import Reject, bad_value, from_json
 from ..ingestion.writing import Placing
 from .boundaries import BlockScan, Cut

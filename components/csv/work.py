@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..data_plane.few_units import Result
+from ..data_plane.result import Result
 from ..ingestion.kinds import ARROW
 from ..ingestion.rejects import Reject, bad_value, to_json
 from ..ingestion.writing import Placing, write_rows

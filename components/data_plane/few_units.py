@@ -8,21 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from ...pipelines.beam import check_runner, threads_of
 from ...pipelines.context import Context
+from .result import Result
 
 T = TypeVar("T")
 
 MOST = 8
-
-
-class Result(NamedTuple):
-    """What work on one unit gives: bytes that the driver folds, and the number of rows read."""
-
-    payload: bytes
-    rows: int = 0
 
 
 def run_few(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], Result]) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from ...schemas.schema import MULTI, FeatureType
 from ...schemas.statistics import SplitStatistics
 from ...schemas.table_summary import NUMERIC, Options, TableSummary
 from .parts import Parts
-from .work import Result
+from .result import Result
 
 SLICED = ("string", "bool", "int")
 """Types of columns whose values make slices."""

@@ -28,7 +28,7 @@ from ...pipelines.beam import beam_pipeline, threads_of
 from ...pipelines.context import Context
 from ...pipelines.errors import error_from_json
 from ...pipelines.worker import failure
-from .few_units import Result as Result
+from .result import Result
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..data_plane.few_units import Result
+from ..data_plane.result import Result
 from ..data_plane.row_hash import row_hash
 from .placing import assign, whole, why_outside
 from .source_lines import write_lines

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...pipelines.errors import DataError
-from ..data_plane.few_units import Result
+from ..data_plane.result import Result
 from ..ingestion.partitions import Partition
 from ..ingestion.rejects import to_json
 from ..ingestion.sifting import Rows, Sifted, sift

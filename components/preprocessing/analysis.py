@@ -26,7 +26,8 @@ from ...schemas.numeric_counts import NumericCounts
 from ...schemas.packing import Blob, join, split
 from ...schemas.string_counts import StringCounts
 from ..data_plane.parts import Parts, units_of
-from ..data_plane.work import Result, run_units
+from ..data_plane.result import Result
+from ..data_plane.work import run_units
 from ..transforms import Analyzer, coerce, coerced
 from ..transforms.namespace import NumpyNamespace
 from ..transforms.own import path_of

@@ -12,7 +12,8 @@ from typing import Any
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError
-from ..data_plane.few_units import Result, run_few
+from ..data_plane.few_units import run_few
+from ..data_plane.result import Result
 from ..ingestion.column_options import ColumnOptions
 from ..ingestion.files import GivenFile
 from ..ingestion.publishing import is_exact, publish

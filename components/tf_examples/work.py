@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..data_plane.few_units import Result
+from ..data_plane.result import Result
 from ..ingestion.column_options import ColumnOptions
 from ..ingestion.kinds import ARROW, ELEMENTS
 from ..ingestion.rejects import to_json

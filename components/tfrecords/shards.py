@@ -22,8 +22,9 @@ from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, Problem
 from ..data_plane.parts import Parts, units_of
+from ..data_plane.result import Result
 from ..data_plane.row_hash import place_hash
-from ..data_plane.work import Result, run_units
+from ..data_plane.work import run_units
 from ..preprocessing.fitted_file import load_fitted, save_fitted
 from ..preprocessing.fitting import TRAIN
 from .encoding import Encoder, Fault

@@ -17,7 +17,8 @@ from ...pipelines.artifact import Anomalies, Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, GateError, InvalidRequestError, Problem, StepError
 from ...schemas.anomalies import from_json
-from ..data_plane.work import Result, run_units
+from ..data_plane.result import Result
+from ..data_plane.work import run_units
 from ..ingestion.source_lines import PATTERN, write_lines
 from ..ingestion.writing import write_parquet
 from .examine import Part, parts_of, place, read_part, source_lines

@@ -22,7 +22,8 @@ from ...schemas.anomalies import MOST_EXAMPLES, Offence
 from ...schemas.numeric_counts import NumericCounts
 from ...schemas.schema import MULTI, Feature
 from ...schemas.string_counts import StringCounts
-from ..data_plane.work import Result, run_units
+from ..data_plane.result import Result
+from ..data_plane.work import run_units
 from .offences import offences
 
 

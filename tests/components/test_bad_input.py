@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from headrace.components import csv_examples, infer_schema, statistics, transform
-from headrace.components.data_plane.work import Result, run_units
+from headrace.components.data_plane.result import Result
+from headrace.components.data_plane.work import run_units
 from headrace.pipelines.artifact import Examples, Schema
 from headrace.pipelines.errors import DataError, StepError
 
