@@ -28,7 +28,7 @@ import msgspec
 
 from ...pipelines.errors import HeadraceError, InvalidRequestError, Problem
 from ..transforms import TRANSFORMS, Identity, Kind, TargetMean, Transform, coerced
-from ..transforms.own import contract_problem, entry_points, find_own, path_of
+from ..transforms.own import contract_problem, entry_points, find_own, one_way, path_of
 
 RAW: dict[str, Kind] = {
     "float": "float", "int": "int", "bool": "int", "string": "string", "timestamp": "time",
@@ -149,6 +149,10 @@ def _label_chain(column: str, applied: Any) -> tuple[tuple[Transform, ...], list
                 )
             )
     for transform in chain:
+        if transform.label == "value" and one_way(type(transform)):
+            text = f"{transform.name} has an apply and no inverse of its own, and a label is made by it"
+            remedy = "write def inverse(self, xp, column, constants), which brings predictions back"
+            problems.append(Problem(text, argument=f"label.{column}", remedy=remedy))
         if transform.key:
             text = f"{transform.name} by {transform.key} can't make a label: a prediction has no key"
             problems.append(Problem(text, argument=f"label.{column}", remedy="leave by out"))

@@ -24,7 +24,7 @@ from ..transforms import Constants, Kind, Transform, coerce, coerced
 from ..transforms.base import MISSING_INT
 from ..transforms.by_key import of_rows
 from ..transforms.namespace import Namespace, NumpyNamespace, namespace_of
-from ..transforms.own import apply_own, path_of
+from ..transforms.own import apply_own, inverse_own, path_of
 from .casting import SERVING_DTYPES, as_numpy, serving_batch
 from .features_grammar import RAW
 
@@ -259,7 +259,8 @@ class Label:
         space = namespace_of(xp)
         with np.errstate(all="ignore"):
             for stage in reversed(self.stages):
-                y = stage.transform.inverse(space, y, stage.constants)
+                back = inverse_own if path_of(type(stage.transform)) else type(stage.transform).inverse
+                y = back(stage.transform, space, y, stage.constants)
         return y
 
     def names(self, column: Any) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -39,7 +40,7 @@ class PreprocessingModule(tf.Module):
 
 
 def require_graph(fitted: FittedTransform) -> None:
-    """Makes the chains a TensorFlow graph once, as the exported model has to.
+    """Makes the chains, and the ways back of labels, a TensorFlow graph once, as the exported model has to.
 
     Raises:
         StepError: a transform of one's own does what only NumPy can.
@@ -51,7 +52,11 @@ def require_graph(fitted: FittedTransform) -> None:
         for name, kind in fitted.types.items()
     }
     module = PreprocessingModule(fitted)
+    values = tf.TensorSpec([None], tf.float32)
     tf.function(lambda told: module(told), autograph=False).get_concrete_function(columns)
+    for label in fitted.labels:
+        back = partial(label.inverse, TensorFlowNamespace())
+        tf.function(back, autograph=False).get_concrete_function(values)
 
 
 class _Opaque:

@@ -232,6 +232,15 @@ def contract_problem(transform: Transform, kind: Kind) -> str:
     return ""
 
 
+def one_way(kind: type[Transform]) -> bool:
+    """Whether a class has an `apply` of its own and no `inverse` that belongs to it."""
+    apply, inverse = (
+        next(depth for depth, one in enumerate(kind.__mro__) if name in vars(one))
+        for name in ("apply", "inverse")
+    )
+    return apply < inverse
+
+
 def require_constants(transform: Transform, constants: Any) -> None:
     """Raises StepError where what `fit` of one's own transform gave are no constants."""
     import numpy as np
@@ -255,6 +264,28 @@ def _rows(column: Any) -> int | None:
     if not hasattr(one, "shape"):
         return len(one) if hasattr(one, "__len__") else None
     return one.shape[0] if len(one.shape) else None
+
+
+def _failure(path: str, error: Exception) -> StepError:
+    """What one's own code raised, with the place in it."""
+    place = [one for one in traceback.extract_tb(error.__traceback__) if one.filename != __file__]
+    own = [one for one in place if one.filename == split_path(path)[0]] or place
+    return StepError(
+        f"the transform {_short(path)} failed: {type(error).__name__}: {error}",
+        file=own[-1].filename if own else split_path(path)[0],
+        line=(own[-1].lineno or 0) if own else 0,
+        remedy="use operators and the functions of headrace.components.transforms.namespace.Namespace",
+    )
+
+
+def inverse_own(transform: Transform, xp: Any, column: Any, constants: Constants) -> Any:
+    """`inverse` of one's own transform, with errors that name it; see `apply_own`."""
+    try:
+        return transform.inverse(xp, column, constants)
+    except HeadraceError:
+        raise
+    except Exception as error:
+        raise _failure(path_of(type(transform)), error) from error
 
 
 def apply_own(
@@ -291,14 +322,7 @@ def apply_own(
     except HeadraceError:
         raise
     except Exception as error:
-        place = [one for one in traceback.extract_tb(error.__traceback__) if one.filename != __file__]
-        own = [one for one in place if one.filename == split_path(path)[0]] or place
-        raise StepError(
-            f"the transform {_short(path)} failed: {type(error).__name__}: {error}",
-            file=own[-1].filename if own else split_path(path)[0],
-            line=(own[-1].lineno or 0) if own else 0,
-            remedy="use operators and the functions of headrace.components.transforms.namespace.Namespace",
-        ) from error
+        raise _failure(path, error) from error
     expected = DTYPES.get(kind)
     wanted = 2 if kind in ("vector", "sequence") else 1
     if expected is not None and (dtype != expected or dimensions != wanted):

@@ -352,6 +352,31 @@ def test_what_only_numpy_can_do_is_found_before_training(tmp_path: Path) -> None
         require_graph(fit({"c": f"{tmp_path}/mine.py:wave"}, data))
 
 
+@pytest.mark.parametrize("parent", ["Transform", "ZScore"])
+def test_what_makes_a_label_has_its_own_way_back(tmp_path: Path, parent: str) -> None:
+    head = "from dataclasses import dataclass\nfrom headrace.components.transforms import Transform, ZScore\n"
+    (tmp_path / "mine.py").write_text(
+        f"{head}@dataclass(frozen=True)\nclass Told({parent}):\n    label = 'value'\n"
+        "    def apply(self, xp, column, constants): return column * 2.0\n"
+    )
+    _, (problem,) = parse_labels({"y": f"{tmp_path}/mine.py:Told"})
+    assert "no inverse of its own" in str(problem) and problem.argument == "label.y"
+    assert not parse_features({"f": f"{tmp_path}/mine.py:Told"})[1]
+    with (tmp_path / "mine.py").open("a") as code:
+        code.write("    def inverse(self, xp, column, constants): return column * 0.5\n")
+    assert not parse_labels({"y": f"{tmp_path}/mine.py:Told"})[1]
+
+
+def test_a_way_back_that_only_numpy_can_go_is_found_before_training(tmp_path: Path) -> None:
+    told = "label = 'value'\n    def inverse(self, xp, column, constants): return np.sinh(column)"
+    (tmp_path / "mine.py").write_text(CONTRACT.format(told, "pass"))
+    (spec,), problems = parse_labels({"y": f"{tmp_path}/mine.py:Told"})
+    assert not problems
+    data: dict[str, Any] = {"c": ("float", [1.0, 2.0]), "y": ("float", [1.0, 3.0])}
+    with pytest.raises(StepError, match=r"mine.py:9: the transform mine.py:Told failed"):
+        require_graph(fit({"c": "identity"}, data, spec))
+
+
 def test_one_that_looks_at_the_rows_beside_is_not_exported(tmp_path: Path, new_ctx: Any) -> None:
     (tmp_path / "mine.py").write_text("def back(xp, column):\n    return column[::-1]\n")
     examples = make_raw_examples(new_ctx(), {"train": table(), "test": table()})
