@@ -9,15 +9,8 @@ import msgspec
 
 from ..pipelines import Context, Examples, Known, Problem, Schema, Transform, component
 from ..pipelines.component import Marker
-from .preprocessing.features_grammar import (
-    FeatureSpec,
-    check_specs,
-    label_kind,
-    own_code,
-    parse_features,
-    parse_labels,
-    weight_problems,
-)
+from .preprocessing.features_checks import check_specs, weight_problems
+from .preprocessing.features_grammar import FeatureSpec, label_kind, own_code, parse_features, parse_labels
 from .split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
 
 

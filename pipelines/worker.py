@@ -77,7 +77,7 @@ def do(job: Mapping[str, Any], tell: Any) -> dict[str, str]:
     arguments.update({name: load_artifact(Path(path)) for name, path in job["inputs"].items()})
     settings = RunnerSettings(job["runner"]["name"], job["runner"]["options"])
     staging, reuse = Path(job["staging"]), None
-    if job.get("reuse"):
+    if job["reuse"]:
         reuse = Reuse(Path(job["reuse"]["store"]), job["reuse"]["code"], staging, job["reuse"]["fresh"])
     ctx = Context(job["step"], staging, settings, tell, reuse=reuse)
     return {name: str(artifact.path) for name, artifact in call(component, ctx, arguments).items()}

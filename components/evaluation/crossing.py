@@ -13,7 +13,8 @@ from ...pipelines.artifact import Examples, Transform
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError
 from ..dataset import dataset, shard_errors
-from ..preprocessing.fitted import FittedTransform, Label
+from ..preprocessing.fitted import FittedTransform
+from ..preprocessing.fitted_labels import Label
 from ..training.loop import Progress, default_batch_size, train_network
 from ..training.networks import forward
 from ..training.preparing import prepare

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..training.tasks import MULTILABEL_THRESHOLD, Task, output_keys
 
 if TYPE_CHECKING:
-    from ..preprocessing.fitted import Label
+    from ..preprocessing.fitted_labels import Label
 
 SEPARATOR = "|"
 """Between the predicted names of a multi-label task."""

@@ -33,7 +33,8 @@ from ..transforms.namespace import NumpyNamespace
 from ..transforms.own import path_of
 from ..transforms.ragged import Ragged
 from .casting import serving_batch
-from .fitted import Branch, Label, Places, Rows
+from .fitted_features import Branch, Places, Rows
+from .fitted_labels import Label
 from .keyed_analysis import Target, accumulate_keys, accumulate_label, group_facts, key_readers, require_keys
 
 QUANTILE_BUDGET = 500_000

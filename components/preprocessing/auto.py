@@ -30,7 +30,7 @@ from ...schemas.yaml12_dump import dump
 from .analysis import Found, Request, analyze
 from .auto_depth import Choice, choose_deep
 from .features_grammar import FeatureSpec, LabelSpec, parse_features
-from .fitted import Branch
+from .fitted_features import Branch
 from .fitting import TRAIN, Fitter
 from .text_looks import LOOKED_AT, text_warnings
 

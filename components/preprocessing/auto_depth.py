@@ -13,7 +13,7 @@ from ...schemas.moments import ColumnMoments
 from ..transforms import Cyclic, DateParts
 from ..transforms.dates import PERIODS
 from .analysis import Found, Request, analyze
-from .fitted import Branch, Stage
+from .fitted_features import Branch, Stage
 from .fitting import Fitter
 
 SEASONS, WEEKS = 365, 14

@@ -18,25 +18,20 @@ Light: neither NumPy nor the data is needed, so everything here is checked befor
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
-from functools import cache
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
-import msgspec
-
-from ...pipelines.errors import HeadraceError, InvalidRequestError, Problem
-from ..transforms import TRANSFORMS, Identity, Kind, TargetMean, Transform, coerced
-from ..transforms.own import contract_problem, entry_points, find_own, one_way, path_of
+from ...pipelines.errors import Problem
+from ..transforms import TRANSFORMS, Identity, Kind, Transform, coerced
+from ..transforms.own import one_way, path_of
+from .chain_grammar import parse_chain
 
 RAW: dict[str, Kind] = {
     "float": "float", "int": "int", "bool": "int", "string": "string", "timestamp": "time",
     "strings": "strings", "ints": "ints", "floats": "floats",
 }  # fmt: skip
 """Column type → kind at the start of a chain."""
-KEY_TYPES = ("string", "int", "bool")
-"""The types of columns that constants may be by."""
 LABEL_TRANSFORMS = tuple(name for name, cls in TRANSFORMS.items() if cls.label)
 
 
@@ -79,9 +74,10 @@ def parse_features(told: Mapping[str, Any]) -> tuple[list[FeatureSpec], list[Pro
             problems.append(Problem(f"a feature's name has to be a string, not {name!r}", argument=where))
             continue
         source, applied, wrong = _columns(name, value, where)
-        chain, more = _chain(applied, where) if not wrong else ((), [])
+        chain, more = parse_chain(applied, where) if not wrong else ((), [])
         own = {
-            column: _chain(told, where) if told is not None else ((), []) for column, told in source.items()
+            column: parse_chain(first, where) if first is not None else ((), [])
+            for column, first in source.items()
         }
         found = [*wrong, *more, *(problem for _, each in own.values() for problem in each)]
         place = next((i for i, transform in enumerate(chain) if transform.joins), len(chain))
@@ -135,7 +131,7 @@ def _label_chain(column: str, applied: Any) -> tuple[tuple[Transform, ...], list
     if applied is None:
         remedy = f"name one, or write the label in a list: [{column}, …]"
         return (), [Problem("there is no transform", argument=f"label.{column}", remedy=remedy)]
-    chain, problems = _chain(applied, f"label.{column}")
+    chain, problems = parse_chain(applied, f"label.{column}")
     several = bool(chain) and chain[-1].label == "multi"
     for transform in chain:
         early = transform.label == "multi" and transform is not chain[-1]
@@ -173,162 +169,6 @@ def label_kind(spec: LabelSpec, kind: str | None) -> str:
     return {"string": "class", "bool": "class", "float": "value"}.get(kind or "", "")
 
 
-def check_specs(
-    specs: Sequence[FeatureSpec],
-    labels: Sequence[LabelSpec],
-    types: Mapping[str, str] | None,
-    names: Sequence[str] | None,
-) -> list[Problem]:
-    """What is wrong with specs beside a table.
-
-    Args:
-        specs: the features.
-        labels: those that could be read.
-        types: column → type, where it is known.
-        names: the columns, where they are known.
-    """
-    problems: list[Problem] = []
-    for label in labels:
-        if names is not None and label.column not in names:
-            problems.append(_no_column(label.column, names, "label"))
-            continue
-        kind = (types or {}).get(label.column)
-        problems += _check_chain(label.chain, label.column, kind, f"label.{label.column}")
-    targets = [label.column for label in labels]
-    for spec in specs:
-        where = f"features.{spec.name}"
-        leak = next((name for name in (*spec.columns, spec.name) if name in targets), "")
-        if leak:
-            which = f"the label {leak!r}" if len(targets) > 1 else "the label"
-            what = f"is made from {which}" if leak in spec.columns else f"has the name of {which}"
-            problems.append(
-                Problem(f"the feature {spec.name!r} {what}", argument=where, remedy="remove or rename it")
-            )
-        for column, chain in zip(spec.columns, spec.chains, strict=True):
-            if names is not None and column not in names:
-                problems.append(_no_column(column, names, where))
-                continue
-            kind = (types or {}).get(column)
-            problems += _key_problems(chain, types or {}, names, targets, where)
-            found = [t.target_problem(targets) for t in chain if targets and isinstance(t, TargetMean)]
-            problems += [problem.at(argument=where) for problem in found if problem]
-            whole = (*chain, *spec.joined)
-            wrong = _check_chain(whole, column, kind, where)
-            problems += wrong or _check_end(whole, kind, where)
-    return problems
-
-
-def _key_problems(
-    chain: Sequence[Transform],
-    types: Mapping[str, str],
-    names: Sequence[str] | None,
-    targets: Sequence[str],
-    where: str,
-) -> list[Problem]:
-    """What is wrong with the columns that transforms have constants by."""
-    problems = []
-    for key in dict.fromkeys(transform.key for transform in chain if transform.key):
-        if names is not None and key not in names:
-            problems.append(_no_column(key, names, where))
-        elif key in targets:
-            text = f"by: {key} is a label, which is not known when a prediction is made"
-            problems.append(Problem(text, argument=where, remedy="take another column"))
-        elif types.get(key, "string") not in KEY_TYPES:
-            text = f"by: {key} is of type {types[key]}, and a key is a string, a whole number or a bool"
-            problems.append(Problem(text, argument=where, remedy="take another column"))
-    return problems
-
-
-def weight_problems(
-    weight: str | None,
-    types: Mapping[str, str],
-    labels: Sequence[LabelSpec],
-    names: Sequence[str] | None = None,
-) -> list[Problem]:
-    """What is wrong with a column of row weights."""
-    if not weight:
-        return []
-    if weight in [label.column for label in labels]:
-        return [Problem(f"{weight!r} is a label, and can't be the row weight too", argument="weight")]
-    if names is None:
-        names = tuple(types) or None
-    if names is not None and weight not in names:
-        return [_no_column(weight, names, "weight")]
-    if types.get(weight, "float") not in ("float", "int", "bool"):
-        remedy = "give a column of numbers, 0 or more"
-        return [
-            Problem(f"the weight {weight!r} is of type {types[weight]}", argument="weight", remedy=remedy)
-        ]
-    return []
-
-
-def possible_kinds(kind: str | None) -> set[Kind]:
-    """The kinds that a column of this type, or of one not known, may have at the start of a chain."""
-    return {RAW[kind]} if kind else set(RAW.values())
-
-
-def _no_column(column: str, names: Sequence[str], where: str) -> Problem:
-    return Problem(f"there is no column {column!r}", argument=where, given=column, available=tuple(names))
-
-
-def _walk(chain: Sequence[Transform], kinds: set[Kind]) -> tuple[set[Kind], str]:
-    """The kinds that may come out of a chain; and what is wrong, if nothing can go through."""
-    before = ""
-    for transform in chain:
-        read = {k for k in (coerced(kind, transform.takes) for kind in kinds) if k}
-        if not read:
-            given = f"{before} gives" if before else "the column is"
-            return set(), f"{transform.name} takes {_takes(transform)}, but {given} {_enumerate(kinds)}"
-        fitting = {k for k in read if not transform.problem(k)}
-        if not fitting:
-            return set(), f"{transform.name}: {transform.problem(min(read))}"
-        if path_of(type(transform)):
-            wrong = next(filter(None, (contract_problem(transform, k) for k in sorted(fitting))), "")
-            if wrong:
-                return set(), f"{transform.name}: {wrong}"
-        kinds = {transform.gives(k) for k in fitting}
-        before = transform.name
-    return kinds, ""
-
-
-def _check_chain(chain: Sequence[Transform], column: str, kind: str | None, where: str) -> list[Problem]:
-    _, wrong = _walk(chain, possible_kinds(kind))
-    if not wrong:
-        return []
-    text = f"column {column!r}: {wrong}"
-    if kind == "float" and "takes strings" in wrong:
-        return [Problem(text, argument=where, remedy="put bucketize before it")]
-    if kind == "string" and "takes points in time" in wrong:
-        remedy = f"have it read as one: types: {{{column}: timestamp}}, or timestamp:%d/%m/%Y for other texts"
-        return [Problem(text, argument=where, remedy=remedy)]
-    if kind == "string" and "takes numbers" in wrong:
-        return [Problem(text, argument=where, remedy="use one_hot, vocabulary or hash for strings")]
-    return [Problem(text, argument=where)]
-
-
-def _check_end(chain: Sequence[Transform], kind: str | None, where: str) -> list[Problem]:
-    kinds, _ = _walk(chain, possible_kinds(kind))
-    for kind, (what, remedy) in _NO_END.items():
-        if kinds == {kind}:
-            return [
-                Problem(
-                    f"the feature ends as {what}, which a model can't read", argument=where, remedy=remedy
-                )
-            ]
-    return []
-
-
-_NO_END = {
-    "string": ("a string", "add one_hot, vocabulary or hash at the end"),
-    "time": ("a point in time", "add date_parts or cyclic at the end"),
-    "strings": ("lists of strings", "add multi_hot or bag, or vocabulary and pad, at the end"),
-    "ints": ("lists of numbers", "add multi_hot or bag, or vocabulary and pad, at the end"),
-    "floats": ("lists of numbers", "lists of floats have no transform yet: make a column of each place"),
-    "id_lists": ("lists of ids", "add {pad: length} at the end"),
-}
-"""Kinds that no feature can end as: what they are, and the remedy."""
-
-
 def _join_problems(
     chains: Sequence[Sequence[Transform]], joined: Sequence[Transform], where: str
 ) -> list[Problem]:
@@ -346,26 +186,6 @@ def _join_problems(
     if any(transform.joins for transform in joined[1:]):
         return [Problem(f"{joined[0].name} stands twice in a chain", argument=where)]
     return []
-
-
-def _takes(transform: Transform) -> str:
-    words = {
-        "float": "numbers", "string": "strings and whole numbers", "ids": "ids", "one_hot": "",
-        "time": "points in time", "strings": "lists of strings", "ints": "lists of whole numbers",
-        "id_lists": "lists of ids", "sequence": "sequences of ids",
-    }  # fmt: skip
-    kinds = [k for k in transform.takes if not (k == "int" and "float" in transform.takes)]
-    return " or ".join(words[k] for k in kinds if words.get(k))
-
-
-def _enumerate(kinds: set[Kind]) -> str:
-    words = {
-        "float": "a float", "int": "an int", "string": "a string", "ids": "ids", "one_hot": "one-hots",
-        "time": "a point in time", "strings": "lists of strings", "ints": "lists of whole numbers",
-        "floats": "lists of numbers", "id_lists": "lists of ids", "sequence": "sequences of ids",
-        "vector": "several numbers a row",
-    }  # fmt: skip
-    return " or ".join(words[k] for k in sorted(kinds))
 
 
 def _columns(name: str, value: Any, where: str) -> tuple[dict[str, Any], Any, list[Problem]]:
@@ -401,64 +221,6 @@ def _columns(name: str, value: Any, where: str) -> tuple[dict[str, Any], Any, li
     return own, value["apply"], []
 
 
-def _chain(applied: Any, where: str) -> tuple[tuple[Transform, ...], list[Problem]]:
-    links = applied if isinstance(applied, (list, tuple)) else [applied]
-    if not links:
-        return (), [
-            Problem("the chain is empty", argument=where, remedy="write identity to leave it as it is")
-        ]
-    chain: list[Transform] = []
-    problems: list[Problem] = []
-    for link in links:
-        transform, wrong = _transform(link, where)
-        problems += wrong
-        if transform is not None:
-            chain.append(transform)
-    return tuple(chain), problems
-
-
-def _transform(link: Any, where: str) -> tuple[Transform | None, list[Problem]]:
-    if isinstance(link, Mapping) and len(link) == 1:
-        name, given = next(iter(link.items()))
-    elif isinstance(link, Mapping):
-        listed = ", ".join(map(str, link))
-        text = f"a transform is one name with its arguments, and here are {len(link)}: {listed}"
-        remedy = "for a chain write a list: [{impute: median}, z_score]"
-        return None, [Problem(text, argument=where, remedy=remedy)]
-    else:
-        name, given = link, None
-    try:
-        cls = transform_class(name)
-    except HeadraceError as error:
-        return None, [problem.at(argument=where) for problem in error.problems]
-    arguments, problems = _arguments(cls, given, where)
-    if problems:
-        return None, problems
-    try:
-        transform = cls(**arguments)
-    except (ValueError, TypeError) as error:  # by a `__post_init__` of one's own
-        return None, [Problem(f"{cls.name} refuses its arguments: {error}", argument=where)]
-    wrong = transform.problem(None)
-    return transform, [Problem(f"{name}: {wrong}", argument=where)] if wrong else []
-
-
-def transform_class(name: Any) -> type[Transform]:
-    """The transform of that name: built in, by import path, or by entry point.
-
-    Raises:
-        InvalidRequestError: there is none.
-    """
-    if isinstance(name, str) and name in TRANSFORMS:
-        return TRANSFORMS[name]
-    if isinstance(name, str) and ":" in name:
-        return find_own(name)
-    if isinstance(name, str) and name in entry_points():
-        return find_own(entry_points()[name])
-    raise InvalidRequestError(
-        f"there is no transform {name!r}", given=str(name), available=(*TRANSFORMS, *entry_points())
-    )
-
-
 def own_code(features: Any = None, label: Any = None) -> tuple[str, ...]:
     """The import paths of the transforms of one's own that features or a label use."""
     specs = parse_features(features)[0] if isinstance(features, Mapping) else []
@@ -466,60 +228,3 @@ def own_code(features: Any = None, label: Any = None) -> tuple[str, ...]:
     used = [t for spec in specs for chain in (*spec.chains, spec.joined) for t in chain]
     used += [transform for target in targets for transform in target.chain]
     return tuple(dict.fromkeys(path for path in map(path_of, map(type, used)) if path))
-
-
-def _arguments(cls: type[Transform], given: Any, where: str) -> tuple[dict[str, Any], list[Problem]]:
-    """The arguments by name, converted, or what is wrong with them."""
-    accepted = tuple(field.name for field in fields(cls) if not field.metadata.get("fitted"))
-    named, problem = _named(cls, given, accepted)
-    if problem:
-        return {}, [problem.at(argument=where)]
-    hints = _hints(cast("Any", cls))
-    problems: list[Problem] = []
-    converted: dict[str, Any] = {}
-    for key, value in named.items():
-        if key not in accepted:
-            text = f"{cls.name} has no argument {key!r}"
-            problems.append(Problem(text, argument=where, given=str(key), available=accepted))
-            continue
-        try:
-            converted[key] = msgspec.convert(value, hints[key])
-        except msgspec.ValidationError as error:
-            problems.append(Problem(f"{cls.name}.{key} is {value!r}: {error}", argument=where))
-    for field in fields(cls):
-        optional = field.default is not MISSING or field.default_factory is not MISSING
-        if not optional and field.name not in named:
-            text = f"{cls.name} needs the argument {field.name!r}"
-            problems.append(Problem(text, argument=where, available=accepted, remedy=_usage(cls)))
-    return converted, problems
-
-
-@cache
-def _hints(cls: Any) -> dict[str, Any]:
-    """The types of a transform's arguments; a table of thousands of columns asks for them again and again."""
-    return typing.get_type_hints(cls, include_extras=True)
-
-
-def _named(
-    cls: type[Transform], given: Any, accepted: tuple[str, ...]
-) -> tuple[dict[str, Any], Problem | None]:
-    if given is None:
-        return {}, None
-    if isinstance(given, Mapping):
-        return cast("dict[str, Any]", dict(given)), None
-    if not cls.first:
-        text = f"{cls.name} takes no argument, and {given!r} was given"
-        by_name = f", or {{{cls.name}: {{{accepted[0]}: …}}}}" if accepted else ""
-        return {}, Problem(text, remedy=f"write {cls.name} alone{by_name}")
-    if len(cls.first) == 1:
-        return {cls.first[0]: given}, None
-    if isinstance(given, (list, tuple)) and len(given) == len(cls.first):
-        return dict(zip(cls.first, given, strict=True)), None
-    return {}, Problem(f"{cls.name} takes [{', '.join(cls.first)}], not {given!r}", available=accepted)
-
-
-def _usage(cls: type[Transform]) -> str:
-    if not cls.first:
-        return ""
-    values = cls.first[0] if len(cls.first) == 1 else f"[{', '.join(cls.first)}]"
-    return f"write {{{cls.name}: {values}}}"

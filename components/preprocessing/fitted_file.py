@@ -19,7 +19,9 @@ from ...pipelines.errors import HeadraceError, InvalidRequestError, StoreError
 from ...pipelines.import_path import find_problem, short_names
 from ..transforms import TRANSFORMS
 from ..transforms.own import digest_of, path_of, reach, rebuild_class, root_of
-from .fitted import Branch, FittedFeature, FittedTransform, Label, Stage
+from .fitted import FittedTransform
+from .fitted_features import Branch, FittedFeature, Stage
+from .fitted_labels import Label
 
 FORMAT = 2
 """1 had one label, under `label`; it is still read."""

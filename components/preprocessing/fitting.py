@@ -13,7 +13,9 @@ from ..transforms.by_key import fit_by_key
 from ..transforms.own import path_of, require_constants
 from .analysis import Found, Request, analyze
 from .features_grammar import RAW, FeatureSpec, LabelSpec
-from .fitted import Branch, FittedFeature, FittedTransform, Label, Stage, canonical
+from .fitted import FittedTransform
+from .fitted_features import Branch, FittedFeature, Stage, canonical
+from .fitted_labels import Label
 from .keyed_analysis import Target
 
 TRAIN = "train"

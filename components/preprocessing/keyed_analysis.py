@@ -19,7 +19,8 @@ from ...schemas.string_counts import StringCounts
 from ..data_plane.row_hash import fold_of
 from ..transforms import Analyzer
 from ..transforms.namespace import NumpyNamespace
-from .fitted import Label, Places, label_column
+from .fitted_features import Places
+from .fitted_labels import Label, label_column
 
 
 @dataclass(frozen=True)

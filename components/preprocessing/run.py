@@ -13,7 +13,8 @@ from ..split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
 from ..tfrecords.encoding import Encoder
 from ..tfrecords.layout import Layout
 from ..tfrecords.shards import write_shards
-from .features_grammar import check_specs, parse_features, parse_labels, weight_problems
+from .features_checks import check_specs, weight_problems
+from .features_grammar import parse_features, parse_labels
 from .fitted import FittedTransform
 from .fitted_file import CODE, save_fitted
 from .fitting import TRAIN, Fitter, train_pass

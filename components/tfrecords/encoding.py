@@ -14,17 +14,10 @@ import pyarrow as pa
 
 from ...pipelines.artifact import Transform
 from ..preprocessing.casting import serving_batch
-from ..preprocessing.fitted import (
-    LABEL_REMEDY,
-    LISTS,
-    WEIGHT_REMEDY,
-    WRONG_WEIGHT,
-    Branch,
-    FittedTransform,
-    Places,
-    label_column,
-)
+from ..preprocessing.fitted import WEIGHT_REMEDY, WRONG_WEIGHT, FittedTransform
+from ..preprocessing.fitted_features import LISTS, Branch, Places
 from ..preprocessing.fitted_file import load_fitted
+from ..preprocessing.fitted_labels import LABEL_REMEDY, label_column
 from ..transforms.base import MISSING_INT
 from ..transforms.namespace import NumpyNamespace
 from .layout import Layout

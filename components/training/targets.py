@@ -11,7 +11,7 @@ import tensorflow as tf
 from ...pipelines.artifact import Examples
 from ...pipelines.errors import DataError, InvalidRequestError, Problem
 from ..dataset import dataset, shard_errors
-from ..preprocessing.fitted import Label
+from ..preprocessing.fitted_labels import Label
 from .argument_checks import no_classes
 from .tasks import Seen, Task, output_keys
 

@@ -6,12 +6,8 @@ from typing import Any
 
 import pytest
 
-from headrace.components.preprocessing.features_grammar import (
-    LabelSpec,
-    check_specs,
-    parse_features,
-    parse_labels,
-)
+from headrace.components.preprocessing.features_checks import check_specs
+from headrace.components.preprocessing.features_grammar import LabelSpec, parse_features, parse_labels
 from headrace.components.transform import check_transform
 from headrace.components.transforms import Bucketize, Clip, Impute, Log1p, MinMax, OneHot, Vocabulary, ZScore
 from headrace.pipelines.component import Known

@@ -11,12 +11,8 @@ import pytest
 from headrace.components.data_plane.row_hash import fold_of
 from headrace.components.dataset import dataset
 from headrace.components.preprocessing.analysis import analyze_batches
-from headrace.components.preprocessing.features_grammar import (
-    LabelSpec,
-    check_specs,
-    parse_features,
-    parse_labels,
-)
+from headrace.components.preprocessing.features_checks import check_specs
+from headrace.components.preprocessing.features_grammar import LabelSpec, parse_features, parse_labels
 from headrace.components.preprocessing.fitted_file import load_fitted
 from headrace.components.preprocessing.fitting import Fitter
 from headrace.components.transform import transform

@@ -16,12 +16,8 @@ import pytest
 
 from headrace.components.export import export
 from headrace.components.preprocessing.casting import serving_batch
-from headrace.components.preprocessing.features_grammar import (
-    LabelSpec,
-    check_specs,
-    parse_features,
-    parse_labels,
-)
+from headrace.components.preprocessing.features_checks import check_specs
+from headrace.components.preprocessing.features_grammar import LabelSpec, parse_features, parse_labels
 from headrace.components.preprocessing.fitted_file import load_fitted, save_fitted
 from headrace.components.preprocessing.fitted_tf import require_graph
 from headrace.components.train import train

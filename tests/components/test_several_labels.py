@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from headrace.components.evaluation.crossing import Plan
 from headrace.components.exporting.outputs import describe, served
-from headrace.components.preprocessing.fitted import Label
+from headrace.components.preprocessing.fitted_labels import Label
 from headrace.components.tfrecords.layout import OutputFeature
 from headrace.components.training.feed import Feed
 from headrace.components.training.loop import build_network, compile_network

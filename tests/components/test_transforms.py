@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.components.preprocessing.features_grammar import LabelSpec, check_specs, parse_features
+from headrace.components.preprocessing.features_checks import check_specs
+from headrace.components.preprocessing.features_grammar import LabelSpec, parse_features
 from headrace.components.preprocessing.fitted_file import load_fitted, save_fitted
 from headrace.pipelines.errors import DataError, StoreError
 

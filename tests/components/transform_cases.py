@@ -13,8 +13,10 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from headrace.components.preprocessing.analysis import analyze_batches
-from headrace.components.preprocessing.features_grammar import LabelSpec, check_specs, parse_features
-from headrace.components.preprocessing.fitted import FittedFeature, FittedTransform
+from headrace.components.preprocessing.features_checks import check_specs
+from headrace.components.preprocessing.features_grammar import LabelSpec, parse_features
+from headrace.components.preprocessing.fitted import FittedTransform
+from headrace.components.preprocessing.fitted_features import FittedFeature
 from headrace.components.preprocessing.fitting import Fitter
 
 ARROW = {
