@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-HELD_BYTES = 32 * 2**20
+HELD_BYTES = 16 * 2**20
 """Bytes of accumulators that may wait to be merged."""
 THREADS = 2
 """How many columns are merged at once; NumPy's sorts let other threads run."""

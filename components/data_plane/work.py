@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
@@ -182,6 +183,8 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
             | "Gather" >> GatherPartials()
             | "Write" >> beam.ParDo(_WriteReferences(str(index)))
         )
+    # What the units took is free by now, and Arrow would keep it while the next stage takes its own.
+    pa.default_memory_pool().release_unused()
     gathered = json.loads(index.read_text())
     partials = [Partial(*partial) for partial in gathered["partials"]]
     if [partial.unit for partial in partials] != list(range(len(units))):
