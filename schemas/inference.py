@@ -17,8 +17,8 @@ LONGEST_CATEGORY = 1_000
 def infer(statistics: SplitStatistics, max_categories: int = 100, ranges: bool = False) -> Schema:
     """The schema that a split's statistics suggest.
 
-    - presence is 1 for a column without missing values, else the share of rows with a value, rounded
-      down to two digits, so that the split itself meets it;
+    - presence is 1 for a column without missing values; else at most twice the share of them may be missing,
+      rounded to the next percent, so that the split itself and other samples of the same rows meet it;
     - a string column gets its values as a domain if there are at most `max_categories` of them and each
       occurs twice or more on average, unless one has more than 1,000 characters; a bool column always has
       true and false;
@@ -28,7 +28,8 @@ def infer(statistics: SplitStatistics, max_categories: int = 100, ranges: bool =
 
 
 def _feature(found: FeatureStatistics, max_categories: int, ranges: bool) -> Feature:
-    presence = 100 * found.count // max(found.rows, 1) / 100
+    missing = found.rows - found.count
+    presence = max(100 - math.ceil(200 * missing / max(found.rows, 1)), 0) / 100 if found.rows else 0.0
     feature = Feature(found.name, found.type, presence, _domain(found, max_categories))
     if ranges and found.numeric is not None and not found.numeric.infinite:
         low, high = (_bound(bound, found.type) for bound in (found.numeric.min, found.numeric.max))

@@ -73,9 +73,10 @@ table{border-collapse:collapse}
 .plain{background:var(--card);width:100%;border:1px solid var(--line)}
 .plain th,.plain td{text-align:left;padding:6px 10px;border-bottom:1px solid var(--line);
   vertical-align:top;overflow-wrap:anywhere}
-.plain th{color:var(--soft);font-weight:500}
+.plain th{color:var(--soft);font-weight:500;white-space:nowrap}
+.plain .key,.plain .num{white-space:nowrap;overflow-wrap:normal}
+.plain .name{min-width:9em}
 .sev{white-space:nowrap;border-radius:99px;padding:1px 9px;font-size:12px}
-.plain .key{white-space:nowrap}
 a{color:inherit}
 details{margin-top:10px}
 summary{cursor:pointer;color:var(--soft)}

@@ -107,8 +107,8 @@ def _anomaly(one: Anomaly, places: Mapping[str, int]) -> str:
     examples = "<br>".join(f"<code>{safe(example, 120)}</code>" for example in one.examples)
     return (
         f'<tr><td><span class="sev {safe(one.severity)}">{safe(one.severity)}</span></td>'
-        f"<td>{name}{split}</td><td class=key>{safe(one.kind)}</td><td>{safe(one.message, 600)}</td>"
-        f"<td>{counted}</td><td>{examples}</td></tr>"
+        f"<td class=name>{name}{split}</td><td class=key>{safe(one.kind)}</td>"
+        f"<td>{safe(one.message, 600)}</td><td class=num>{counted}</td><td>{examples}</td></tr>"
     )
 
 

@@ -42,14 +42,26 @@ def read(artifact: Schema) -> Any:
 def test_types_presence_and_domains(new_ctx: Any, observed: Statistics) -> None:
     artifact = infer_schema.function(new_ctx(), observed)
     assert read(artifact).features == (
-        Feature("price", "float", 0.96),
+        Feature("price", "float", 0.93),
         Feature("rooms", "int"),
-        Feature("city", "string", 0.96, ("no", "12:30", "Köln")),
+        Feature("city", "string", 0.93, ("no", "12:30", "Köln")),
         Feature("name", "string"),
         Feature("ok", "bool", values=("true", "false")),
         Feature("void", "string", 0.0),
     )
     assert artifact.summary == {"features": 6, "domains": 2}
+
+
+@pytest.mark.parametrize(
+    ("missing", "presence"), [(0, 1.0), (1, 0.99), (9, 0.98), (10, 0.98), (500, 0.0), (900, 0)]
+)
+def test_twice_as_many_may_be_missing_as_were_seen(
+    new_ctx: Any, tmp_path: Path, missing: int, presence: float
+) -> None:
+    data = pa.table({"x": pa.array([None] * missing + [1.5] * (1000 - missing), pa.float64())})
+    made = make_raw_examples(tmp_path / "raw", {"train": data}, rows_per_part=1000)
+    found = infer_schema.function(new_ctx(), statistics.function(new_ctx(), made))
+    assert read(found)["x"].presence == presence
 
 
 def test_ranges_and_max_categories(new_ctx: Any, observed: Statistics) -> None:
