@@ -29,6 +29,8 @@ T = TypeVar("T")
 NUMERIC = ("int", "float", "timestamp")
 """Types of one number a row; a timestamp is its microseconds."""
 FLAT_NUMERIC = ("ints", "floats")
+ALL_NUMBERS, LEAST_NUMBERS = 1 << 24, 4_096
+"""Distinct numbers that are counted exactly, of all columns together, and of each whatever their number."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Options:
         label: a scalar column that the others are correlated with, or "".
         weight: a numeric column that holds the rows' weights, or "".
         budget: how many bytes the distinct values of one column may take: that many of strings, a sixteenth
-            of it in numbers, but no more than 65,536 of them.
+            of it in numbers, but see `numbers`.
         buckets: of the histograms of equal width.
     """
 
@@ -48,10 +50,13 @@ class Options:
     budget: int = MAX_BYTES
     buckets: int = 10
 
-    @property
-    def numbers(self) -> int:
-        """How many distinct numbers of one column are counted exactly."""
-        return min(BUDGET, self.budget // 16)
+    def numbers(self, columns: int) -> int:
+        """How many distinct numbers of one of so many columns are counted exactly: at most 65,536.
+
+        Of a table of more than 256 columns of numbers all columns together have 16.8 million (256 MiB), but
+        each at least 4,096: memory must not grow with the table's width.
+        """
+        return min(BUDGET, self.budget // 16, max(ALL_NUMBERS // max(columns, 1), LEAST_NUMBERS))
 
 
 DEFAULT = Options()
@@ -121,14 +126,14 @@ class TableSummary:
     @classmethod
     def empty(cls, columns: Mapping[str, FeatureType], options: Options = DEFAULT) -> TableSummary:
         """The neutral element of `merge`."""
-        numeric = _named(columns, NUMERIC)
+        numeric, counted = _named(columns, NUMERIC), _named(columns, NUMERIC + FLAT_NUMERIC)
         return cls(
             columns,
             options,
             0,
             Moments.empty(numeric),
             {name: Moments.empty([name]) for name in _named(columns, FLAT_NUMERIC)},
-            {name: NumericCounts.empty(options.numbers) for name in _named(columns, NUMERIC + FLAT_NUMERIC)},
+            {name: NumericCounts.empty(options.numbers(len(counted))) for name in counted},
             {name: StringCounts.empty(max_bytes=options.budget) for name in _text(columns)},
             {name: ListCounts() for name in _named(columns, MULTI)},
             WeightedMoments.empty(len(columns), len(numeric)) if options.weight else None,
@@ -153,7 +158,7 @@ class TableSummary:
             batch.num_rows,
             Moments.of_arrays(numeric, values),
             {name: Moments.of_arrays([name], array[None]) for name, array in inner.items()},
-            {name: NumericCounts.of(plain[name], options.numbers) for name in counted},
+            {name: NumericCounts.of(plain[name], options.numbers(len(counted))) for name in counted},
             {name: StringCounts.of(plain[name], max_bytes=options.budget) for name in _text(columns)},
             {name: ListCounts.of(held[name]) for name in _named(columns, MULTI)},
             _weights(columns, held, values, numeric.index(options.weight)) if options.weight else None,
