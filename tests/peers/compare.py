@@ -209,6 +209,8 @@ def compare_by_key(
     exact = them.rows(f"{name}/z_score by key64")
     # Whole numbers are rounded to float32 before all else, and in TFT's float64 they are not.
     rounded = np.abs(mean) + (np.abs(numbers) if pa.types.is_integer(column.type) else 0.0)
+    # A mean of 0 is one up to the order in which float64 were added, and neither order is the right one.
+    rounded += np.finfo(np.float64).eps * np.abs(numbers).max() / HALF
     share = np.divide(rounded, deviation, out=np.zeros_like(mean), where=deviation > 0)
     unit = HALF * (3 * np.abs(exact) + share) + 1e-30
     worst = np.max(np.abs(values[f"{name}/z_score by key"] - exact) / unit)
