@@ -207,8 +207,10 @@ def compare_by_key(
     mean = (np.bincount(codes, numbers) / count)[codes]
     deviation = np.sqrt(np.bincount(codes, (numbers - mean) ** 2) / count)[codes]
     exact = them.rows(f"{name}/z_score by key64")
-    # Whole numbers are rounded to float32 before all else, and in TFT's float64 they are not.
-    rounded = np.abs(mean) + (np.abs(numbers) if pa.types.is_integer(column.type) else 0.0)
+    rounded = np.abs(mean)
+    if pa.types.is_integer(column.type):
+        # They are rounded to float32 before all else, so that their mean is off as well; not so in TFT's float64.
+        rounded += np.abs(numbers) + (np.bincount(codes, np.abs(numbers)) / count)[codes]
     # A mean of 0 is one up to the order in which float64 were added, and neither order is the right one.
     rounded += np.finfo(np.float64).eps * np.abs(numbers).max() / HALF
     share = np.divide(rounded, deviation, out=np.zeros_like(mean), where=deviation > 0)
