@@ -209,7 +209,7 @@ def compare_by_key(
     exact = them.rows(f"{name}/z_score by key64")
     rounded = np.abs(mean)
     if pa.types.is_integer(column.type):
-        # They are rounded to float32 before all else, so that their mean is off as well; not so in TFT's float64.
+        # They are rounded to float32 before all else, hence their mean is off as well; in TFT's float64 not.
         rounded += np.abs(numbers) + (np.bincount(codes, np.abs(numbers)) / count)[codes]
     # A mean of 0 is one up to the order in which float64 were added, and neither order is the right one.
     rounded += np.finfo(np.float64).eps * np.abs(numbers).max() / HALF
