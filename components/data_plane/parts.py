@@ -49,7 +49,7 @@ class Parts:
 
     def read(self, columns: Sequence[str]) -> pa.RecordBatch:
         """The named columns of all rows, in their order."""
-        return _batch([_read(path, columns) for path in self.paths])
+        return _batch([read_part(path, columns) for path in self.paths])
 
     def place(self, row: int) -> tuple[str, int, int]:
         """The file, the part's number, and the row within it, of a row of the unit; rows count from 0."""
@@ -94,10 +94,15 @@ def _together(parts: Sequence[Part]) -> Parts:
     return Parts(parts[0].split, tuple(p.path for p in parts), sum(p.rows for p in parts), places)
 
 
-def _read(path: str, columns: Sequence[str]) -> pa.Table:
+def read_part(path: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """The named columns of a part, or all; all also where none is asked for, as their rows would be lost.
+
+    Raises:
+        StoreError: it can't be read.
+    """
     try:
         with pq.ParquetFile(path) as file:
-            return file.read(columns=list(columns), use_threads=False)
+            return file.read(columns=list(columns) if columns else None, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise StoreError(
             f"the part can't be read ({error})",

@@ -17,11 +17,12 @@ from ...pipelines.artifact import Anomalies, Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, GateError, InvalidRequestError, Problem, StepError
 from ...schemas.anomalies import from_json
+from ..data_plane.parts import read_part
 from ..data_plane.result import Result
 from ..data_plane.work import run_units
 from ..ingestion.source_lines import PATTERN, write_lines
 from ..ingestion.writing import write_parquet
-from .examine import Part, parts_of, place, read_part, source_lines
+from .examine import Part, parts_of, place, source_lines
 
 _TOLD = 20
 
@@ -61,7 +62,7 @@ class Thin:
     def __call__(self, item: tuple[Part, str]) -> Result:
         """Gives a line with path and rows, then a line for each row that goes."""
         part, drop = item
-        table = read_part(part.path)
+        table = read_part(part.path).combine_chunks()
         pairs = np.load(drop) if drop else np.empty((0, 2), np.int64)
         lines = source_lines(part.path)
         keep = np.ones(table.num_rows, bool)

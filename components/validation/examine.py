@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
-from ...pipelines.errors import DataError
 from ...schemas.anomalies import MOST_EXAMPLES, Offence
+from ...schemas.folding import fold, in_threads
 from ...schemas.numeric_counts import NumericCounts
+from ...schemas.packing import Blob, join
+from ...schemas.packing import split as split_blobs
 from ...schemas.schema import MULTI, Feature
 from ...schemas.string_counts import StringCounts
+from ..data_plane.parts import read_part
 from ..data_plane.result import Result
 from ..data_plane.work import run_units
 from .offences import offences
@@ -99,10 +100,10 @@ class Examine:
     folder: str
 
     def __call__(self, part: Part) -> Result:
-        """Gives JSON: rows, findings, counts, the file of rows that may be dropped."""
+        """Gives JSON of findings and the file of rows that may be dropped; then the counts of each column."""
         wanted = list(dict.fromkeys([*(f.name for f in self.features), *self.texts, *self.numbers]))
-        table = read_part(part.path, wanted)
-        told: dict[str, Any] = {"findings": [], "texts": {}, "numbers": {}, "drop": ""}
+        table = read_part(part.path, wanted).combine_chunks()
+        told: dict[str, Any] = {"findings": [], "drop": ""}
         dropped: list[Any] = []
         lines: Any = None
         for feature in self.features:
@@ -126,32 +127,23 @@ class Examine:
                         "examples": shown,
                     }
                 )
-        for name in self.texts:
-            told["texts"][name] = _packed(StringCounts.of(_values(table, name, self.types)))
+        counts = [StringCounts.of(_values(table, name, self.types)).to_bytes() for name in self.texts]
         for name in self.numbers:
             values = _values(table, name, self.types)
             values = pc.cast(values, pa.int64()) if self.types[name] == "timestamp" else values
-            told["numbers"][name] = _packed(NumericCounts.of(values))
+            counts.append(NumericCounts.of(values).to_bytes())
         if dropped:
             told["drop"] = str(Path(self.folder) / f"{part.number:06d}-{uuid.uuid4().hex}.npy")
             np.save(told["drop"], np.concatenate(dropped))
-        return Result(json.dumps(told).encode(), table.num_rows)
+        return Result(join([json.dumps(told).encode(), *counts]), table.num_rows)
 
-
-def read_part(path: str, columns: Sequence[str] | None = None) -> Any:
-    """A part as a table of one chunk a column.
-
-    Raises:
-        DataError: it can't be read.
-    """
-    try:
-        with pq.ParquetFile(path) as file:
-            table = file.read(columns=None if columns is None else list(columns), use_threads=False)
-            # Parquet loses the number of rows where no column is asked for.
-            return table.combine_chunks() if columns else file.read(use_threads=False).combine_chunks()
-    except (OSError, pa.ArrowInvalid) as error:
-        remedy = "the artifact is damaged: delete it and run again"
-        raise DataError(f"the part can't be read ({error})", file=path, remedy=remedy) from error
+    def read_counts(self, blobs: Sequence[Blob]) -> list[StringCounts | NumericCounts]:
+        """The counts of texts, then of numbers."""
+        few = len(self.texts)
+        return [
+            *(StringCounts.from_bytes(blob) for blob in blobs[:few]),
+            *(NumericCounts.from_bytes(blob) for blob in blobs[few:]),
+        ]
 
 
 def source_lines(path: str) -> tuple[str, Any] | None:
@@ -176,10 +168,6 @@ def _values(table: Any, name: str, types: Mapping[str, str]) -> Any:
     return pc.list_flatten(column) if types[name] in MULTI else column
 
 
-def _packed(counts: StringCounts | NumericCounts) -> str:
-    return base64.b64encode(counts.to_bytes()).decode()
-
-
 def parts_of(examples: Examples, splits: Sequence[str]) -> list[Part]:
     """The parts of some splits, in order."""
     named = [(split, told["path"]) for split in splits for told in examples.splits[split]["parts"]]
@@ -188,23 +176,36 @@ def parts_of(examples: Examples, splits: Sequence[str]) -> list[Part]:
 
 def examine(ctx: Context, stage: str, examples: Examples, splits: Sequence[str], work: Examine) -> Examined:
     """Runs the pass and folds it in the order of the parts."""
-    found = Examined(dict.fromkeys(splits, 0), {}, {}, {}, {})
+    found = Examined({split: examples.rows(split) for split in splits}, {}, {}, {}, {})
     parts = parts_of(examples, splits)
+    payloads = run_units(ctx, stage, parts, work)
     for split in splits:
-        found.rows[split] = examples.rows(split)
-    for part, payload in zip(parts, run_units(ctx, stage, parts, work), strict=True):
-        told = json.loads(payload)
+        own = [part for part in parts if part.split == split]
+        counts = fold(_counts(own, payloads, work, found), _merge_all, _size, [])
+        found.texts.update(zip([(split, name) for name in work.texts], counts, strict=False))
+        numbers = counts[len(work.texts) :]
+        found.numbers.update(zip([(split, name) for name in work.numbers], numbers, strict=False))
+    return found
+
+
+def _counts(
+    parts: Sequence[Part], payloads: Iterator[bytes], work: Examine, found: Examined
+) -> Iterator[list[Any]]:
+    """The counts of each part; the rest of what it told goes into `found`."""
+    for part, payload in zip(parts, payloads, strict=False):
+        first, *blobs = split_blobs(payload)
+        told = json.loads(bytes(first))
         for one in told["findings"]:
             key = (part.split, one["feature"], one["kind"])
             found.findings.setdefault(key, Finding()).add(one)
-        for name, blob in told["texts"].items():
-            texts = StringCounts.from_bytes(base64.b64decode(blob))
-            own = found.texts.get((part.split, name))
-            found.texts[part.split, name] = texts if own is None else own.merge(texts)
-        for name, blob in told["numbers"].items():
-            numbers = NumericCounts.from_bytes(base64.b64decode(blob))
-            before = found.numbers.get((part.split, name))
-            found.numbers[part.split, name] = numbers if before is None else before.merge(numbers)
         if told["drop"]:
             found.drops[part] = told["drop"]
-    return found
+        yield work.read_counts(blobs)
+
+
+def _merge_all(several: Sequence[list[Any]]) -> list[Any]:
+    return in_threads(lambda same: type(same[0]).merge_all(same), list(zip(*several, strict=True)))
+
+
+def _size(counts: list[Any]) -> int:
+    return sum(each.nbytes for each in counts)
