@@ -247,7 +247,7 @@ def _again(data: bytes, source_format: str, frame: int, rawmode: str) -> Image:
     return image
 
 
-def _rounded(values: npt.NDArray[np.uint32], bits: int) -> npt.NDArray[np.uint8]:
+def _rounded(values: npt.NDArray[Any], bits: int) -> npt.NDArray[np.uint8]:
     import numpy as np
 
     most = (1 << bits) - 1
