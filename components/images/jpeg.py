@@ -226,7 +226,8 @@ def _check_huffman(walk: _Walk, chosen: bytes, first: int, high: int) -> None:
             needed = set() if high else {direct}
         else:
             needed = {alternating}
-        if not needed <= walk.huffman and (walk.huffman or not needed <= {0, 1, 0x10, 0x11}):
+        usual = not walk.progressive and not walk.huffman and needed <= {0, 1, 0x10, 0x11}
+        if not usual and not needed <= walk.huffman:
             raise _damaged("a Huffman table is missing")
 
 
