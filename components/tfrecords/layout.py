@@ -16,6 +16,7 @@ FLOATS, INTS = "floats", "ints"
 
 Stored = Literal["dense", "ids", "pixels", "png", "jpeg"]
 """How a feature lies in the shards, see `OutputFeature`."""
+JPEG_QUALITY = 95
 DENSE_LIMIT = 64
 """One-hots of more slots than this are stored as ids and expanded when they are read."""
 
@@ -138,6 +139,7 @@ class Layout:
         layout: `packed` or `columns`.
         compression: empty or `gzip`.
         weight: the raw column of row weights, stored as float32; empty if rows weigh the same.
+        jpeg_quality: of images that are stored as JPEG, 1 to 100.
     """
 
     features: tuple[OutputFeature, ...]
@@ -145,6 +147,7 @@ class Layout:
     layout: Literal["packed", "columns"] = "packed"
     compression: Literal["", "gzip"] = ""
     weight: str = ""
+    jpeg_quality: int = JPEG_QUALITY
 
     @property
     def fields(self) -> tuple[Field, ...]:
