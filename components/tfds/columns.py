@@ -75,15 +75,11 @@ def chosen(
     columns: Mapping[str, Column], refused: Mapping[str, Refused], asked: Sequence[str] | None
 ) -> dict[str, Column] | list[Problem]:
     """The columns to read: those asked for, or all, if all can be."""
+    if asked is None and refused:
+        told = "; ".join(f"feature {one.name!r} {one.why}" for one in refused.values())
+        remedy = f"leave out what can't be read: columns: [{', '.join(columns)}]" if columns else ""
+        return [Problem(told, argument="columns", remedy=remedy)]
     if asked is None:
-        if refused and columns:
-            kept = ", ".join(columns)
-            return [
-                Problem(f"feature {one.name!r} {one.why}", argument="columns", remedy=f"leave it out: columns: [{kept}]")
-                for one in refused.values()
-            ]
-        if refused:
-            return [Problem(f"feature {one.name!r} {one.why}") for one in refused.values()]
         return dict(columns)
     problems = [
         Problem(f"feature {name!r} {refused[name].why}", argument="columns", remedy="leave it out")

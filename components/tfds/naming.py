@@ -69,7 +69,7 @@ def find_prepared(wanted: DatasetName, data_dir: Path) -> Path | Problem:
     """
     root = data_dir / wanted.name
     if not root.is_dir():
-        names = tuple(sorted(_folders(data_dir)))
+        names = tuple(sorted(name for name in _folders(data_dir) if _holds_set(data_dir / name)))
         what = f"the dataset {wanted.name!r} isn't prepared in {data_dir}"
         return Problem(what, argument="name", given=wanted.name, available=names)
     configs = {name: root / name for name in _folders(root) if _versions(root / name)}
@@ -99,6 +99,10 @@ def _folders(folder: Path) -> list[str]:
         return [entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] not in "._"]
     except OSError:
         return []
+
+
+def _holds_set(folder: Path) -> bool:
+    return bool(_versions(folder)) or any(_versions(folder / config) for config in _folders(folder))
 
 
 def _versions(folder: Path) -> list[str]:
