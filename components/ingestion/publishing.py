@@ -182,7 +182,8 @@ def account_outside(
             remedy="name what they hold in `splits`, or leave such rows out with rest: drop",
         )  # fmt: skip
     rows = "1 row" if count == 1 else f"{count:,} rows"
-    ctx.warn(f"{rows} in no split left out; the first: {Path(file).name}:{first['line']}: {first['reason']}")
+    place = f"{Path(file).name}:{first['line']}" if first["line"] else Path(file).name
+    ctx.warn(f"{rows} in no split left out; the first: {place}: {first['reason']}")
     return count
 
 

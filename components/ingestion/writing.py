@@ -37,13 +37,13 @@ class Placing:
         rule: what is asked for.
         exact: whether shares are exact, so that rows are spilled and placed once all are known.
         folder: where parts and spills are written, by whatever worker.
-        key: the columns whose hash stands for that of a row; all of them if empty.
+        key: a column whose hash stands for that of a row, and which isn't written; "" for that of all columns.
     """
 
     rule: SplitOptions
     exact: bool
     folder: str
-    key: tuple[str, ...] = ()
+    key: str = ""
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -64,6 +64,13 @@ class Source(Protocol):
 
 
 def write_rows(rows: pa.Table, numbers: Any, placing: Placing, unit: int, source: Source) -> dict[str, Any]:
+    """Places a unit's rows and writes them; see `place_rows`."""
+    return place_rows(rows, numbers, placing, unit, source)[0]
+
+
+def place_rows(
+    rows: pa.Table, numbers: Any, placing: Placing, unit: int, source: Source
+) -> tuple[dict[str, Any], Any]:
     """Places a unit's rows and writes them.
 
     Args:
@@ -75,9 +82,10 @@ def write_rows(rows: pa.Table, numbers: Any, placing: Placing, unit: int, source
 
     Returns:
         JSON values: `parts` by split, or `spill` and `classes` where shares are exact; `outside` tells of
-        the rows in no split.
+        the rows in no split. And the number of each row's split, uint8 [rows], or None where they are spilled.
     """
     told: dict[str, Any] = {"parts": {}, "spill": "", "classes": [], "outside": None}
+    assigned = None
     if placing.exact:
         told["spill"], told["classes"], outside = spill_rows(rows, placing, unit)
         np.save(f"{told['spill']}.lines.npy", numbers)
@@ -91,7 +99,7 @@ def write_rows(rows: pa.Table, numbers: Any, placing: Placing, unit: int, source
             "line": int(numbers[first]),
             "reason": why_outside(rows, placing.rule, first),
         }
-    return told
+    return told, assigned
 
 
 @dataclass(frozen=True)
@@ -126,7 +134,7 @@ def spill_rows(rows: pa.Table, placing: Placing, unit: int) -> tuple[str, list[s
         classes = np.where(outside, -1, 0)
     else:
         classes, names = _classes(column)
-        ranks, outside = row_hash(rows, placing.key or None, placing.rule.seed), np.zeros(rows.num_rows, bool)
+        ranks, outside = row_hash(rows, (placing.key,) if placing.key else None, placing.rule.seed), np.zeros(rows.num_rows, bool)
     np.save(f"{path}.classes.npy", classes.astype(np.int32))
     np.save(f"{path}.ranks.npy", ranks)
     return str(path), names, outside
@@ -142,12 +150,14 @@ def write_parts(
 ) -> dict[str, dict[str, Any]]:
     """Writes the rows of each split to a Parquet file; a split without rows gets none.
 
-    `source` is the file and the line of each row, for the record beside the part (`source_lines`).
+    `source` is the file and the line of each row, for the record beside the part (`source_lines`); lines of 0
+    are none.
 
     Returns:
         By split: `path` and `rows`.
     """
     parts: dict[str, dict[str, Any]] = {}
+    rows = rows.drop_columns(placing.key) if placing.key else rows
     for number, split in enumerate(placing.splits):
         chosen = np.flatnonzero(assigned == number)
         if not len(chosen):
@@ -155,7 +165,7 @@ def write_parts(
         path = Path(placing.folder) / f"{unit:06d}-{number}-{uuid.uuid4().hex}.parquet"
         own = rows if len(chosen) == rows.num_rows else rows.take(pa.array(chosen))
         write_parquet(own, path)
-        if source is not None:
+        if source is not None and source[1].any():
             write_lines(path, source[0], source[1][chosen])
         parts[split] = {"path": str(path), "rows": len(chosen)}
     return parts
