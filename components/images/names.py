@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-IMAGES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .dib .gif .tif .tiff .webp".split()
-)
-"""Ends of names of files that are read."""
-FOREIGN = {
-    **dict.fromkeys((".heic", ".heif", ".avif"), "HEIF"),
-    **dict.fromkeys((".jp2", ".j2k", ".jpx", ".jxl"), "JPEG 2000 or JPEG XL"),
-    **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf"), "a camera's raw format"),
-    **dict.fromkeys((".psd", ".svg", ".eps", ".ico", ".tga", ".pcx", ".xcf"), "a format of drawing programs"),
-    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm", ".exr", ".hdr", ".dcm", ".nii"), "a format of its field"),
-}
-"""Images that can't be read: to leave them out without a word would lose data."""
+from .sniffing import ENDINGS, OTHER_ENDINGS, sniff
+
+RAW = ("3fr", "arw", "cr2", "cr3", "dng", "nef", "nrw", "orf", "pef", "raf", "raw", "rw2", "srw", "x3f")
+"""Endings of cameras' raw files, which can't be read either: to leave them out without a word loses data."""
 _LITTER = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "lost+found"))
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
 
 
 def is_litter(name: str) -> bool:
@@ -26,18 +17,25 @@ def is_litter(name: str) -> bool:
 
 
 def kind_of_name(name: str) -> str:
-    """`image`, `foreign` (an image that can't be read), `bare` (no extension) or `other`."""
-    end = PurePath(name).suffix.lower()
-    if end in IMAGES:
+    """`image`, `foreign` (an image that can't be read), `bare` (no ending) or `other`."""
+    end = PurePath(name).suffix[1:].lower()
+    if end in ENDINGS:
         return "image"
-    return "foreign" if end in FOREIGN else "other" if end else "bare"
+    if end in RAW or (end in OTHER_ENDINGS and end != "pdf"):
+        return "foreign"
+    return "other" if end else "bare"
+
+
+def foreign_format(name: str) -> str:
+    """What the format of such a `foreign` name is called."""
+    return OTHER_ENDINGS.get(PurePath(name).suffix[1:].lower(), "a camera's raw format")
 
 
 def begins_as_image(path: str) -> bool:
     """Whether a file's first bytes are those of a format that is read."""
     try:
         with open(path, "rb") as stream:  # noqa: PTH123 - `path` may not be UTF-8
-            return stream.read(8).startswith(_MAGIC)
+            return bool(sniff(stream.read(32)))
     except OSError:
         return False
 

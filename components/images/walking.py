@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ...pipelines.errors import InvalidRequestError
 from ..csv.sources import resolve as resolve_files
 from ..ingestion.rejects import Reject
-from .names import FOREIGN, begins_as_image, is_litter, kind_of_name, one_line, shown
+from .names import begins_as_image, foreign_format, is_litter, kind_of_name, one_line, shown
 
 _MAGIC = "*?["
 
@@ -154,7 +154,7 @@ class _Walker:
         """Adds a file, if it is an image."""
         kind = kind_of_name(parts[-1])
         if kind == "foreign":
-            what = f"is in {FOREIGN[Path(parts[-1]).suffix.lower()]}, which can't be read"
+            what = f"its name says {foreign_format(parts[-1])}, which can't be read"
             self._refuse(path, parts, what, "convert it to JPEG or PNG")
             return
         if kind == "other" or is_litter(parts[-1]):
