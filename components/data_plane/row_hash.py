@@ -1,6 +1,6 @@
 """A hash of each row over its values, the same on every machine and in every version.
 
-Numbers are mixed by SplitMix64 (Steele, Lea and Flood, 2014) as whole columns; strings go through
+Numbers are mixed by SplitMix64 (Steele, Lea and Flood, 2014) as whole columns; strings and bytes go through
 FarmHash's fingerprint64, one call a distinct value. Equal rows have equal hashes, however a file wrote them:
 `1.0` and `1.00` are one number, and -0.0 is 0.0.
 """
@@ -24,7 +24,8 @@ def row_hash(rows: pa.Table | pa.RecordBatch, columns: Sequence[str] | None = No
     """Hashes of the rows.
 
     Args:
-        rows: columns of int64, float64, bool, string, timestamp, or lists of these; missing values are null.
+        rows: columns of int64, float64, bool, string, timestamp, bytes, or lists of these;
+            missing values are null.
         columns: the columns that count, in this order; all if not given.
         seed: another seed gives an independent hash.
 
@@ -45,7 +46,8 @@ def column_hash(column: pa.Array | pa.ChunkedArray) -> Any:
         column = column.combine_chunks()
         if isinstance(column, pa.ChunkedArray):  # pragma: no cover - depends on the version of Arrow
             column = pa.concat_arrays(column.chunks)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    if any(fits(column.type) for fits in kinds):
         return _string_hash(column)
     if pa.types.is_list(column.type):
         return _list_hash(column)
