@@ -117,6 +117,7 @@ class Component(Generic[P, R]):
         self.function = function
         self.name = function.__name__
         self.process = process
+        self.process_finder: Callable[[Mapping[str, Any]], str] | None = None
         self.checker: Check | None = None
         self.code_finder: Callable[[str, Any], Sequence[str]] | None = None
         signature = inspect.signature(function)
@@ -162,6 +163,15 @@ class Component(Generic[P, R]):
         """Decorator: `function(name, value)` gives the import paths of the code that an argument uses."""
         self.code_finder = function
         return function
+
+    def process_of(self, function: Callable[[Mapping[str, Any]], str]) -> Callable[[Mapping[str, Any]], str]:
+        """Decorator: `function(arguments)`, with the input artifacts, gives the `process` of a step."""
+        self.process_finder = function
+        return function
+
+    def process_for(self, arguments: Mapping[str, Any]) -> str:
+        """The process that a step with these arguments needs."""
+        return self.process_finder(arguments) if self.process_finder else self.process
 
     def named(self, step: str) -> Component[P, R]:
         """This component, wired as a step called `step`."""

@@ -265,7 +265,8 @@ class _Run:
 
         given = {k: v for k, v in step.parameters.items() if k not in inputs}
         job = job_of(step.uses, ctx, msgspec.to_builtins(given, str_keys=True), inputs)
-        done = self.pool.do(step.component.process, job, ctx.listener)
+        process = step.component.process_for({**step.parameters, **inputs})
+        done = self.pool.do(process, job, ctx.listener)
         return {name: load_artifact(Path(path)) for name, path in done.items()}
 
     def _finish(self, name: str, decision: Decision, outcome: Any, seconds: float) -> None:

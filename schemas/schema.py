@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-FeatureType = Literal["int", "float", "string", "bool", "timestamp", "strings", "ints", "floats"]
+FeatureType = Literal["int", "float", "string", "bool", "timestamp", "strings", "ints", "floats", "image"]
 """int: int64; float: float64 at rest, float32 at serving; string: UTF-8; bool: 0 or 1 at serving;
-timestamp: microseconds since 1970-01-01 UTC; strings, ints and floats: any number of values a row."""
+timestamp: microseconds since 1970-01-01 UTC; strings, ints and floats: any number of values a row;
+image: an upright JPEG or PNG file of 8 bits a channel, as bytes."""
 
 MULTI: tuple[FeatureType, ...] = ("strings", "ints", "floats")
 INTEGERS: tuple[FeatureType, ...] = ("int", "ints")

@@ -18,6 +18,7 @@ ARROW = {
     "ints": pa.list_(pa.int64()),
     "floats": pa.list_(pa.float64()),
     "strings": pa.list_(pa.string()),
+    "image": pa.binary(),
 }
 """The types at rest."""
 

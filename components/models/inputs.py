@@ -9,7 +9,7 @@ from typing import Literal
 from ..exporting.serving_names import serving_names
 from ..tfrecords.layout import OutputFeature
 
-Kind = Literal["numbers", "one_hot", "ids", "sequence"]
+Kind = Literal["numbers", "one_hot", "ids", "sequence", "image"]
 DENSE, IDS = "dense", "ids"
 """The two inputs of a packed network: float32 [batch, dense width], int64 [batch, ids width]."""
 
@@ -22,14 +22,16 @@ class FeatureInput:
         name: the feature's name in the transform step.
         key: the name of the network's input, which Keras takes: `Income ($)` → `Income`, mostly the name.
         kind: "numbers"; "one_hot" (a one-hot or multi-hot: float32 zeros and ones, or, for wide ones, the
-            ids of the ones, int64); "ids", one of each source column; or "sequence", ids of one vocabulary of
-            which 0 is padding.
+            ids of the ones, int64); "ids", one of each source column; "sequence", ids of one vocabulary of
+            which 0 is padding; or "image".
         dtype: "float32" or "int64", of the tensor that the network gets.
         width: values a row, the tensor being `[batch, width]`.
         sizes: the number of ids of each source column; for a sequence `(size,)`; empty for numbers. An id
             outside of 0 … size - 1 stands for a missing value.
         embedding: the dimensions that were asked for, 0 where none were.
-        start: where its values begin in the packed tensor of its dtype.
+        start: where its values begin in the packed tensor of its dtype; not of an image, which is a tensor of
+            its own.
+        shape: of an image (height, width, channels), the tensor being float32 `[batch, *shape]`; else empty.
     """
 
     name: str
@@ -40,6 +42,7 @@ class FeatureInput:
     sizes: tuple[int, ...] = ()
     embedding: int = 0
     start: int = 0
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Packed:
 
     Attributes:
         features: in order; those of one dtype lie side by side in its tensor, each from its `start`.
+            Images lie in neither.
         dense, ids: the widths of the two; what has none is not fed.
     """
 
@@ -71,15 +75,25 @@ def packed_inputs(features: Sequence[OutputFeature]) -> Packed:
         start = position[dtype]
         found.append(
             FeatureInput(
-                feature.name, keys[feature.name], kind, dtype, width, sizes, feature.embedding, start
+                feature.name,
+                keys[feature.name],
+                kind,
+                dtype,
+                width,
+                sizes,
+                feature.embedding,
+                start,
+                feature.shape,
             )
         )
-        position[dtype] += width
+        position[dtype] += 0 if feature.is_image else width
     return Packed(tuple(found), position["float32"], position["int64"])
 
 
 def _as_fed(feature: OutputFeature) -> tuple[Kind, Literal["float32", "int64"], int]:
     """Kind, dtype and width; whole numbers are numbers, and so floats."""
+    if feature.is_image:
+        return "image", "float32", feature.width
     if feature.stored == "ids":
         one_hot: Kind = "one_hot" if feature.expands else "ids"
         return "sequence" if feature.sequence else one_hot, "int64", feature.stored_width

@@ -15,7 +15,7 @@ from ..transforms.ragged import Ragged
 
 SERVING_DTYPES = {
     "float": "float32", "int": "int64", "bool": "int64", "string": "string", "timestamp": "int64",
-    "floats": "float32", "ints": "int64", "strings": "string",
+    "floats": "float32", "ints": "int64", "strings": "string", "image": "string",
 }  # fmt: skip
 """Column type → dtype at serving; missing is NaN, -2**63 and the empty string, which also pad rows of several
 values to one length."""
@@ -25,7 +25,7 @@ _TINY = np.finfo(np.float32).tiny
 _AT_REST = {
     "float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "string": pa.string(),
     "timestamp": pa.timestamp("us", "UTC"), "floats": pa.list_(pa.float64()), "ints": pa.list_(pa.int64()),
-    "strings": pa.list_(pa.string()),
+    "strings": pa.list_(pa.string()), "image": pa.binary(),
 }  # fmt: skip
 
 

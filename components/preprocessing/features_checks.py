@@ -165,6 +165,7 @@ _NO_END = {
     "ints": ("lists of numbers", "add multi_hot or bag, or vocabulary and pad, at the end"),
     "floats": ("lists of numbers", "lists of floats have no transform yet: make a column of each place"),
     "id_lists": ("lists of ids", "add {pad: length} at the end"),
+    "image": ("an encoded image", "write [decode, {resize: [height, width]}, {scale: zero_one}]"),
 }
 """Kinds that no feature can end as: what they are, and the remedy."""
 
@@ -173,7 +174,7 @@ def _takes(transform: Transform) -> str:
     words = {
         "float": "numbers", "string": "strings and whole numbers", "ids": "ids", "one_hot": "",
         "time": "points in time", "strings": "lists of strings", "ints": "lists of whole numbers",
-        "id_lists": "lists of ids", "sequence": "sequences of ids",
+        "id_lists": "lists of ids", "sequence": "sequences of ids", "image": "images", "pixels": "pixels",
     }  # fmt: skip
     kinds = [k for k in transform.takes if not (k == "int" and "float" in transform.takes)]
     return " or ".join(words[k] for k in kinds if words.get(k))
@@ -184,6 +185,6 @@ def _enumerate(kinds: set[Kind]) -> str:
         "float": "a float", "int": "an int", "string": "a string", "ids": "ids", "one_hot": "one-hots",
         "time": "a point in time", "strings": "lists of strings", "ints": "lists of whole numbers",
         "floats": "lists of numbers", "id_lists": "lists of ids", "sequence": "sequences of ids",
-        "vector": "several numbers a row",
+        "vector": "several numbers a row", "image": "an encoded image", "pixels": "pixels",
     }  # fmt: skip
     return " or ".join(words[k] for k in sorted(kinds))

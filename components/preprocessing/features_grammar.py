@@ -29,7 +29,7 @@ from .chain_grammar import parse_chain
 
 RAW: dict[str, Kind] = {
     "float": "float", "int": "int", "bool": "int", "string": "string", "timestamp": "time",
-    "strings": "strings", "ints": "ints", "floats": "floats",
+    "strings": "strings", "ints": "ints", "floats": "floats", "image": "image",
 }  # fmt: skip
 """Column type → kind at the start of a chain."""
 LABEL_TRANSFORMS = tuple(name for name, cls in TRANSFORMS.items() if cls.label)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 FLOATS, INTS = "floats", "ints"
 """The two tf.Example features of the packed layout: every float32 in a row, every int64 in a row."""
 
+Stored = Literal["dense", "ids", "pixels", "png", "jpeg"]
+"""How a feature lies in the shards, see `OutputFeature`."""
 DENSE_LIMIT = 64
 """One-hots of more slots than this are stored as ids and expanded when they are read."""
 
@@ -27,18 +29,30 @@ class OutputFeature:
         dtype: `float32` or `int64`, as the model gets it.
         width: the number of values a row, as the model gets it.
         stored: `dense`, as the model gets it; or `ids`, int64 ids (expanded to one-hots if dtype is float32).
+            Of an image: `pixels`, raw uint8; `png` or `jpeg`, an encoded file; or `dense`, normalized floats.
         sizes: for categories the number of ids of each source column; empty for numbers.
         embedding: the dimensions of the embedding that is asked for, 0 if none is.
         sequence: whether it is `width` ids of one vocabulary, which share one table; 0 is padding.
+        shape: of an image (height, width, channels); empty for anything else.
+        shift, divisor: of an image, one number or one for each channel: the model gets
+            `(float32(pixel) - shift) / divisor`.
     """
 
     name: str
     dtype: Literal["float32", "int64"]
     width: int
-    stored: Literal["dense", "ids"] = "dense"
+    stored: Stored = "dense"
     sizes: tuple[int, ...] = ()
     embedding: int = 0
     sequence: bool = False
+    shape: tuple[int, ...] = ()
+    shift: tuple[float, ...] = (0.0,)
+    divisor: tuple[float, ...] = (1.0,)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is an image."""
+        return bool(self.shape)
 
     @property
     def expands(self) -> bool:
@@ -56,7 +70,13 @@ class OutputFeature:
         return len(self.sizes) if self.stored == "ids" else self.width
 
     def expand(self, xp: Namespace, values: Any) -> Any:
-        """From what is stored, [n, stored_width], to what the model gets, [n, width]."""
+        """From what is stored, [n, stored_width], to what the model gets, [n, width].
+
+        An image comes as uint8 [n, height, width, channels], decoded, and becomes float32 of this shape; one
+        that is stored as floats stays as it is.
+        """
+        if self.is_image:
+            return values if self.stored == "dense" else xp.rescale(values, self.shift, self.divisor)
         if not self.expands:
             return values
         return xp.concat([xp.one_hot(values[:, i], size) for i, size in enumerate(self.sizes)])
@@ -183,6 +203,8 @@ class Layout:
                     **({"sizes": list(f.sizes)} if f.sizes else {}),
                     **({"embedding": f.embedding} if f.embedding else {}),
                     **({"sequence": True} if f.sequence else {}),
+                    **({"shape": list(f.shape)} if f.shape else {}),
+                    **({"shift": list(f.shift), "divisor": list(f.divisor)} if f.shape else {}),
                 }
                 for f in self.features
             ],
@@ -196,7 +218,8 @@ class Layout:
         features = tuple(
             OutputFeature(
                 f["name"], f["dtype"], f["width"], f["kind"], tuple(f.get("sizes", ())),
-                f.get("embedding", 0), f.get("sequence", False),
+                f.get("embedding", 0), f.get("sequence", False), tuple(f.get("shape", ())),
+                tuple(f.get("shift", (0.0,))), tuple(f.get("divisor", (1.0,))),
             )
             for f in values["features"]
         )  # fmt: skip
@@ -214,8 +237,14 @@ def check_matrix(features: Sequence[OutputFeature]) -> None:
     """Refuses features that can't be columns of a matrix.
 
     Raises:
-        DataError: a feature is ids, which are names and not amounts; or there is none.
+        DataError: a feature is ids, which are names and not amounts, or an image; or there is none.
     """
+    images = tuple(f.name for f in features if f.is_image)
+    if images:
+        raise DataError(
+            f"{', '.join(images)}: an image is no row of numbers, so it can't be a column of a matrix",
+            remedy="use a model for images, such as cnn",
+        )
     ids = tuple(f.name for f in features if f.stored == "ids" and f.dtype == "int64")
     if ids:
         raise DataError(

@@ -28,6 +28,8 @@ Kind = Literal[
     "id_lists",
     "sequence",
     "vector",
+    "image",
+    "pixels",
 ]
 """What a column is between two transforms of a chain.
 
@@ -36,7 +38,9 @@ time: int64 microseconds since 1970-01-01 UTC, missing is -2**63;
 ids: int64 from 0 to size - 1; one_hot: the same ids, which reach the model as one-hots of `size` slots.
 An id below 0 stands for a missing number.
 strings, ints, floats, id_lists: any number of values a row, `Ragged` in NumPy, a ragged tensor in TensorFlow;
-sequence: ids [n, width], of which 0 is padding; vector: float32 [n, width].
+sequence: ids [n, width], of which 0 is padding; vector: float32 [n, width];
+image: an encoded JPEG or PNG file; pixels: images of 8 bits a channel, which reach the model as float32
+[n, height, width, channels].
 """
 
 Analyzer = Literal["moments", "values", "strings", "label_means"]

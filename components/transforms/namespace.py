@@ -41,6 +41,9 @@ class Namespace(Protocol):
     def to_float(self, column: Any) -> Any:
         """float32 from either float32 or int64."""
 
+    def rescale(self, pixels: Any, shift: tuple[float, ...], divisor: tuple[float, ...]) -> Any:
+        """`(float32(pixels) - shift) / divisor` of any shape, float32; the last axis are channels."""
+
     def log1p(self, column: Any) -> Any:
         """`log(1 + x)`, NaN or an infinity where there is none."""
 
@@ -166,6 +169,10 @@ class NumpyNamespace:
     def to_float(self, column: Any) -> Any:
         """See `Namespace`."""
         return column if column.dtype == np.float32 else self.int_to_float(column)
+
+    def rescale(self, pixels: Any, shift: tuple[float, ...], divisor: tuple[float, ...]) -> Any:
+        """See `Namespace`."""
+        return (pixels.astype(np.float32) - np.array(shift, np.float32)) / np.array(divisor, np.float32)
 
     def log1p(self, column: Any) -> Any:
         """See `Namespace`."""

@@ -58,6 +58,10 @@ class TensorFlowNamespace:
         """See `Namespace`."""
         return column if column.dtype == tf.float32 else self.int_to_float(column)
 
+    def rescale(self, pixels: Any, shift: tuple[float, ...], divisor: tuple[float, ...]) -> Any:
+        """See `Namespace`."""
+        return (tf.cast(pixels, tf.float32) - tf.constant(shift)) / tf.constant(divisor)
+
     def log1p(self, column: Any) -> Any:
         """See `Namespace`."""
         return tf.math.log1p(column)
