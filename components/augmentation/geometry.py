@@ -54,7 +54,7 @@ class Rotate90(Warp):
         if not self.turns:
             return "turns is empty; choose from 0, 1, 2 and 3"
         if shape and shape[0] != shape[1] and any(turn % 2 for turn in self.turns):
-            return f"images of {shape[0]} x {shape[1]} don't fit into their shape when turned; write turns: [0, 2]"
+            return f"images of {shape[0]} by {shape[1]} don't fit when turned; write turns: [0, 2]"
         return ""
 
     def matrices(self, np: Any, height: int, width: int) -> list[Drawn]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...pipelines.errors import Problem
-from ..preprocessing.link_arguments import link_arguments
+from ..preprocessing.chain_grammar import _arguments
 from . import AUGMENTATIONS
 from .base import Augmentation
 
@@ -49,7 +49,7 @@ def _augmentation(
         text = f"there is no augmentation {name!r}"
         return None, [Problem(text, argument=where, given=str(name), available=tuple(AUGMENTATIONS))]
     cls = AUGMENTATIONS[name]
-    arguments, problems = link_arguments(cls, given, where)
+    arguments, problems = _arguments(cls, given, where)
     if problems:
         return None, problems
     made = cls(**arguments)
