@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .dataset import dataset, shard_errors
     from .evaluate import evaluate
     from .export import export
+    from .image_examples import image_examples
     from .import_schema import import_schema
     from .import_statistics import import_statistics
     from .infer_schema import infer_schema
@@ -42,6 +43,7 @@ COMPONENTS = (
     "data_report",
     "evaluate",
     "export",
+    "image_examples",
     "import_statistics",
     "infer_schema",
     "parquet_examples",
@@ -74,6 +76,7 @@ __all__ = [
     "dataset",
     "evaluate",
     "export",
+    "image_examples",
     "import_schema",
     "import_statistics",
     "infer_schema",
