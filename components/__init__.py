@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .csv_examples import csv_examples
     from .data_report import data_report
     from .dataset import dataset, shard_errors
+    from .digits_images import digits_images
     from .evaluate import evaluate
     from .export import export
     from .image_examples import image_examples
@@ -41,6 +42,7 @@ COMPONENTS = (
     "accept_examples",
     "csv_examples",
     "data_report",
+    "digits_images",
     "evaluate",
     "export",
     "image_examples",
@@ -74,6 +76,7 @@ __all__ = [
     "csv_examples",
     "data_report",
     "dataset",
+    "digits_images",
     "evaluate",
     "export",
     "image_examples",

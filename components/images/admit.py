@@ -20,8 +20,8 @@ from .png import read_png
 from .sniffing import claimed, describe, sniff
 from .unusable import UnusableImageError
 
-DECODABLE = (2**29 - 1) // 3
-"""The most pixels that TensorFlow's decoder takes for three channels."""
+DECODABLE = 2**29 - 1
+"""The most pixels that TensorFlow's decoder takes."""
 
 
 @dataclass(frozen=True)

@@ -134,32 +134,36 @@ def _facts(
         raise _damaged("its palette is missing or makes no sense")
     if not pixels:
         raise _damaged("it holds no picture")
-    _check_pixels(data, pixels, _raw_bytes(width, height, depth * _SAMPLES[color], bool(interlace)))
+    _check_pixels(data, pixels, _passes(width, height, depth * _SAMPLES[color], bool(interlace)))
     clear = b"tRNS" in seen and color in (0, 2, 3)
     channels = _CHANNELS[color] + clear
     return PngFacts(height, width, depth, channels, b"acTL" in seen, is_rotated(orientation))
 
 
-def _raw_bytes(width: int, height: int, bits: int, interlaced: bool) -> int:
-    """The pixel data's size before compression, in bytes: each row has its filter's byte before it."""
-    if not interlaced:
-        return height * (1 + -(-width * bits // 8))
-    size = 0
-    for top, down, left, across in _ADAM7:
-        rows, columns = -(-(height - top) // down), -(-(width - left) // across)
-        size += rows * (1 + -(-columns * bits // 8)) if rows > 0 and columns > 0 else 0
-    return size
+def _passes(width: int, height: int, bits: int, interlaced: bool) -> list[tuple[int, int]]:
+    """Rows, and bytes a row with its filter's, of each pass over the picture, before compression."""
+    steps = _ADAM7 if interlaced else ((0, 1, 0, 1),)
+    sizes = [(-(-(height - top) // down), -(-(width - left) // across)) for top, down, left, across in steps]
+    return [(rows, 1 + -(-columns * bits // 8)) for rows, columns in sizes if rows > 0 and columns > 0]
 
 
-def _check_pixels(data: bytes, pixels: list[tuple[int, int]], raw: int) -> None:
+def _check_pixels(data: bytes, pixels: list[tuple[int, int]], passes: list[tuple[int, int]]) -> None:
+    raw = sum(rows * length for rows, length in passes)
     stored = sum(stop - start for start, stop in pixels)
     if stored * 1032 < raw:  # the most that deflate can save
         raise _damaged(f"{stored} bytes can't hold its pixels")
     if raw > INFLATED:
         return
+    stream = zlib.decompressobj()
     try:
-        found = zlib.decompressobj().decompress(b"".join(data[a:b] for a, b in pixels), raw + 1)
+        found = stream.decompress(b"".join(data[a:b] for a, b in pixels), raw + 1)
+        stream.decompress(stream.unconsumed_tail, 1)  # to the checksum
     except zlib.error as error:
         raise _damaged("its pixels can't be decompressed") from error
-    if len(found) < raw:
+    if len(found) < raw or not stream.eof:
         raise _cut_off()
+    start = 0
+    for rows, length in passes:
+        if max(found[start : start + rows * length : length]) > 4:
+            raise _damaged("a row has a filter that there isn't")
+        start += rows * length
