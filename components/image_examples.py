@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 from msgspec import Meta
@@ -158,15 +159,15 @@ def image_examples(
     from .images.ingest import Reading, ingest
 
     reading = Reading(
-        Limits(max_pixels, max_bytes, check=verify), frames, _remote(remote or {}, remote_cache, remote_parallel)
+        Limits(max_pixels, max_bytes, check=verify),
+        frames,
+        _remote(remote or {}, remote_cache, remote_parallel),
     )
     place = _inside(path, options) if isinstance(path, Files) else path
     return ingest(ctx, given(place), options, reading)
 
 
 def _remote(remote: Remote, cache: str | None, parallel: int) -> RemoteOptions:
-    from pathlib import Path
-
     from .images.remote import RemoteOptions
 
     told: dict[str, Any] = dict(remote)
@@ -186,6 +187,21 @@ def _inside(files: Files, options: ImageOptions) -> str | list[str]:
     if manifests and (told or not any(kind_of_name(name) == "image" for name in names)):
         return [str(files.file(name)) for name in manifests]
     return str(files.path)
+
+
+@image_examples.files_of
+def _files(arguments: Mapping[str, Any]) -> Mapping[str, list[tuple[str, Path]]]:
+    """The images that manifests name: other images under the same names are other data."""
+    try:
+        named = given(arguments["path"]) if "path" in arguments else None
+        if named is None or not named.manifests:
+            return {}
+        from .images.manifest_files import manifests_of, named_files
+
+        paths = [str(path) for path, _ in manifests_of(named)]
+        return {"images": named_files(paths, ImageOptions.of(arguments))}
+    except HeadraceError:  # the check tells
+        return {}
 
 
 @image_examples.check

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,9 @@ def parts_of(step: BoundStep, inputs: Mapping[str, Artifact], store: Store) -> P
                 parameters[said] = {"name": said, "code": user.symbols}
         else:
             parameters[name] = _plain(value)
+    if component.file_finder is not None:
+        for name, found in component.file_finder(step.parameters).items():
+            parameters[name] = {"content": _named_digests(found, store)}
     digests = {name: artifact.digest for name, artifact in inputs.items()}
     versions = library_versions(sorted(libraries - _EXECUTION_ONLY), store)
     return Parts(component_name(component), code.symbols, versions, parameters, digests)
@@ -121,9 +124,12 @@ def file_digests(value: str | list[str], store: Store) -> list[Any]:
     Raises:
         DataError: a file isn't there or can't be read.
     """
-    files = _expanded(value)
+    return _named_digests([(name, path) for path, name in _expanded(value)], store)
+
+
+def _named_digests(files: Sequence[tuple[str, Path]], store: Store) -> list[Any]:
     try:
-        digests = store.digests([path for path, _ in files])
+        digests = store.digests([path for _, path in files])
     except OSError as error:
         raise DataError(
             "the file isn't there"
@@ -132,7 +138,7 @@ def file_digests(value: str | list[str], store: Store) -> list[Any]:
             file=str(error.filename),
             remedy="check the path; it is relative to the pipeline's file",
         ) from error
-    return [[name, digests[str(path)]] if name else digests[str(path)] for path, name in files]
+    return [[name, digests[str(path)]] if name else digests[str(path)] for name, path in files]
 
 
 def function_code(function: Any, store: Store) -> CodeDigest:

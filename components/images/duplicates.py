@@ -66,7 +66,9 @@ def report(ctx: Context, accounts: Sequence[Account], splits: Sequence[str], fol
                 for what in ("across_splits", "different_labels"):
                     told[what] += line[what]
                     if line[what]:
-                        examples.setdefault(what, " and ".join(one_line(each["path"]) for each in line["images"][:2]))
+                        examples.setdefault(
+                            what, " and ".join(one_line(each["path"]) for each in line["images"][:2])
+                        )
                 stream.write(json.dumps(line, ensure_ascii=False) + "\n")
         _warn(ctx, told, examples)
     return {"duplicates": told}
@@ -75,7 +77,8 @@ def report(ctx: Context, accounts: Sequence[Account], splits: Sequence[str], fol
 def _twice(tables: Sequence[pa.Table]) -> list[list[dict[str, Any]]]:
     """Groups of rows with equal digests, in the order of their first ones; rows in no split don't count."""
     low, high, split = (
-        np.concatenate([table.column(name).to_numpy() for table in tables]) for name in ("low", "high", "split")
+        np.concatenate([table.column(name).to_numpy() for table in tables])
+        for name in ("low", "high", "split")
     )
     order = np.lexsort((np.arange(len(low)), high, low))
     equal = (low[order][1:] == low[order][:-1]) & (high[order][1:] == high[order][:-1])
@@ -89,7 +92,9 @@ def _twice(tables: Sequence[pa.Table]) -> list[list[dict[str, Any]]]:
 
 
 def _line(group: Sequence[dict[str, Any]], splits: Sequence[str]) -> dict[str, Any]:
-    labels = [{k.removeprefix("label:"): v for k, v in row.items() if k.startswith("label:")} for row in group]
+    labels = [
+        {k.removeprefix("label:"): v for k, v in row.items() if k.startswith("label:")} for row in group
+    ]
     texts = {json.dumps(each, sort_keys=True, default=str) for each in labels}
     images = [
         {"path": row["path"], "split": splits[row["split"]], **({"labels": own} if own else {})}

@@ -44,7 +44,10 @@ def from_pixels(text: str, shape: Sequence[int]) -> bytes | Refused:
         return Refused(f"the cell holds no numbers ({error})", "mend the cell")
     if len(values) != height * width * channels:
         told = "×".join(map(str, shape))
-        return Refused(f"the cell holds {len(values)} numbers, and the shape {told} asks for another count", "mend `shape`")
+        return Refused(
+            f"the cell holds {len(values)} numbers, and the shape {told} asks for another count",
+            "mend `shape`",
+        )
     fits = (values >= 0) & (values <= 255) & (values == np.floor(values))
     if not fits.all():
         return Refused(f"{values[~fits][0]:g} is no whole number from 0 to 255", "scale the pixels to 0…255")

@@ -81,7 +81,9 @@ def ingest(ctx: Context, given: Given, options: ImageOptions, reading: Reading) 
     """
     source = source_of(ctx, given, options)
     _check_columns(source, options)
-    units = cut(source, ctx.scratch("units"), given.paths[0][0], options.sample, options.max_rejects + _LISTED)
+    units = cut(
+        source, ctx.scratch("units"), given.paths[0][0], options.sample, options.max_rejects + _LISTED
+    )
     _refuse(source.rejects, len(source.rejects), options.max_rejects)
     if not units:
         raise DataError("there is no image", file=given.paths[0][0], remedy="add some")
@@ -175,7 +177,4 @@ def _refuse(rejects: Sequence[Reject], count: int, max_rejects: int) -> None:
         f"{images} can't be used, {allowed}{more}",
         remedy=f"mend them, or max_rejects: {count} puts them into rejects.jsonl",
     )
-    raise DataError(
-        [head, *(Problem(r.reason, file=r.file, line=r.line, remedy=r.remedy) for r in shown)]
-    )
-
+    raise DataError([head, *(Problem(r.reason, file=r.file, line=r.line, remedy=r.remedy) for r in shown)])

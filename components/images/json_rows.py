@@ -91,7 +91,9 @@ def _parsed(text: str, line: int, path: Path) -> Row:
     except (ValueError, RecursionError) as error:
         whole = "; one object over several lines is no JSONL" if text.strip(_SPACE) == "{" else ""
         if whole:
-            raise DataError(f"the line holds {{ alone{whole}", file=str(path), line=line, remedy=_ARRAY) from error
+            raise DataError(
+                f"the line holds {{ alone{whole}", file=str(path), line=line, remedy=_ARRAY
+            ) from error
         return Row(line, None, f"the line is no JSON ({error})", text[:2000].rstrip("\n"))
     return _row(value, line, text)
 
@@ -119,11 +121,15 @@ def _array(text: IO[str], start: str, path: Path) -> Iterator[Row]:
             while at < len(held) and held[at] in _SPACE:
                 at += 1
         elif sign and not first:
-            raise _broken("an array's objects have a comma between them", path, line + held.count("\n", begin, at))
+            raise _broken(
+                "an array's objects have a comma between them", path, line + held.count("\n", begin, at)
+            )
         before = line + held.count("\n", begin, at)
         try:
             if at < len(held) and held[at] != "{":
-                raise _broken(f"the array holds something that is no object: {held[at : at + 40]!r}", path, before)
+                raise _broken(
+                    f"the array holds something that is no object: {held[at : at + 40]!r}", path, before
+                )
             value, end = decoder.raw_decode(held, at)
         except (json.JSONDecodeError, RecursionError) as error:
             if ended:

@@ -92,7 +92,9 @@ def _by_pattern(images: Sequence[Found], pattern: re.Pattern[str], names: Sequen
         found = pattern.search(image.name)
         if found is None:
             remedy = "mend label_pattern, or rename the file"
-            rejects.append(Reject(image.file, 0, "label_pattern doesn't match its name", remedy, "", image.name))
+            rejects.append(
+                Reject(image.file, 0, "label_pattern doesn't match its name", remedy, "", image.name)
+            )
             continue
         kept.append(image)
         for place, name in enumerate(names, 1):
@@ -121,7 +123,11 @@ def _check_folders(images: Sequence[Found], options: ImageOptions) -> None:
 def looks_split(names: Sequence[str]) -> bool:
     """Whether folders are called as splits are, all of them and `train` among them."""
     lowered = [name.lower() for name in names]
-    return len(lowered) > 1 and all(n in SPLIT_NAMES for n in lowered) and "train" in map(SPLIT_NAMES.get, lowered)
+    return (
+        len(lowered) > 1
+        and all(n in SPLIT_NAMES for n in lowered)
+        and "train" in map(SPLIT_NAMES.get, lowered)
+    )
 
 
 def by_split_folder(images: Sequence[Found]) -> tuple[list[Found], list[Reject]]:
@@ -150,4 +156,6 @@ def order_of_splits(names: Sequence[str]) -> tuple[str, ...]:
 
 def normalized(text: str) -> str:
     """A label in one form of Unicode: file systems keep `é` in either of two."""
-    return unicodedata.normalize("NFC", text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    return unicodedata.normalize(
+        "NFC", text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    )

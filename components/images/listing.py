@@ -95,7 +95,9 @@ def folder_source(ctx: Context, given: Given, options: ImageOptions) -> Source:
     if found.say:
         ctx.say(found.say)
     rejects += found.rejects
-    columns, bad = typed_columns({name: pa.array(v, pa.string()) for name, v in found.columns.items()}, options)
+    columns, bad = typed_columns(
+        {name: pa.array(v, pa.string()) for name, v in found.columns.items()}, options
+    )
     keep = np.ones(len(found.images), bool)
     for name, values in bad:
         for row in np.flatnonzero(values.mask & keep).tolist():
@@ -172,7 +174,9 @@ def _nothing(given: Given, walked: Walked, rejects: Sequence[Reject]) -> DataErr
     return DataError(
         f"there is no image below this folder{found}",
         file=place,
-        remedy="give the manifest itself as path" if manifest else "JPEG, PNG, GIF, BMP, TIFF and WebP are read",
+        remedy="give the manifest itself as path"
+        if manifest
+        else "JPEG, PNG, GIF, BMP, TIFF and WebP are read",
     )
 
 
@@ -181,7 +185,9 @@ def _tell(ctx: Context, walked: Walked) -> None:
     if walked.others:
         ends = ", ".join(f"{count} {end}" for end, count in walked.others.most_common(5))
         total = sum(walked.others.values())
-        ctx.warn(f"{total} files are no images and were left out ({ends}), such as {one_line(walked.example)}")
+        ctx.warn(
+            f"{total} files are no images and were left out ({ends}), such as {one_line(walked.example)}"
+        )
     if walked.empty:
         shown = ", ".join(map(one_line, walked.empty[:5]))
         ctx.warn(f"{len(walked.empty)} folders hold no image: {shown}")

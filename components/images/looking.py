@@ -18,7 +18,9 @@ from .names import kind_of_name
 from .options import Given, ImageOptions, given, is_manifest
 from .walking import top_level
 
-_NO_CLASS = r"labels: [] for images without labels, or label_pattern: (?P<label>[a-z]+)_\d+ for labels in names"
+_NO_CLASS = (
+    r"labels: [] for images without labels, or label_pattern: (?P<label>[a-z]+)_\d+ for labels in names"
+)
 
 
 @dataclass(frozen=True)
@@ -97,16 +99,21 @@ def _folder_problem(
     if not folders and not images:
         manifest = next((name for name in files if is_manifest(name)), "")
         what = "there is no image in this folder" if files else "the folder is empty"
-        remedy = f"give the manifest itself: path: {path.rstrip('/')}/{manifest}" if manifest else "check the path"
+        remedy = (
+            f"give the manifest itself: path: {path.rstrip('/')}/{manifest}" if manifest else "check the path"
+        )
         return Problem(what, argument="path", file=path, available=tuple(files[:20]), remedy=remedy)
     if options.split_folders and not folders:
         what = f"there is no folder that could be a split, and there are {len(images)} images"
         return Problem(what, argument="split_folders", file=path, remedy="leave split_folders out")
     if by_folder and not folders:
-        what = f"there is no folder that tells a class, and there are {len(images)} images, such as {images[0]}"
+        what = (
+            f"there is no folder that tells a class, and there are {len(images)} images, such as {images[0]}"
+        )
         return Problem(what, argument="labels", file=path, remedy=_NO_CLASS)
     if by_folder and not options.split_folders and options.split.files is None and looks_split(folders):
         what = f"the folders {', '.join(folders)} are called as splits are, and would be the classes"
-        return Problem(what, argument="path", file=path, remedy="split_folders: true takes the splits from them")
+        return Problem(
+            what, argument="path", file=path, remedy="split_folders: true takes the splits from them"
+        )
     return None
-

@@ -62,13 +62,22 @@ def image_columns(columns: Sequence[str], options: ImageOptions) -> tuple[str, .
         missing = [name for name in wanted if name not in columns]
         if missing:
             raise DataError(
-                f"there is no column {missing[0]!r}", argument="image", given=missing[0], available=tuple(columns)
+                f"there is no column {missing[0]!r}",
+                argument="image",
+                given=missing[0],
+                available=tuple(columns),
             )
         return wanted
     found = [name for name in columns if name.lower() in IMAGE_NAMES]
     if len(found) != 1:
-        what = "no column is called as one of images is" if not found else f"{', '.join(found)} may all be the images"
-        raise DataError(what, argument="image", available=tuple(columns), remedy="image: NAME says which it is")
+        what = (
+            "no column is called as one of images is"
+            if not found
+            else f"{', '.join(found)} may all be the images"
+        )
+        raise DataError(
+            what, argument="image", available=tuple(columns), remedy="image: NAME says which it is"
+        )
     return (found[0],)
 
 
@@ -198,4 +207,6 @@ def _csv_rows(path: Path, options: ImageOptions) -> Iterator[Mapping[str, object
     encoding = canonical_encoding(given.encoding)
     encoding += "-sig" if encoding == "utf-8" else ""
     with open_plain(path) as stream, io.TextIOWrapper(stream, encoding, newline="") as text:
-        yield from csv.DictReader(text, delimiter=choose_delimiter(given.delimiter, ""), quotechar=given.quote)
+        yield from csv.DictReader(
+            text, delimiter=choose_delimiter(given.delimiter, ""), quotechar=given.quote
+        )

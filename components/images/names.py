@@ -51,4 +51,6 @@ def shown(name: str) -> str:
 
 def one_line(name: str) -> str:
     """A name as a message shows it: without line ends, or what else would run over a terminal."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in shown(name))
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in shown(name)
+    )

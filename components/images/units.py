@@ -69,7 +69,9 @@ def cut(source: Source, folder: Path, name: str, sample: int | None, enough: int
             table = rows.slice(begin, end - begin)
             with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
                 writer.write_table(table)
-            units.append(Unit(len(units), str(path), ImageFile(block.manifest or name, block.split), end - begin))
+            units.append(
+                Unit(len(units), str(path), ImageFile(block.manifest or name, block.split), end - begin)
+            )
         if len(source.rejects) > enough:
             break
     return units

@@ -97,7 +97,7 @@ class ReadImages:
 
     def __call__(self, unit: Unit) -> Result:
         """Gives JSON: a list of pieces, each with rows in, rejects, the files written, and the account."""
-        with pa.memory_map(unit.table) as source:
+        with pa.OSFile(unit.table) as source:
             rows = pa.ipc.open_file(source).read_all().combine_chunks()
         told = []
         piece = _Piece()
@@ -133,7 +133,10 @@ class ReadImages:
                 yield (read_file(file, self.task.limits), os.fsdecode(file)) if file else (next(fetched), "")
             return
         for text in texts:
-            yield (from_base64(text) if self.task.image_as == "base64" else from_pixels(text, self.task.shape)), ""
+            yield (
+                (from_base64(text) if self.task.image_as == "base64" else from_pixels(text, self.task.shape)),
+                "",
+            )
 
     def _fetched(self, addresses: Sequence[str]) -> Iterator[bytes | Refused]:
         if not addresses:
