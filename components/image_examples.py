@@ -1,4 +1,4 @@
-"""`image_examples`: images in folders, or told of by a manifest, with their labels and in splits, as Parquet."""
+"""`image_examples`: images in folders, or that a manifest names, with labels, in splits, as Parquet parts."""
 
 from __future__ import annotations
 
@@ -88,10 +88,10 @@ def image_examples(
     """Reads images with their labels, placed in splits.
 
     JPEG, PNG, BMP, GIF, TIFF and WebP are read. An upright JPEG, gray or in colour, and a PNG of 8 bits a
-    channel are kept byte for byte; all else becomes an upright PNG of 8 bits. In a folder what ends as an image
-    does is one (and a file without an ending that begins as one does); hidden files, `Thumbs.db` and the like
-    are passed over, other files are left out with a warning, and images of formats that can't be read (HEIC,
-    camera raw, …) are rejects. The order is that of the names, whatever the file system's.
+    channel are kept byte for byte; all else becomes an upright PNG of 8 bits. In a folder a file is an image
+    by the ending of its name, or without one by its first bytes; hidden files, `Thumbs.db` and the like are
+    passed over, other files are left out with a warning, and images of formats that can't be read (HEIC, camera
+    raw, …) are rejects. The order is that of the names, whatever the file system's.
 
     Args:
         path: a folder, or image files, globs, a list of these; or manifests (`.csv`, `.tsv`, `.json` with one
@@ -101,8 +101,8 @@ def image_examples(
             its bytes, so equal images share a split.
         split_by: a column whose value decides instead, so that no group is in two splits.
         split_by_time, split_by_value, stratify, rest: as in `csv_examples`: exact shares of sorted time, or
-            ranges of it; listed values of a column; exact shares of each class (`stratify: label`); what to do
-            with images in no split.
+            ranges of it; listed values of a column; exact shares of each class (`stratify: label`); what to
+            do with images in no split.
         seed: another seed gives another placement.
         split_folders: the uppermost folders are the splits (`photos/train/cat/…`); `val` is validation.
         labels: in folders, the column of labels, which holds the name of the uppermost folder (`cat/…`); or a
@@ -114,9 +114,9 @@ def image_examples(
         separators: columns that hold several values, and what stands between these: `{tags: "|"}`.
         image: the manifest's column of images, or a path made of several: `train/{id}.jpg`. Without it a
             column called `image`, `path`, `file`, `filename`, `url` or alike.
-        image_as: what it holds: paths relative to the manifest, absolute ones, and http(s) addresses; `base64`
-            of encoded files; or `pixels`, numbers from 0 to 255, rows from the top (a list, or in a cell with
-            spaces or commas between).
+        image_as: what it holds: paths relative to the manifest, absolute ones, and http(s) addresses;
+            `base64` of encoded files; or `pixels`, numbers from 0 to 255, rows from the top (a list, or in a
+            cell with spaces or commas between).
         shape: of `pixels`: [height, width], or [height, width, channels].
         columns: the manifest's columns that are carried along; all if not given.
         types: columns whose type is stated: int, float, bool, string, timestamp as in `csv_examples`, or
@@ -129,8 +129,8 @@ def image_examples(
         max_bytes: of an image's file.
         verify: `structure` looks at a file's segments and checksums; `decode` decodes every file too.
         allow_outside: whether a manifest's paths and a folder's links may lead out of their folder.
-        remote: how images are fetched from the network: schemes, allow_private, connect_timeout, read_timeout,
-            total_timeout, max_bytes, retries, backoff, redirects.
+        remote: how images are fetched from the network: schemes, allow_private, connect_timeout,
+            read_timeout, total_timeout, max_bytes, retries, backoff, redirects.
         remote_cache: a folder that fetched images are kept in, by address.
         remote_parallel: requests at a time.
         max_rejects: how many images that can't be used to put into `rejects.jsonl` before it is an error that
@@ -139,8 +139,8 @@ def image_examples(
 
     Returns:
         Examples: Parquet parts of at most some 16 MB of images, with the columns image (JPEG or PNG bytes),
-        the labels and what else a manifest has, path (as the user knows it), height and width in pixels. Equal
-        images are told in `duplicates.jsonl` and counted in the property `duplicates`.
+        the labels and what else a manifest has, path (as the user knows it), height and width in pixels.
+        Equal images are told in `duplicates.jsonl` and counted in the property `duplicates`.
 
     Raises:
         DataError: images can't be used, or nothing tells their class; names each file and the reason.

@@ -1,4 +1,4 @@
-"""Images that are there more than once, to the byte: in one split, across splits, and with different labels."""
+"""Images that are there more than once, to the byte: in a split, across splits, with different labels."""
 
 from __future__ import annotations
 

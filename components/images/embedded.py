@@ -43,7 +43,7 @@ def from_pixels(text: str, shape: Sequence[int]) -> bytes | Refused:
     except ValueError as error:
         return Refused(f"the cell holds no numbers ({error})", "mend the cell")
     if len(values) != height * width * channels:
-        told = "×".join(map(str, shape))
+        told = " by ".join(map(str, shape))
         return Refused(
             f"the cell holds {len(values)} numbers, and the shape {told} asks for another count",
             "mend `shape`",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import codecs
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from ...pipelines.errors import DataError
-from ..csv.sources import encoding_error, gzip_error, open_plain
+from ..csv.sources import canonical_encoding, encoding_error, gzip_error, open_plain
 
 _PIECE = 1 << 20
 _SPACE = " \t\r\n\ufeff"
@@ -49,7 +49,7 @@ def read_objects(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
     """
     try:
         with open_plain(path) as stream:
-            text = codecs.getreader(encoding)(stream)
+            text = io.TextIOWrapper(stream, canonical_encoding(encoding), newline="\n")
             start = _first(text)
             if start[-1:] == "[":
                 yield from _array(text, start, path)

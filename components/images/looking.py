@@ -12,13 +12,13 @@ from pathlib import Path
 from ...pipelines.errors import Problem
 from ..csv.sources import resolve as resolve_files
 from ..ingestion.column_options import ColumnOptions
-from .labelling import looks_split, order_of_splits, split_of
+from .labelling import NO_CLASS, looks_split, order_of_splits, split_of
 from .manifest_files import carried_columns, columns_of, image_columns, manifests_of, option_problems
 from .names import kind_of_name
 from .options import Given, ImageOptions, given, is_manifest
 from .walking import top_level
 
-_NO_CLASS = (
+NO_CLASS = (
     r"labels: [] for images without labels, or label_pattern: (?P<label>[a-z]+)_\d+ for labels in names"
 )
 
@@ -110,7 +110,7 @@ def _folder_problem(
         what = (
             f"there is no folder that tells a class, and there are {len(images)} images, such as {images[0]}"
         )
-        return Problem(what, argument="labels", file=path, remedy=_NO_CLASS)
+        return Problem(what, argument="labels", file=path, remedy=NO_CLASS)
     if by_folder and not options.split_folders and options.split.files is None and looks_split(folders):
         what = f"the folders {', '.join(folders)} are called as splits are, and would be the classes"
         return Problem(

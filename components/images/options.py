@@ -156,7 +156,7 @@ class ImageOptions:
                 remedy = r"mark what is a label: (?P<label>[a-z]+)_\d+"
                 found.append(Problem("the pattern has no group", argument="label_pattern", remedy=remedy))
             elif not pattern.groupindex and pattern.groups != len(names):
-                what = f"the pattern has {pattern.groups} groups without a name, and there are {len(names)} labels"
+                what = f"the pattern has {pattern.groups} unnamed groups, and there are {len(names)} labels"
                 found.append(Problem(what, argument="label_pattern", remedy="name them: (?P<label>…)"))
             if self.join is not None:
                 found.append(

@@ -91,7 +91,7 @@ class _Piece:
 
 @dataclass(frozen=True)
 class ReadImages:
-    """Work on a unit: reads its images and writes them in parts, or spills them if classes are to be counted."""
+    """Work on a unit: reads its images, and writes them in parts, or spills them if classes are counted."""
 
     task: Task
 
