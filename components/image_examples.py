@@ -90,8 +90,8 @@ def image_examples(
     JPEG, PNG, BMP, GIF, TIFF and WebP are read. An upright JPEG, gray or in colour, and a PNG of 8 bits a
     channel are kept byte for byte; all else becomes an upright PNG of 8 bits. In a folder a file is an image
     by the ending of its name, or without one by its first bytes; hidden files, `Thumbs.db` and the like are
-    passed over, other files are left out with a warning, and images of formats that can't be read (HEIC, camera
-    raw, …) are rejects. The order is that of the names, whatever the file system's.
+    passed over, other files are left out with a warning, and images of formats that can't be read (HEIC,
+    camera raw, …) are rejects. The order is that of the names, whatever the file system's.
 
     Args:
         path: a folder, or image files, globs, a list of these; or manifests (`.csv`, `.tsv`, `.json` with one

@@ -6,7 +6,8 @@ Then `listing`, `csv_manifest` and `json_manifest` (all of it as tables), `units
 (pixels in cells), `work` (one unit: read, admit, place, write), `duplicates`, and `ingest`.
 
 What a file is: `admit`, with `sniffing`, `jpeg`, `png`, `orientation`, and `convert` for what TensorFlow
-can't read as it is. How files come from the network: `remote`, with `web_client`, `addresses`, `remote_cache`.
+can't read as it is. How files come from the network: `remote`, with `web_client`, `addresses` and
+`remote_cache`.
 """
 
 from __future__ import annotations

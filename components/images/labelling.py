@@ -14,7 +14,6 @@ from .names import one_line
 from .options import SPLIT_NAMES, ImageOptions
 from .walking import Found
 
-
 NO_CLASS = (
     r"labels: [] for images without labels, or label_pattern: (?P<label>[a-z]+)_\d+ for labels in names"
 )

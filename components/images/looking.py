@@ -18,10 +18,6 @@ from .names import kind_of_name
 from .options import Given, ImageOptions, given, is_manifest
 from .walking import top_level
 
-NO_CLASS = (
-    r"labels: [] for images without labels, or label_pattern: (?P<label>[a-z]+)_\d+ for labels in names"
-)
-
 
 @dataclass(frozen=True)
 class Seen:
