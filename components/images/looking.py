@@ -61,8 +61,6 @@ def look(path: str | Sequence[str] | Mapping[str, str | Sequence[str]], options:
 def _manifest(named: Given, options: ImageOptions) -> tuple[dict[str, str], list[Problem]]:
     first = manifests_of(named)[0][0]
     columns = columns_of(first, options)
-    if not columns:
-        return {}, [Problem("the manifest holds no rows", argument="path", file=str(first))]
     problems = option_problems(columns, options)
     carried = carried_columns(columns, image_columns(columns, options), options)
     return {name: options.kind_told(name, "") for name in carried}, problems

@@ -19,7 +19,7 @@ from ...pipelines.errors import DataError, HeadraceError, Problem
 from ..csv.sources import canonical_encoding, choose_delimiter, open_plain, read_head
 from ..csv.sources import resolve as resolve_files
 from ..ingestion.split_options import files_by_split
-from .json_rows import read_objects
+from .json_rows import Row, read_objects
 from .options import IMAGE_NAMES, OWN, Given, ImageOptions
 from .walking import inside
 
@@ -46,8 +46,12 @@ def columns_of(path: Path, options: ImageOptions) -> tuple[str, ...]:
             raise DataError(problems)
         return head.names
     names: dict[str, None] = {}
+    wrong = Row(0, None, "the manifest holds no rows")
     for row in islice(read_objects(path, options.encoding), _LOOKED_AT):
         names.update(dict.fromkeys(row.value or {}))
+        wrong = row if row.value is None and not wrong.line else wrong
+    if not names:
+        raise DataError(wrong.problem, file=str(path), line=wrong.line, remedy="write one object an image")
     return tuple(names)
 
 

@@ -18,6 +18,7 @@ from farmhash import fingerprint128
 from ..data_plane.result import Result
 from ..ingestion.rejects import Reject, to_json
 from ..ingestion.writing import Placing, place_rows
+from .addresses import shown
 from .admit import Admitted, Limits, Refused, admit, too_many_bytes
 from .embedded import from_base64, from_pixels
 from .listing import FILE, LINE, TEXT
@@ -219,19 +220,10 @@ def read_file(file: bytes, limits: Limits) -> bytes | Refused:
 def _reject(rows: pa.Table, row: int, unit: Unit, refused: Refused) -> Reject:
     line, name = rows.column(LINE)[row].as_py(), rows.column("path")[row].as_py()
     if line:
-        reason = f"{one_line(without_secrets(name))}: {refused.reason}"
-        return Reject(unit.file.name, line, reason, refused.remedy, without_secrets(name))
+        name = shown(name) if "://" in name else name  # without what may be a secret
+        return Reject(unit.file.name, line, f"{one_line(name)}: {refused.reason}", refused.remedy, name)
     file = one_line(os.fsdecode(rows.column(FILE)[row].as_py()))
     return Reject(file, 0, refused.reason, refused.remedy, "", name)
-
-
-def without_secrets(address: str) -> str:
-    """An address on the network without what may be a secret: the user before the host, and the query."""
-    if "://" not in address:
-        return address
-    scheme, _, rest = address.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
 
 
 def _digest(path: str) -> str:
