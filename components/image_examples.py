@@ -189,19 +189,18 @@ def _inside(files: Files, options: ImageOptions) -> str | list[str]:
     return str(files.path)
 
 
-@image_examples.files_of
-def _files(arguments: Mapping[str, Any]) -> Mapping[str, list[tuple[str, Path]]]:
+@image_examples.sources_of
+def _sources(arguments: Mapping[str, Any]) -> list[str]:
     """The images that manifests name: other images under the same names are other data."""
     try:
         named = given(arguments["path"]) if "path" in arguments else None
         if named is None or not named.manifests:
-            return {}
+            return []
         from .images.manifest_files import manifests_of, named_files
 
-        paths = [str(path) for path, _ in manifests_of(named)]
-        return {"images": named_files(paths, ImageOptions.of(arguments))}
+        return named_files([str(path) for path, _ in manifests_of(named)], ImageOptions.of(arguments))
     except HeadraceError:  # the check tells
-        return {}
+        return []
 
 
 @image_examples.check

@@ -17,7 +17,6 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, update_wrapper
-from pathlib import Path
 from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar, Union, cast, overload
 
 from .artifact import Artifact, Files
@@ -104,10 +103,6 @@ be quick, import nothing heavy, and touch files only to read a header.
 """
 
 
-FoundFiles = Sequence[tuple[str, Path]]
-"""Files, each with the name that counts in a fingerprint."""
-
-
 class Component(Generic[P, R]):
     """A component; made by `@component`.
 
@@ -125,7 +120,7 @@ class Component(Generic[P, R]):
         self.process_finder: Callable[[Mapping[str, Any]], str] | None = None
         self.checker: Check | None = None
         self.code_finder: Callable[[str, Any], Sequence[str]] | None = None
-        self.file_finder: Callable[[Mapping[str, Any]], Mapping[str, FoundFiles]] | None = None
+        self.source_finder: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
         signature = inspect.signature(function)
         self.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
 
@@ -170,15 +165,12 @@ class Component(Generic[P, R]):
         self.code_finder = function
         return function
 
-    def files_of(
-        self, function: Callable[[Mapping[str, Any]], Mapping[str, FoundFiles]]
-    ) -> Callable[[Mapping[str, Any]], Mapping[str, FoundFiles]]:
-        """Decorator: `function(arguments)` gives files that those in the arguments name, and that are there.
-
-        Their names and contents are fingerprinted, under the name that each group of them is given. It has to
-        be quick and light, and to leave what is wrong with a file to whoever reads it.
-        """
-        self.file_finder = function
+    def sources_of(
+        self, function: Callable[[Mapping[str, Any]], Sequence[str]]
+    ) -> Callable[[Mapping[str, Any]], Sequence[str]]:
+        """Decorator: `function(parameters)` gives files and folders that are read and that no one argument
+        names; their content is fingerprinted."""
+        self.source_finder = function
         return function
 
     def process_of(self, function: Callable[[Mapping[str, Any]], str]) -> Callable[[Mapping[str, Any]], str]:

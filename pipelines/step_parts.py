@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,8 @@ def parts_of(step: BoundStep, inputs: Mapping[str, Artifact], store: Store) -> P
                 parameters[said] = {"name": said, "code": user.symbols}
         else:
             parameters[name] = _plain(value)
-    if component.file_finder is not None:
-        for name, found in component.file_finder(step.parameters).items():
-            parameters[name] = {"content": _named_digests(found, store)}
+    if component.source_finder is not None:
+        parameters["sources"] = {"content": file_digests(list(component.source_finder(step.parameters)), store)}
     digests = {name: artifact.digest for name, artifact in inputs.items()}
     versions = library_versions(sorted(libraries - _EXECUTION_ONLY), store)
     return Parts(component_name(component), code.symbols, versions, parameters, digests)
@@ -124,12 +123,9 @@ def file_digests(value: str | list[str], store: Store) -> list[Any]:
     Raises:
         DataError: a file isn't there or can't be read.
     """
-    return _named_digests([(name, path) for path, name in _expanded(value)], store)
-
-
-def _named_digests(files: Sequence[tuple[str, Path]], store: Store) -> list[Any]:
+    files = _expanded(value)
     try:
-        digests = store.digests([path for _, path in files])
+        digests = store.digests([path for path, _ in files])
     except OSError as error:
         raise DataError(
             "the file isn't there"
@@ -138,7 +134,7 @@ def _named_digests(files: Sequence[tuple[str, Path]], store: Store) -> list[Any]
             file=str(error.filename),
             remedy="check the path; it is relative to the pipeline's file",
         ) from error
-    return [[name, digests[str(path)]] if name else digests[str(path)] for name, path in files]
+    return [[name, digests[str(path)]] if name else digests[str(path)] for path, name in files]
 
 
 def function_code(function: Any, store: Store) -> CodeDigest:

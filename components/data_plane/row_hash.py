@@ -1,6 +1,6 @@
 """A hash of each row over its values, the same on every machine and in every version.
 
-Numbers are mixed by SplitMix64 (Steele, Lea and Flood, 2014) as whole columns; strings go through
+Numbers are mixed by SplitMix64 (Steele, Lea and Flood, 2014) as whole columns; strings and bytes go through
 FarmHash's fingerprint64, one call a distinct value. Equal rows have equal hashes, however a file wrote them:
 `1.0` and `1.00` are one number, and -0.0 is 0.0.
 """

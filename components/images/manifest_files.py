@@ -12,6 +12,7 @@ import os
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -161,25 +162,24 @@ def is_remote(text: str) -> bool:
     return text[:8].lower().startswith(_REMOTE)
 
 
-def named_files(paths: Sequence[str], options: ImageOptions) -> list[tuple[str, Path]]:
-    """The files that manifests name and that are there, each with its name as it is written.
+def named_files(paths: Sequence[str], options: ImageOptions) -> list[str]:
+    """The files that manifests name and that are there, each manifest's by the names as they are written.
 
     It says nothing of what is wrong with a manifest: that is found out, and told, when it is read.
     """
-    found: dict[str, Path] = {}
     if options.image_as != "path":
         return []
+    found: list[str] = []
     for path in paths:
         resolver = Resolver(Path(path), options.allow_outside)
-        try:
+        own: dict[str, str] = {}
+        with suppress(HeadraceError, OSError, UnicodeError, csv.Error, EOFError, zlib.error):
             for text in _texts(Path(path), options):
-                if text and not is_remote(text):
-                    place, problem = resolver.place(text)
-                    if not problem and os.path.isfile(place):  # noqa: PTH113 - many
-                        found[text] = Path(place)
-        except (HeadraceError, OSError, UnicodeError, csv.Error, EOFError, zlib.error):
-            continue
-    return sorted(found.items())
+                place, problem = ("", "") if is_remote(text) or not text else resolver.place(text)
+                if not problem and os.path.isfile(place):  # noqa: PTH113 - many
+                    own[text] = place
+        found += [own[name] for name in sorted(own)]
+    return found
 
 
 def _texts(path: Path, options: ImageOptions) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -176,33 +176,36 @@ def write_parquet(rows: pa.Table, path: Path) -> None:
     """Writes a Parquet file whose bytes depend on the rows and Arrow's version alone.
 
     Images are written as they are, since they are compressed, in row groups of few of them, so that a reader
-    needn't hold many.
+    needn't hold many; the footer says how many are missing, so that validation needn't read them.
     """
     texts = [
         name
         for name, kind in zip(rows.schema.names, rows.schema.types, strict=True)
         if pa.types.is_string(kind)
     ]
-    kinds = zip(rows.schema.names, rows.schema.types, strict=True)
-    compression = {name: "none" if pa.types.is_binary(kind) else "lz4" for name, kind in kinds}
+    images = [field.name for field in rows.schema if pa.types.is_binary(field.type)]
+    compression: Any = "lz4"
+    if images:
+        # By the names of the leaves; what isn't named is left as it is.
+        others = [name for name in rows.schema.names if name not in images]
+        compression = {leaf: "lz4" for name in others for leaf in (name, f"{name}.list.element")}
     with pq.ParquetWriter(
-        path, rows.schema, compression=compression, use_dictionary=texts, write_statistics=False,
+        path, rows.schema, compression=compression, use_dictionary=texts, write_statistics=images or False,
         store_schema=False,
     ) as writer:  # fmt: skip
-        for group in _groups(rows):
+        for group in _groups(rows, images):
             writer.write_table(group, row_group_size=_GROUP_ROWS)
 
 
-def _groups(rows: pa.Table) -> Iterator[pa.Table]:
+def _groups(rows: pa.Table, images: Sequence[str]) -> Iterator[pa.Table]:
     """Rows that make a row group each; those of images by their bytes."""
-    lengths = np.zeros(rows.num_rows, np.int64)
-    images = [name for name in rows.schema.names if pa.types.is_binary(rows.schema.field(name).type)]
-    for name in images:
-        lengths += pc.fill_null(pc.binary_length(rows.column(name)), 0).to_numpy()
     if not images:
         yield rows
         return
-    groups = (np.cumsum(lengths) - 1) // GROUP_BYTES
+    lengths = np.zeros(rows.num_rows, np.int64)
+    for name in images:
+        lengths += pc.fill_null(pc.binary_length(rows.column(name)), 0).to_numpy()
+    groups = (np.cumsum(lengths) - lengths) // GROUP_BYTES  # by where a row begins: missing ones have no bytes
     begins = np.flatnonzero(np.diff(groups, prepend=-1)).tolist() or [0]
     for begin, end in pairwise([*begins, rows.num_rows]):
         yield rows.slice(begin, end - begin)
