@@ -11,6 +11,7 @@ from ...pipelines.context import Context
 from ...pipelines.errors import DataError
 from ..split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
 from ..tfrecords.encoding import Encoder
+from ..tfrecords.image_shards import write_image_shards
 from ..tfrecords.layout import JPEG_QUALITY, Layout, Stored
 from ..tfrecords.shards import write_shards
 from .features_checks import check_specs, weight_problems
@@ -67,9 +68,11 @@ def _write_examples(
     ctx: Context, examples: Examples, encoder: Encoder, shards: int | None, seed: int
 ) -> Examples:
     draft = ctx.output(Examples, "examples")
-    splits = write_shards(ctx, examples, encoder, draft.path, shards=shards, seed=seed)
+    write = write_image_shards if encoder.layout.images else write_shards
+    splits, digests = write(ctx, examples, encoder, draft.path, shards=shards, seed=seed)
     properties = {"format": "tfrecord", **encoder.layout.to_json(), "splits": splits}
-    return draft.finish(properties, summary={"rows": {name: split["rows"] for name, split in splits.items()}})
+    summary = {"rows": {name: split["rows"] for name, split in splits.items()}}
+    return draft.finish(properties, summary, digests=digests)
 
 
 def _write_transform(ctx: Context, fitted: FittedTransform, chosen: str) -> Transform:
