@@ -99,8 +99,8 @@ class ImageEncoder:
         columns = serving_batch(batch, dict.fromkeys(self.columns, "image"))
         run = self._program.run(columns)
         for each in self._program.features:
-            for branch, pixels in zip(each.branches, run[each.name], strict=True):
-                faults += _broken(each.name, branch, columns[branch.column], pixels, first)
+            for branch, decoded in zip(each.branches, run[each.name], strict=True):
+                faults += _broken(each.name, branch, columns[branch.column], decoded, first)
         made: Mapping[str, Any] = self._program.join(run)
         found: list[Sequence[Any]] = []
         for feature, _ in self._fields:
@@ -110,7 +110,7 @@ class ImageEncoder:
             if feature.stored in ("png", "jpeg"):
                 found.append(image_files(pixels, feature.stored, self.encoder.layout.jpeg_quality))
             else:
-                found.append(pixels.astype("<f4", copy=False) if feature.stored == "dense" else pixels)
+                found.append(list(pixels.astype("<f4", copy=False) if feature.stored == "dense" else pixels))
         return found
 
 

@@ -6,6 +6,7 @@ threads, on the CPU also where there is an accelerator, and an image that can't 
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -61,7 +62,7 @@ def decode_problem(image: bytes, steps: tuple[ImageStep, ...]) -> str:
         for step in steps:
             made = step.image(tf, made)
     except tf.errors.OpError as error:
-        return str(error.message)
+        return re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", str(error.message)).strip()
     return ""
 
 
