@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -45,7 +46,7 @@ def write_model(
     about = {
         **tasks_to_json(tasks),
         "feed": trained.feed.kind,
-        "inputs": sum(trained.feed.widths.values()),
+        "inputs": sum(math.prod(shape) for _, shape in trained.feed.shapes.values()),
         "outputs": {t.label: t.outputs for t in tasks} if several else tasks[0].outputs,
         "history": trained.history,
         "best_epoch": trained.best_epoch,
