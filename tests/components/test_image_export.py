@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from headrace.components import export, train, transform
 from headrace.components.exporting.parity import ParityGate
@@ -21,7 +22,7 @@ from headrace.components.training.feed import Feed
 from headrace.components.training.networks import feed_of, forward, load_network
 from headrace.components.training.tasks import tasks_from_json
 from headrace.components.transforms import Resize
-from headrace.pipelines.artifact import Examples, ExportedModel, Model
+from headrace.pipelines.artifact import Examples, ExportedModel, Model, Transform
 from headrace.pipelines.errors import DataError, GateError
 
 from .image_cases import encoded
@@ -56,6 +57,7 @@ def table(rows: int, seed: int) -> pa.Table:
 @dataclasses.dataclass
 class Made:
     raw: Examples
+    fitted_in: Transform
     model: Model
     exported: ExportedModel
 
@@ -84,7 +86,7 @@ def made(paths: Paths) -> Made:
     model = train.function(
         paths.ctx(), examples, fitted, model="cnn", model_args=told, epochs=2, batch_size=16
     )
-    return Made(raw, model, export.function(paths.ctx(), model, raw))
+    return Made(raw, fitted, model, export.function(paths.ctx(), model, raw))
 
 
 def test_what_jpeg_in_the_shards_changed_is_told(made: Made) -> None:
@@ -96,6 +98,14 @@ def test_what_jpeg_in_the_shards_changed_is_told(made: Made) -> None:
     assert 0.1 < jpeg["mean_levels"] <= jpeg["worst_levels"]
     assert jpeg["mean_levels"] < jpeg["tolerance_levels"]
     assert jpeg["worst_output"] > 0
+
+
+def test_a_contact_sheet_shows_classes_and_splits(made: Made) -> None:
+    assert made.fitted_in.summary["pictures"] == ["contact_sheet.png"]
+    with Image.open(made.fitted_in.path / "contact_sheet.png") as sheet:
+        colors = {color for _, color in sheet.convert("RGB").getcolors(sheet.width * sheet.height)}
+    assert any(red > 150 > 100 > blue for red, _, blue in colors)
+    assert any(blue > 150 > 100 > red for red, _, blue in colors)
 
 
 def test_a_row_without_a_picture_does_not_fail_the_others(made: Made) -> None:
