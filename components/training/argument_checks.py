@@ -8,6 +8,7 @@ from typing import Any
 from ...pipelines.component import Known
 from ...pipelines.errors import Problem, closest
 from ...pipelines.import_path import find_problem
+from ..augmentation.grammar import parse_augmentation
 from ..models import BUILT_IN, arguments_of
 from ..models.applications import ARCHITECTURES, PREFIX
 from ..models.user import call_problem
@@ -33,6 +34,7 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
         for metric in [names] if isinstance(names, str) else names or []:
             problems += _name_problems("metrics", metric, METRICS)
     problems += _weight_problems(arguments.get("class_weights"))
+    problems += parse_augmentation(arguments.get("augment"))[1]
     problems += _label_problems(arguments, known.get("transform", Known()).facts.get("labels"))
     splits = known["examples"].splits if "examples" in known else None
     split = arguments.get("train_split")
