@@ -211,8 +211,8 @@ class Draft(Generic[A]):
             properties: JSON values that belong to the content.
             summary: JSON values for people.
             volatile: patterns (`*` crosses slashes) of files that differ between equal runs.
-            digests: SHA-256 by name of files that were read to the end after they were written, and needn't
-                be read again.
+            digests: SHA-256 by name of files that were hashed while they were written, or read to the end
+                since, and needn't be read again.
 
         Raises:
             StepError: something in the folder is not a plain file, or is called `manifest.json`.
