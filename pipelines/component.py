@@ -273,7 +273,8 @@ def _argument(name: str, annotation: Any, default: Any) -> Argument:
             values.append(member)
     rest = [member for member in values if member is not type(None)]
     value = (Union[tuple(values)] if rest else None) if artifacts else annotation  # noqa: UP007 - built at run time
-    return Argument(name, tuple(artifacts), value, frozenset(markers), _converted(default, value), frozenset(words))
+    default = _converted(default, value)
+    return Argument(name, tuple(artifacts), value, frozenset(markers), default, frozenset(words))
 
 
 def _converted(default: Any, annotation: Any) -> Any:

@@ -153,7 +153,10 @@ class PipelineFunction(Generic[P, R]):
         if problem:
             return None, problem.at(argument=name)
         notes = [note for note in _unwrap(annotation)[1] if isinstance(note, Marker)]
-        markers, words = frozenset(note.kind for note in notes), frozenset(w for note in notes for w in note.words)
+        markers, words = (
+            frozenset(note.kind for note in notes),
+            frozenset(w for note in notes for w in note.words),
+        )
         return resolve_paths(located(converted, folder), markers, folder, words=words), None
 
     def _outputs(self, returned: Any) -> dict[str, Promise]:

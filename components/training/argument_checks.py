@@ -125,17 +125,18 @@ def model_problems(arguments: Arguments) -> list[Problem]:
             if name not in accepted
         ]
     if ":" not in model:
+        of_keras = model.startswith("keras.") or model in ARCHITECTURES
         keras_own = tuple(f"{PREFIX}{name}" for name in ARCHITECTURES)
         remedy = (
-            "for a network of Keras write keras.applications.NAME, for a function of your own module:function "
-            "or file.py:function"
+            "for a network of Keras write keras.applications.NAME, for a function of your own "
+            "module:function or file.py:function"
         )
         return [
             Problem(
                 f"there is no model {model!r}",
                 argument="model",
                 given=model,
-                available=keras_own if PREFIX.startswith(model[:8]) or model in ARCHITECTURES else tuple(BUILT_IN),
+                available=keras_own if of_keras else tuple(BUILT_IN),
                 remedy=remedy,
             )
         ]

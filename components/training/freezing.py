@@ -90,7 +90,7 @@ class Freezer:
             argument="stages",
             given=pattern,
             available=tuple(parts),
-            remedy="a pattern is for a layer's name or for that of the part that it is in; * stands for any text",
+            remedy="a pattern is for a layer's name or that of the part that it is in; * stands for any text",
         )
 
 

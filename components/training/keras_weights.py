@@ -50,7 +50,7 @@ def imagenet_weights(name: str, shape: Sequence[int], file: Path | None) -> kera
         raise DataError(
             f"the weights of {name} can't be fetched: {_first_line(error)}",
             argument="weights",
-            remedy=f"fetch {address or 'the file'} where there is a network, and say weights: path/to/the/file",
+            remedy=f"fetch {address or 'the file'} where there is a network, and say weights: path/to/file",
         ) from error
 
 
@@ -83,7 +83,9 @@ def of_weights_file(path: Path) -> dict[str, Arrays]:
         values = [] if own is None else [own[key] for key in sorted(own, key=int)]
         if values:
             if not name:
-                raise _unreadable(path, "it doesn't name its layers", "save it with a current Keras, or as .keras")
+                raise _unreadable(
+                    path, "it doesn't name its layers", "save it with a current Keras, or as .keras"
+                )
             # The first name is that of the whole network.
             found["/".join(here[1:]) or name] = tuple(_read(path, value) for value in values)
         for key in group:
@@ -104,9 +106,11 @@ def of_legacy_file(path: Path) -> dict[str, Arrays]:
         DataError: it is no such file.
     """
     with _opened(path) as file:
-        top = file["model_weights"] if "model_weights" in file else file
+        top = file.get("model_weights", file)
         if "layer_names" not in top.attrs:
-            raise _unreadable(path, "it has no layer_names", "take a file that Keras 2 saved, or a .weights.h5")
+            raise _unreadable(
+                path, "it has no layer_names", "take a file that Keras 2 saved, or a .weights.h5"
+            )
         found = {}
         for name in map(_text, top.attrs["layer_names"]):
             values = [top[name][_text(key)] for key in top[name].attrs["weight_names"]]

@@ -45,8 +45,8 @@ class Trained:
     Attributes:
         network: with the best weights if there were examples to validate on, else the last.
         feed: how it is fed.
-        history: for each epoch `epoch` (from 1), `stage` (from 1) if there are stages, `loss`, the metrics, and
-            `val_…` of each.
+        history: for each epoch `epoch` (from 1), `stage` (from 1) if there are stages, `loss`, the metrics,
+            and `val_…` of each.
         best_epoch: the epoch, from 1, whose weights these are.
         augmentation: what was done to the images of the train split, if anything.
     """
@@ -143,7 +143,7 @@ def make_deterministic(seed: int) -> None:
 
 
 def _held_out_batch(settings: Settings, feed: Feed) -> int:
-    """Examples at once where nothing is learned: many, but no more images than a batch of training may need."""
+    """Examples at once where nothing is learned: many, but not of large images."""
     pixels = sum(math.prod(image.shape) for image in feed.images.values())
     most = max(1, HELD_OUT_BYTES // (4 * pixels)) if pixels else 1024
     return max(settings.batch_size, min(1024, most))

@@ -117,8 +117,8 @@ def _of_network(path: Path) -> dict[str, Arrays]:
             f"the network can't be loaded: {type(error).__name__}: {''.join(told)}",
             file=str(path),
             argument="weights",
-            remedy="layers of your own have to be registered; network.save_weights('x.weights.h5') makes a file "
-            "that needs none of them",
+            remedy="layers of your own have to be registered; network.save_weights('x.weights.h5') makes a "
+            "file that needs none of them",
         ) from error
     return {name: tuple(layer.get_weights()) for name, layer in leaves(network) if layer.weights}
 
@@ -131,7 +131,9 @@ def _of_keras(
     if not name:
         if file is not None:
             return of_legacy_file(file)
-        told = settings.model + (f" {settings.model_args['version']}" if "version" in settings.model_args else "")
+        told = settings.model + (
+            f" {settings.model_args['version']}" if "version" in settings.model_args else ""
+        )
         raise InvalidRequestError(
             f"Keras has no weights for {told}",
             argument="weights",
@@ -185,8 +187,8 @@ def _look_at_scale(name: str, image: OutputFeature, warn: Callable[[str], None])
     )
     if not same and image.stored != "dense":
         warn(
-            f"the weights of {name} expect the image {image.name} with {expected.told}, and the transform step "
-            f"gives (pixel - {_few(image.shift)}) / {_few(image.divisor)}"
+            f"the weights of {name} expect the image {image.name} with {expected.told}, and the transform "
+            f"step gives (pixel - {_few(image.shift)}) / {_few(image.divisor)}"
         )
 
 
@@ -198,7 +200,9 @@ def _set(network: keras.Model, given: Mapping[str, Arrays], name: str, warn: Cal
     by_end: dict[str, list[str]] = {}
     for path in given:
         by_end.setdefault(path.rpartition("/")[2], []).append(path)
-    taken, wrong, random = [], [], []
+    taken: list[str] = []
+    wrong: list[str] = []
+    random: list[str] = []
     for path, layer in _weighted(network):
         found = path if path in given else ""
         if not found and len(by_end.get(path.rpartition("/")[2], ())) == 1:
@@ -216,8 +220,8 @@ def _set(network: keras.Model, given: Mapping[str, Arrays], name: str, warn: Cal
     if wrong or not taken:
         told = "; ".join((wrong or random)[:5]) + (" …" if len(wrong or random) > 5 else "")
         raise DataError(
-            f"the weights of {name} don't fit: {len(wrong or random)} layers of the network have none of their "
-            f"name and shape: {told}",
+            f"the weights of {name} don't fit: {len(wrong or random)} layers of the network have none of "
+            f"their name and shape: {told}",
             argument="weights",
             available=tuple(given),
             remedy="build the model with the width, depth and image size that the weights were trained with",
@@ -231,4 +235,4 @@ def _weighted(network: keras.Model) -> Iterator[tuple[str, keras.layers.Layer]]:
 
 
 def _shapes(shapes: list[tuple[int, ...]]) -> str:
-    return " ".join("×".join(map(str, shape)) or "1" for shape in shapes)
+    return " ".join("x".join(map(str, shape)) or "1" for shape in shapes)

@@ -5,14 +5,14 @@
       - {epochs: 5, freeze_before: conv5_*, learning_rate: 1e-4}
       - {epochs: 5, learning_rate: 1e-5, patience: 2}
 
-What a stage doesn't say is as in the step. A layer is named by a pattern for its name, or for that of the part
-that it is in (`stem`, `learner`), or for both, as in `learner/conv4_*`.
+What a stage doesn't say is as in the step. A layer is named by a pattern for its name, or for that of the
+part that it is in (`stem`, `learner`), or for both, as in `learner/conv4_*`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -123,7 +123,7 @@ def _is_freeze(value: Any) -> bool:
     return _is_pattern(value) or _is_count(value, 0)
 
 
-_RULES = (
+_RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("epochs", "a whole number, 1 or more", lambda value: _is_count(value, 1)),
     ("patience", "a whole number, 1 or more", lambda value: _is_count(value, 1)),
     ("learning_rate", "a number above 0", _is_rate),
