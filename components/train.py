@@ -84,8 +84,8 @@ def train(
             `learning_rate`, `learning_rate_schedule`, `patience`; and which layers don't learn: `freeze`, a
             pattern of names, a list of them, or a number of layers from the input on; `freeze_before`, a
             pattern of the first layer that learns. As in
-            `[{epochs: 3, freeze: learner}, {epochs: 5, learning_rate: 1e-5}]`. A stage begins with the best weights so far and a new optimizer; frozen batch normalization is
-            used as in inference.
+            `[{epochs: 3, freeze: learner}, {epochs: 5, learning_rate: 1e-5}]`. A stage begins with the best
+            weights so far and a new optimizer; frozen batch normalization is used as in inference.
         seed: of the initial weights, the dropout, the order of the examples and their augmentation.
 
     Raises:
