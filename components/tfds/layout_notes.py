@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...pipelines.errors import Problem
 from ..tfrecords.layout import Layout, OutputFeature, StoredLabel
 from .metadata import BY_SPLIT, Node, Notes, can_be_noted, class_label, image, tensor
 
 NAME, VERSION = "examples", "1.0.0"
+
+
+def packed_problems(layout: str, compression: str) -> list[Problem]:
+    """What is wrong with shards in the layout that TFDS opens: it reads none that are compressed."""
+    if layout != "columns" or compression != "gzip":
+        return []
+    what = "shards in the layout `columns` open with TensorFlow Datasets, which reads none that are compressed"
+    remedy = "leave compression out; or layout: packed, which `dataset()` reads compressed too"
+    return [Problem(what, argument="compression", remedy=remedy)]
 
 
 def notes_of(
