@@ -13,13 +13,17 @@ from ..split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
 from ..tfds.layout_notes import notes_of, packed_problems
 from ..tfrecords.encoding import Encoder
 from ..tfrecords.image_shards import write_image_shards
-from ..tfrecords.layout import Layout
+from ..tfrecords.layout import JPEG_QUALITY, Layout, Stored
 from ..tfrecords.shards import write_shards
 from .features_checks import check_specs, weight_problems
 from .features_grammar import parse_features, parse_labels
 from .fitted import FittedTransform
 from .fitted_file import CODE, save_fitted
 from .fitting import TRAIN, Fitter, train_pass
+
+Store = Literal["uint8", "png", "jpeg", "float32"]
+STORED: Mapping[Store, Stored] = {"uint8": "pixels", "png": "png", "jpeg": "jpeg", "float32": "dense"}
+"""How images are stored, by what a pipeline says."""
 
 
 def run_transform(
@@ -34,6 +38,8 @@ def run_transform(
     layout: Literal["packed", "columns"],
     compression: Literal["", "gzip"],
     weight: str = "",
+    store: Store = "uint8",
+    jpeg_quality: int = JPEG_QUALITY,
 ) -> tuple[Examples, Transform]:
     """See `headrace.components.transform.transform`."""
     _check_splits(examples)
@@ -52,9 +58,10 @@ def run_transform(
     else:
         specs, problems = parse_features(features)
         _refuse(problems or check_specs(specs, targets, types, list(types)))
-    fitted = replace(fitter.fit(specs, targets, scale_labels=features == "auto"), weight=weight)
+    fitted = fitter.fit(specs, targets, scale_labels=features == "auto", stored=STORED[store])
+    fitted = replace(fitted, weight=weight, jpeg_quality=jpeg_quality)
     stored = tuple(one.stored for one in fitted.labels)
-    shape = Layout(fitted.features, stored, layout, compression, weight)
+    shape = Layout(fitted.features, stored, layout, compression, weight, jpeg_quality)
     made = _write_examples(ctx, examples, Encoder(fitted, shape), shards, seed)
     return made, _write_transform(ctx, fitted, chosen)
 

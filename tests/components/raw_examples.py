@@ -20,6 +20,7 @@ TYPES = {
     pa.list_(pa.string()): "strings",
     pa.list_(pa.int64()): "ints",
     pa.list_(pa.float64()): "floats",
+    pa.binary(): "image",
 }
 
 
