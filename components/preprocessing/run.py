@@ -73,7 +73,9 @@ def _write_examples(
     write = write_image_shards if encoder.layout.images else write_shards
     splits, digests = write(ctx, examples, encoder, draft.path, shards=shards, seed=seed)
     if encoder.layout.layout == "columns":
-        sizes = {s: sum((draft.path / part["path"]).stat().st_size for part in splits[s]["parts"]) for s in splits}
+        sizes = {
+            s: sum((draft.path / part["path"]).stat().st_size for part in splits[s]["parts"]) for s in splits
+        }
         classes = {label.column: label.classes for label in encoder.fitted.labels}
         notes_of(encoder.layout, splits, classes, sizes).write(draft.path)
     properties = {"format": "tfrecord", **encoder.layout.to_json(), "splits": splits}

@@ -84,7 +84,9 @@ def chosen(
     problems = [
         Problem(f"feature {name!r} {refused[name].why}", argument="columns", remedy="leave it out")
         if name in refused
-        else Problem(f"there is no feature {name!r}", argument="columns", given=name, available=tuple(columns))
+        else Problem(
+            f"there is no feature {name!r}", argument="columns", given=name, available=tuple(columns)
+        )
         for name in asked
         if name not in columns
     ]
@@ -115,7 +117,9 @@ def _walk(prepared: Prepared, node: Mapping[str, Any], name: str, listed: bool) 
         order = node["boundingBox"].get("bboxFormat") or "REL_YXYX"
         yield Column(name, "floats", note=f"boxes of four numbers, {order}")
     else:
-        yield Refused(name, f"is a {str(node.get('pythonClassName', '')).rpartition('.')[2]}, which no column holds")
+        yield Refused(
+            name, f"is a {str(node.get('pythonClassName', '')).rpartition('.')[2]}, which no column holds"
+        )
 
 
 def _translation(told: Mapping[str, Any], name: str, listed: bool) -> Iterator[Column | Refused]:
@@ -165,4 +169,6 @@ def _element(dtype: str) -> str:
         return "bool"
     if dtype.startswith(("int", "uint")):
         return "int"
-    return {"string": "string", "object": "string"}.get(dtype, "float" if dtype in ("float16", "float32", "float64", "bfloat16") else "")
+    return {"string": "string", "object": "string"}.get(
+        dtype, "float" if dtype in ("float16", "float32", "float64", "bfloat16") else ""
+    )

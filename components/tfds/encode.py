@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,38 +27,47 @@ _VALUE = b"\x0a"
 
 
 @dataclass
+class ImageFacts:
+    """What the images of a column are: [height, width] and formats, up to two of each, and channels."""
+
+    sizes: list[list[int]] = field(default_factory=list)
+    channels: list[int] = field(default_factory=list)
+    formats: list[str] = field(default_factory=list)
+
+    def add(self, other: ImageFacts) -> None:
+        """Adds what else there is."""
+        _extend(self.sizes, other.sizes, 2)
+        _extend(self.channels, other.channels, 4)
+        _extend(self.formats, other.formats, 2)
+
+
+@dataclass
 class Seen:
-    """What a unit's images and missing values tell; merged over all units by `merge`.
+    """What the rows tell besides their records.
 
     Attributes:
         missing: by column of int, bool or timestamp, how many values are.
-        sizes: by image column the heights and widths, up to two.
-        channels: by image column.
-        formats: by image column.
+        images: by image column.
     """
 
     missing: dict[str, int] = field(default_factory=dict)
-    sizes: dict[str, list[list[int]]] = field(default_factory=dict)
-    channels: dict[str, list[int]] = field(default_factory=dict)
-    formats: dict[str, list[str]] = field(default_factory=dict)
+    images: dict[str, ImageFacts] = field(default_factory=dict)
 
-    def look(self, column: str, height: int, width: int, channels: int, source_format: str) -> None:
-        """Notes an image."""
-        for told, value in (
-            (self.sizes, [height, width]), (self.channels, channels), (self.formats, source_format)
-        ):  # fmt: skip
-            known: list[Any] = told.setdefault(column, [])  # type: ignore[attr-defined]
-            if value not in known and len(known) < 4:
-                known.append(value)
-
-    def merge(self, other: Seen) -> None:
-        """Adds what another unit tells."""
-        for name, count in other.missing.items():
+    def add(self, told: Mapping[str, Any]) -> None:
+        """Adds what another unit saw, as JSON values."""
+        for name, count in told["missing"].items():
             self.missing[name] = self.missing.get(name, 0) + count
-        for mine, theirs in ((self.sizes, other.sizes), (self.channels, other.channels), (self.formats, other.formats)):
-            for name, values in theirs.items():  # type: ignore[attr-defined]
-                known = mine.setdefault(name, [])  # type: ignore[attr-defined]
-                known += [value for value in values if value not in known][: 4 - len(known)]
+        for name, facts in told["images"].items():
+            self.images.setdefault(name, ImageFacts()).add(ImageFacts(**facts))
+
+
+T = TypeVar("T")
+
+
+def _extend(known: list[T], more: Sequence[T], most: int) -> None:
+    for value in more:
+        if value not in known and len(known) < most:
+            known.append(value)
 
 
 @dataclass(frozen=True)
@@ -129,12 +139,14 @@ class RawEncoder:
             encoded = (item.encode() for item in column.to_pylist())
             return [_entry(name, "bytes", item) for item in encoded]
         ends = column.offsets.tolist()
-        spans = list(zip(ends[:-1], ends[1:], strict=True))
+        spans = list(pairwise(ends))
         if name in self.classes:
             column = column.like(self._ids(name, column.values))
         values = column.values
         if isinstance(values, pa.Array):
-            pieces = [_VALUE + varint(len(item)) + item for item in (text.encode() for text in values.to_pylist())]
+            pieces = [
+                _VALUE + varint(len(item)) + item for item in (text.encode() for text in values.to_pylist())
+            ]
             return [_list_entry(name, b"".join(pieces[start:end])) for start, end in spans]
         if values.dtype == np.float32:
             return [_entry(name, "float32", values[start:end].tobytes()) for start, end in spans]
@@ -159,11 +171,13 @@ def _images(name: str, column: pa.Array, seen: Seen) -> tuple[list[bytes], list[
     """The feature of each row in a record, of an image."""
     files: list[bytes] = []
     absent, broken = np.zeros(len(column), bool), np.zeros(len(column), bool)
+    facts = seen.images.setdefault(name, ImageFacts())
     why = ""
     for row, data in enumerate(column.to_pylist()):
         found = admit(data, "", Limits()) if data else None
         if isinstance(found, list):
-            seen.look(name, found[0].height, found[0].width, found[0].channels, found[0].source_format)
+            one = found[0]
+            facts.add(ImageFacts([[one.height, one.width]], [one.channels], [one.source_format]))
             files.append(_entry(name, "bytes", data))
         elif isinstance(found, Refused):
             broken[row], why = True, why or found.reason

@@ -24,7 +24,9 @@ def read_images(content: pa.Array) -> Values:
         if isinstance(found, Refused):
             wrong.setdefault(found.reason, []).append(row)
         files.append(found[0].data if isinstance(found, list) else None)
-    return Values(pa.array(files, pa.binary()), [Bad(_mask(rows, len(files)), why) for why, rows in wrong.items()])
+    return Values(
+        pa.array(files, pa.binary()), [Bad(_mask(rows, len(files)), why) for why, rows in wrong.items()]
+    )
 
 
 def _mask(rows: list[int], count: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -16,13 +16,18 @@ def packed_problems(layout: str, compression: str) -> list[Problem]:
     """What is wrong with shards in the layout that TFDS opens: it reads none that are compressed."""
     if layout != "columns" or compression != "gzip":
         return []
-    what = "shards in the layout `columns` open with TensorFlow Datasets, which reads none that are compressed"
+    what = (
+        "shards in the layout `columns` open with TensorFlow Datasets, which reads none that are compressed"
+    )
     remedy = "leave compression out; or layout: packed, which `dataset()` reads compressed too"
     return [Problem(what, argument="compression", remedy=remedy)]
 
 
 def notes_of(
-    layout: Layout, splits: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]], sizes: Mapping[str, int]
+    layout: Layout,
+    splits: Mapping[str, Any],
+    classes: Mapping[str, tuple[str, ...]],
+    sizes: Mapping[str, int],
 ) -> Notes:
     """What TFDS has to know of shards.
 

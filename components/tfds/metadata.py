@@ -33,7 +33,9 @@ Node = Mapping[str, Any]
 
 def tensor(dtype: str, shape: Sequence[int] = (), encoding: str = "none") -> Node:
     """Numbers of a shape; `encoding="bytes"` for one that is stored as the bytes of the array."""
-    return _node("tensor_feature.Tensor", "tensor", {"shape": _shape(shape), "dtype": dtype, "encoding": encoding})
+    return _node(
+        "tensor_feature.Tensor", "tensor", {"shape": _shape(shape), "dtype": dtype, "encoding": encoding}
+    )
 
 
 def text() -> Node:
@@ -42,9 +44,14 @@ def text() -> Node:
 
 
 def image(shape: Sequence[int | None], encoding: str = "") -> Node:
-    """An encoded image of uint8 [height, width, channels], None where it differs; `png`, `jpeg`, or either."""
-    told: dict[str, Any] = {"shape": _shape([-1 if size is None else size for size in shape]), "dtype": "uint8"}
-    return _node("image_feature.Image", "image", {**told, **({"encodingFormat": encoding} if encoding else {})})
+    """An encoded image of uint8 [height, width, channels], None where it differs; `png`, `jpeg` or both."""
+    told: dict[str, Any] = {
+        "shape": _shape([-1 if size is None else size for size in shape]),
+        "dtype": "uint8",
+    }
+    return _node(
+        "image_feature.Image", "image", {**told, **({"encodingFormat": encoding} if encoding else {})}
+    )
 
 
 def class_label(classes: int) -> Node:
@@ -110,7 +117,12 @@ class Notes:
             }
             for split, lengths in self.shards.items()
         ]
-        told: dict[str, Any] = {"name": self.name, "version": self.version, "fileFormat": "tfrecord", "splits": splits}
+        told: dict[str, Any] = {
+            "name": self.name,
+            "version": self.version,
+            "fileFormat": "tfrecord",
+            "splits": splits,
+        }
         if self.supervised:
             told["supervisedKeys"] = {"tuple": {"items": [{"featureKey": key} for key in self.supervised]}}
         return told
@@ -151,7 +163,7 @@ def _write_json(path: Path, told: Any) -> None:
 
 
 def can_be_noted(names: Sequence[str]) -> bool:
-    """Whether classes can stand a line each, as TFDS reads them: it strips them, and leaves out empty ones."""
+    """Whether classes can stand a line each; TFDS strips the lines, and leaves out empty ones."""
     plain = all(name and name == name.strip() and len(name.splitlines()) == 1 for name in names)
     return plain and len(set(names)) == len(names)
 
@@ -170,7 +182,11 @@ def name_problems(name: str, version: str) -> list[Problem]:
 def split_problems(splits: Sequence[str]) -> list[Problem]:
     """The splits whose names TFDS can't read in its slices, as in `train[:80%]`."""
     return [
-        Problem(f"TFDS reads no split called {split!r}", argument="examples", remedy="use letters, digits, _ and -")
+        Problem(
+            f"TFDS reads no split called {split!r}",
+            argument="examples",
+            remedy="use letters, digits, _ and -",
+        )
         for split in splits
         if not _SPLIT.fullmatch(split) or split == "all"
     ]

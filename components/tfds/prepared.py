@@ -71,7 +71,9 @@ class Prepared:
             name = name.replace(f"{{{key}}}", value)
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
-            raise DataError(f"a shard is called {name!r}, which leads out of the folder", file=str(self.folder / INFO))
+            raise DataError(
+                f"a shard is called {name!r}, which leads out of the folder", file=str(self.folder / INFO)
+            )
         return self.folder / path
 
     def label_names(self, feature: str) -> list[str] | None:
@@ -98,7 +100,9 @@ def read_prepared(folder: Path) -> Prepared:
     """
     info = _json(folder, INFO)
     if not (folder / FEATURES).is_file():
-        raise DataError(f"the set was prepared by TFDS before 4.0: {FEATURES} is missing", file=str(folder), remedy=_AGAIN)
+        raise DataError(
+            f"the set was prepared by TFDS before 4.0: {FEATURES} is missing", file=str(folder), remedy=_AGAIN
+        )
     try:
         file_format = str(info.get("fileFormat") or "tfrecord")
         splits = {
@@ -110,11 +114,13 @@ def read_prepared(folder: Path) -> Prepared:
             for told in info.get("splits", ())
         }
         made = Prepared(
-            folder, str(info["name"]), str(info.get("configName", "")), str(info["version"]), file_format, splits,
-            _json(folder, FEATURES), _supervised(info.get("supervisedKeys")),
+            folder, str(info["name"]), str(info.get("configName", "")), str(info["version"]), file_format,
+            splits, _json(folder, FEATURES), _supervised(info.get("supervisedKeys")),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"it doesn't say what TFDS writes ({error!r})", file=str(folder / INFO), remedy=_AGAIN) from error
+        raise DataError(
+            f"it doesn't say what TFDS writes ({error!r})", file=str(folder / INFO), remedy=_AGAIN
+        ) from error
     if file_format not in READABLE:
         raise DataError(
             f"the shards are in the format {file_format!r}", file=str(folder), available=READABLE,

@@ -1,4 +1,4 @@
-"""Raw examples as a TensorFlow Dataset: globally shuffled TFRecord shards with TFDS's notes. The driver's part."""
+"""Raw examples as a TensorFlow Dataset: globally shuffled shards with TFDS's notes. Runs in the driver."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...pipelines.artifact import Examples
@@ -20,12 +18,24 @@ from ..data_plane.parts import Parts, units_of
 from ..data_plane.result import Result
 from ..data_plane.work import run_units
 from ..preprocessing.casting import serving_batch
+from ..split_checks import RAW_REMEDY
 from ..tfrecords.image_shards import GatherShard, SpilledImages, image_shard_count
-from ..tfrecords.shard_plan import ShardPlan, raise_faults, shards_of, written_shards
+from ..tfrecords.shard_plan import ShardPlan, Written, raise_faults, shards_of, written_shards
 from ..tfrecords.tfrecord import framed, record_file
 from ..transforms.ragged import Ragged
-from .encode import RawEncoder, Seen, class_texts
-from .metadata import FLAT, Node, Notes, can_be_noted, class_label, image, sequence, split_problems, tensor, text
+from .encode import ImageFacts, RawEncoder, Seen, class_texts
+from .metadata import (
+    FLAT,
+    Node,
+    Notes,
+    can_be_noted,
+    class_label,
+    image,
+    sequence,
+    split_problems,
+    tensor,
+    text,
+)
 
 MOST_CLASSES = 10_000
 _NODES: dict[str, Node] = {
@@ -118,17 +128,25 @@ def write(ctx: Context, examples: Examples, wanted: Wanted) -> Examples:
     raise_faults(units, told)
     seen, spilled = Seen(), {split: list[SpilledImages]() for split in examples.splits}
     for unit, one in zip(units, told, strict=True):
-        seen.merge(Seen(**one["seen"]))
+        seen.add(one["seen"])
         spilled[unit.split].append(SpilledImages(*one["spilled"]))
-    plans = {split: _plan(wanted, split, examples.rows(split), own) for split, own in spilled.items()}
-    written = _gather(ctx, examples, plans, spilled, work.folder, draft.path)
+    sizes = {split: sum(one.size for one in own) for split, own in spilled.items()}
+    plans = {split: _plan(wanted, split, examples.rows(split), size) for split, size in sizes.items()}
+    written = _gather(ctx, examples, plans, spilled, Path(work.folder), draft.path)
     for name, count in seen.missing.items():
         if name not in classes:
             ctx.warn(f"{name}: {count:,} missing values are written as -9223372036854775808")
-    _notes(wanted, types, classes, seen, written.splits, {s: sum(o.size for o in own) for s, own in spilled.items()}).write(draft.path)
-    properties = {"format": "tfds", "tfds": f"{wanted.name}/{wanted.version}", "columns": types, "splits": written.splits}
+    lengths = {split: [part["rows"] for part in told["parts"]] for split, told in written.splits.items()}
+    features = _features(types, classes, seen)
+    named = {name: names for name, names in classes.items() if can_be_noted(names)}
+    pair = _supervised(types, classes)
+    Notes(wanted.name, wanted.version, features, lengths, FLAT, named, pair, sizes).write(draft.path)
+    properties = {
+        "format": "tfds", "tfds": f"{wanted.name}/{wanted.version}", "columns": types,
+        "splits": written.splits,
+    }  # fmt: skip
     summary = {"rows": {split: one["rows"] for split, one in written.splits.items()}}
-    ctx.say(f"tfds.builder_from_directory(FOLDER) opens it; `headrace artifacts path` names the folder")
+    ctx.say("tfds.builder_from_directory(FOLDER) opens it; `headrace artifacts path` names the folder")
     return draft.finish(properties, summary, digests=written.digests)
 
 
@@ -136,11 +154,12 @@ def _types(examples: Examples, wanted: Wanted) -> dict[str, str]:
     """The columns that are written, with their types."""
     if examples.properties.get("format") != "parquet":
         raise InvalidRequestError(
-            "these examples aren't raw", argument="examples", remedy="wire the step that ingests them; transformed"
-            " ones open with TFDS in the layout `columns`",
+            "these examples aren't raw", argument="examples",
+            remedy=f"{RAW_REMEDY}; transformed ones open with TFDS in the layout `columns`",
         )  # fmt: skip
     types: Mapping[str, str] = examples.properties["columns"]
-    asked = [("columns", name) for name in wanted.columns or ()] + [("label", name) for name in wanted.label or ()]
+    asked = [("columns", name) for name in wanted.columns or ()]
+    asked += [("label", name) for name in wanted.label or ()]
     chosen = list(wanted.columns) if wanted.columns is not None else list(types)
     problems = []
     for argument, name in asked:
@@ -176,20 +195,27 @@ def _classes(
             )  # fmt: skip
         order = [*known.get(name, ())] if values <= {*known.get(name, ())} else []
         whole = own[name] == "int"
-        classes[name] = order or sorted(values, key=lambda value: (int(value), value) if whole else (0, value))
+        classes[name] = order or sorted(
+            values, key=lambda value: (int(value), value) if whole else (0, value)
+        )
     return classes
 
 
-def _plan(wanted: Wanted, split: str, rows: int, spilled: Sequence[SpilledImages]) -> TfdsPlan:
-    count = wanted.shards or image_shard_count(rows, sum(one.size for one in spilled))
+def _plan(wanted: Wanted, split: str, rows: int, size: int) -> TfdsPlan:
+    count = wanted.shards or image_shard_count(rows, size)
     return TfdsPlan(split, min(count, max(rows, 1)), wanted.seed, wanted.name)
 
 
 def _gather(
-    ctx: Context, examples: Examples, plans: Mapping[str, TfdsPlan], spilled: Mapping[str, Any], scratch: str, folder: Path
-) -> Any:
+    ctx: Context,
+    examples: Examples,
+    plans: Mapping[str, TfdsPlan],
+    spilled: Mapping[str, Sequence[SpilledImages]],
+    scratch: Path,
+    folder: Path,
+) -> Written:
     """Writes the shards out of what the units spilled."""
-    index = Path(scratch) / "index.json"
+    index = scratch / "index.json"
     index.write_text(json.dumps(spilled), "utf-8")
     shards = shards_of(plans, folder)
     payloads = list(run_units(ctx, "write", shards, GatherShard(str(index), plans, "")))
@@ -199,10 +225,7 @@ def _gather(
     return written_shards(examples, plans, shards, payloads)
 
 
-def _notes(
-    wanted: Wanted, types: Mapping[str, str], classes: Mapping[str, list[str]], seen: Seen, splits: Mapping[str, Any],
-    sizes: Mapping[str, int],
-) -> Notes:  # fmt: skip
+def _features(types: Mapping[str, str], classes: Mapping[str, list[str]], seen: Seen) -> dict[str, Node]:
     features: dict[str, Node] = {}
     for name, kind in types.items():
         if name in classes:
@@ -214,21 +237,23 @@ def _notes(
             features[name] = tensor("int64")
         else:
             features[name] = _NODES[kind]
+    return features
+
+
+def _supervised(types: Mapping[str, str], classes: Mapping[str, list[str]]) -> tuple[str, str] | None:
+    """The one image and the first of the labels, if it is so."""
     images = [name for name, kind in types.items() if kind == "image"]
     labels = [name for name in classes if not types[name].endswith("s")]
-    pair = (images[0], labels[0]) if len(images) == 1 and labels else None
-    named = {name: names for name, names in classes.items() if can_be_noted(names)}
-    lengths = {split: [part["rows"] for part in told["parts"]] for split, told in splits.items()}
-    return Notes(wanted.name, wanted.version, features, lengths, FLAT, named, pair, sizes)
+    return (images[0], labels[0]) if len(images) == 1 and labels else None
 
 
 def _image(seen: Seen, name: str) -> Node:
     """An image as TFDS shall decode it: gray or with alpha only where all can be."""
-    formats, channels = seen.formats.get(name, []), set(seen.channels.get(name, []))
-    depth = 1 if channels == {1} else 4 if channels & {2, 4} and formats == ["png"] else 3
-    sizes = seen.sizes.get(name, [])
-    height, width = sizes[0] if len(sizes) == 1 else (None, None)
-    return image((height, width, depth), formats[0] if len(formats) == 1 else "")
+    facts = seen.images.get(name, ImageFacts())
+    channels = set(facts.channels)
+    depth = 1 if channels == {1} else 4 if channels & {2, 4} and facts.formats == ["png"] else 3
+    height, width = facts.sizes[0] if len(facts.sizes) == 1 else (None, None)
+    return image((height, width, depth), facts.formats[0] if len(facts.formats) == 1 else "")
 
 
 def _refuse(problems: Sequence[Problem]) -> None:
