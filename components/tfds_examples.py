@@ -31,7 +31,7 @@ def tfds_examples(
     builder: CodePath | None = None,
     builder_args: dict[str, Any] = {},  # noqa: B006 - never changed
     data_dir: Place | None = None,
-    download: bool = False,
+    download: Annotated[bool, Marker("operational")] = False,
     manual_dir: Place | None = None,
     splits: dict[str, str] | None = None,
     columns: list[str] | None = None,

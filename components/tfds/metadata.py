@@ -18,6 +18,7 @@ from typing import Any
 
 from ...pipelines.errors import InvalidRequestError, Problem
 from .naming import FEATURES, INFO
+from .prepared import labels_file
 
 FLAT = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 """How TFDS itself calls its files,"""
@@ -104,7 +105,7 @@ class Notes:
         _write_json(folder / INFO, self._info())
         _write_json(folder / FEATURES, features_dict(self.features))
         for feature, names in self.classes.items():
-            path = folder / f"{feature.replace('/', '.')}.labels.txt"
+            path = folder / labels_file(tuple(feature.split("/")))
             path.write_text("\n".join(names) + "\n", "utf-8")
 
     def _info(self) -> dict[str, Any]:

@@ -76,13 +76,16 @@ class Prepared:
             )
         return self.folder / path
 
-    def label_names(self, feature: str) -> list[str] | None:
+    def label_names(self, place: tuple[str, ...]) -> list[str] | None:
         """The names of a class label, or None where it has numbers only.
+
+        Args:
+            place: the feature's name, behind those of the features that it is in.
 
         Raises:
             DataError: the file can't be read.
         """
-        file = self.folder / f"{feature.replace('/', '.')}.labels.txt"
+        file = self.folder / labels_file(place)
         try:
             lines = file.read_text("utf-8").split("\n")
         except FileNotFoundError:
@@ -90,6 +93,11 @@ class Prepared:
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"the names of the classes can't be read: {error}", file=str(file)) from error
         return [line.strip() for line in lines if line.strip()]
+
+
+def labels_file(place: tuple[str, ...]) -> str:
+    """What TFDS calls the file of a class label's names."""
+    return "-".join(name.replace("/", ".") for name in place) + ".labels.txt"
 
 
 def read_prepared(folder: Path) -> Prepared:
