@@ -60,7 +60,8 @@ def parts_of(step: BoundStep, inputs: Mapping[str, Artifact], store: Store) -> P
         else:
             parameters[name] = _plain(value)
     if component.source_finder is not None:
-        parameters["sources"] = {"content": file_digests(list(component.source_finder(step.parameters)), store)}
+        sources = list(component.source_finder(step.parameters))
+        parameters["sources"] = {"content": file_digests(sources, store)}
     digests = {name: artifact.digest for name, artifact in inputs.items()}
     versions = library_versions(sorted(libraries - _EXECUTION_ONLY), store)
     return Parts(component_name(component), code.symbols, versions, parameters, digests)
