@@ -75,6 +75,13 @@ class Artifact:
         """The content of one of the artifact's JSON files."""
         return json.loads(self.file(name).read_text("utf-8"))
 
+    @property
+    def pictures(self) -> dict[str, str]:
+        """Where pictures are that a person wants to see, by title; the summary names them as `pictures`."""
+        named = self.summary.get("pictures")
+        pairs = named.items() if isinstance(named, Mapping) else ()
+        return {str(title): str(self.path / str(name)) for title, name in pairs}
+
     def manifest(self) -> dict[str, Any]:
         """The manifest as JSON values."""
         return {

@@ -307,7 +307,10 @@ class _Run:
             "seconds": record.seconds,
         }
         shown = {name: output["summary"] for name, output in record.outputs.items()}
-        self.listen({**event, "outputs": shown, **({"error": error} if error else {})})
+        made = self.artifacts.get(record.step, {}).values() if record.status == "ran" else ()
+        pictures = {title: path for artifact in made for title, path in artifact.pictures.items()}
+        told = {"error": error, "pictures": pictures}
+        self.listen({**event, "outputs": shown, **{key: value for key, value in told.items() if value}})
 
     def _record_unreached(self, status: str) -> None:
         for name in self.bound.steps:
