@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .csv_examples import csv_examples
     from .data_report import data_report
     from .dataset import dataset, shard_errors
+    from .digits_images import digits_images
     from .evaluate import evaluate
     from .export import export
     from .import_schema import import_schema
@@ -40,6 +41,7 @@ COMPONENTS = (
     "accept_examples",
     "csv_examples",
     "data_report",
+    "digits_images",
     "evaluate",
     "export",
     "import_statistics",
@@ -72,6 +74,7 @@ __all__ = [
     "csv_examples",
     "data_report",
     "dataset",
+    "digits_images",
     "evaluate",
     "export",
     "import_schema",

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta
 
@@ -41,6 +42,19 @@ def number(ctx: Context, *, value: Annotated[int, Meta(ge=0)] = 1) -> Files:
 def parity(ctx: Context, files: Files) -> Files:
     """Writes whether the number is even."""
     return _write(ctx, str(int(files.file("text.txt").read_text()) % 2))
+
+
+@component
+def placed(ctx: Context, files: Files, *, apart: bool = False) -> Files:
+    """Writes the number of its process, which is another one if `apart`."""
+    return _write(ctx, str(os.getpid()))
+
+
+@placed.process_of
+def process_of_placed(arguments: Mapping[str, Any]) -> str:
+    """Knows parameters and inputs."""
+    assert arguments["files"].file("text.txt").is_file()
+    return "tensorflow" if arguments["apart"] else ""
 
 
 @component

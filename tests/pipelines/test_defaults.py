@@ -19,6 +19,7 @@ from headrace.pipelines.step_parts import parts_of
 
 WIRED: dict[str, dict[str, Any]] = {
     "wine_csv": {},
+    "digits_images": {},
     "csv_examples": {"path": "${steps.wine_csv}"},
     "statistics": {"examples": "${steps.csv_examples}"},
     "infer_schema": {"statistics": "${steps.statistics}"},

@@ -81,6 +81,15 @@ def test_a_process_that_dies_is_a_failed_step_that_names_its_end(bound, store):
     assert "ended with code 3" in str(result.errors["a"])
 
 
+def test_a_component_chooses_its_process_by_its_arguments(bound, store):
+    chain = {"a": ("number", {}), "b": ("placed", {"files": "a"}), "c": ("placed", {"files": "b"})}
+    chain["d"] = ("placed", {"files": "c", "apart": True})
+    chain["e"] = ("placed", {"files": "d", "apart": True})
+    result = run_pipeline(bound(**chain), store, Request(jobs=1), quiet)
+    here, again, apart, beside = (text(result, step) for step in "bcde")
+    assert here == again != apart == beside
+
+
 def test_steps_run_side_by_side(bound, store):
     steps = {name: ("slow", {"seconds": 0.3}) for name in ("a",)} | {"b": ("slow", {"seconds": 0.4})}
     running, most = set(), []
