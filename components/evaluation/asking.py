@@ -227,7 +227,8 @@ def pixels_of(feature: OutputFeature, stored: npt.NDArray[Any]) -> Pixels:
     flat = np.asarray(stored, np.float32).reshape(len(stored), -1)
     low, high = flat.min(axis=1, keepdims=True), flat.max(axis=1, keepdims=True)
     scaled = (flat - low) / np.maximum(high - low, 1e-12) * 255
-    return np.rint(scaled).astype(np.uint8).reshape(stored.shape)
+    pixels: Pixels = np.rint(scaled).astype(np.uint8).reshape(stored.shape)
+    return pixels
 
 
 def by_output(tasks: Sequence[Task]) -> dict[str, Task]:
