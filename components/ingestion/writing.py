@@ -184,7 +184,7 @@ def write_parquet(rows: pa.Table, path: Path) -> None:
     images = [field.name for field in rows.schema if pa.types.is_binary(field.type)]
     compression: Any = "lz4"
     if images:
-        # By the names of the leaves, of which a list's is another than the column's; the rest is left as it is.
+        # By the names of the leaves; a list's is another than its column's.
         others = [name for name in rows.schema.names if name not in images]
         compression = {leaf: "lz4" for name in others for leaf in (name, f"{name}.list.element")}
     with pq.ParquetWriter(
@@ -203,7 +203,8 @@ def _groups(rows: pa.Table, images: Sequence[str]) -> Iterator[pa.Table]:
     if not images:
         yield rows
         return
-    groups = (np.cumsum(lengths) - 1) // GROUP_BYTES
+    # Rows without an image at the beginning are of the first group too.
+    groups = np.maximum(np.cumsum(lengths) - 1, 0) // GROUP_BYTES
     begins = np.flatnonzero(np.diff(groups, prepend=-1)).tolist() or [0]
     for begin, end in pairwise([*begins, rows.num_rows]):
         yield rows.slice(begin, end - begin)
