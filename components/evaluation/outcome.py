@@ -281,12 +281,13 @@ def _check_slices(examples: Examples, slices: tuple[str, ...]) -> None:
     if examples.properties["format"] != "parquet":
         raise InvalidRequestError(SLICES_NEED_RAW, argument="slices", remedy=RAW_REMEDY)
     columns: Mapping[str, str] = examples.properties["columns"]
-    plain = tuple(name for name, kind in columns.items() if kind not in MULTIVALUED)
+    plain = tuple(name for name, kind in columns.items() if kind not in (*MULTIVALUED, "image"))
     for name in slices:
         if name not in plain:
             what = f"there is no column {name!r} to slice by"
             if name in columns:
-                what = f"the column {name!r} has several values a row, so that its rows are no slices"
+                holds = "images" if columns[name] == "image" else "several values a row"
+                what = f"the column {name!r} has {holds}, so that its rows are no slices"
             raise InvalidRequestError(what, argument="slices", given=name, available=plain)
 
 
