@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .parquet_examples import parquet_examples
     from .preprocessing.fitted_file import load_fitted
     from .statistics import statistics
+    from .tfds_examples import tfds_examples
     from .tfrecord_examples import tfrecord_examples
     from .tfrecords.encoding import ApplyTransform
     from .train import train
@@ -48,6 +49,7 @@ COMPONENTS = (
     "infer_schema",
     "parquet_examples",
     "statistics",
+    "tfds_examples",
     "tfrecord_examples",
     "train",
     "transform",
@@ -84,6 +86,7 @@ __all__ = [
     "parquet_examples",
     "shard_errors",
     "statistics",
+    "tfds_examples",
     "tfrecord_examples",
     "train",
     "transform",

@@ -3,21 +3,24 @@
 Records are gathered before they are parsed, thousands at once, since that is what costs; packed features
 are one list of floats and one of ints. The shards were shuffled globally when they were written, so an
 epoch needs no big buffer: files are read in an order of their own and rows are permuted within windows,
-both a pure function of (seed, epoch).
+both a pure function of (seed, epoch). Windows are bounded in bytes: of images of 224 by 224 one holds 445.
+
+Records with images are permuted as they are and parsed by the batch that is wanted, so that pixels are copied
+no oftener than parsing does.
 """
 
 from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from ..pipelines.artifact import Examples, file_digest
 from ..pipelines.errors import DataError, Problem, StoreError
 from .tfrecords.layout import Layout, as_matrix, check_matrix
+from .tfrecords.reading import cut_fields, parser, permuter, selector
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +28,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 PARSE_ROWS = 8192
-"""Records that are parsed at once; more fit no cache."""
+"""Records that are parsed at once, at most; more fit no cache,"""
+PARSE_BYTES = 64 * 2**20
+"""and bytes of these."""
 WINDOW_ROWS = 65_536
 """Rows that are permuted at once, at most."""
 WINDOW_BYTES = 64 * 2**20
@@ -34,6 +39,8 @@ EXPANDED_BYTES = 32 * 2**20
 """Bytes that features may have where one-hots are expanded, which bounds the rows of that."""
 READ_BYTES = 4 * 2**20
 """Bytes that are read from a shard at once."""
+_IN_ORDER = {"num_parallel_calls": 2, "deterministic": True}
+_RECORDS = "\0records"
 DAMAGED_REMEDY = "delete the artifact's folder, and run the pipeline again"
 
 
@@ -49,6 +56,7 @@ def dataset(
     matrix: bool = False,
     expand: bool = True,
     only: npt.NDArray[np.bool_] | None = None,
+    numbers: bool = False,
 ) -> tf.data.Dataset:
     """One epoch of a split of transformed examples.
 
@@ -60,20 +68,24 @@ def dataset(
         seed, epoch: decide the order; equal ones give equal batches.
         drop_remainder: whether a last batch with fewer rows is left out, which makes shapes static.
         matrix: whether features come as one matrix.
-        expand: whether one-hots that are stored as ids are expanded; without it, they come as int64 ids
-            [batch, number of columns], for a model that looks its weights up.
+        expand: whether one-hots that are stored as ids are expanded, and pixels scaled; without it, ids come
+            as int64 [batch, number of columns], for a model that looks its weights up, and images decoded but
+            as they were stored, uint8 [batch, height, width, channels], or float32 where floats were stored.
         only: which of the split's rows are wanted, a bool for each in the order of the shards; None for all.
+        numbers: whether the last element of the tuple are the examples' numbers.
 
     Returns:
-        A `tf.data.Dataset` of (features, label), or (features, label, weight) of examples with row weights.
-        Features are float32 or int64 [batch, width] by name; or with `matrix` float32 [batch, total width],
-        in the order of the features. The label is [batch], float32 for a value, int64 class ids for a class;
-        or float32 [batch, classes] of zeros and ones for several classes a row. Of several labels a dict of
-        these by column. The weight: float32 [batch].
+        A `tf.data.Dataset` of (features, label), or (features, label, weight) of examples with row weights,
+        and behind these int64 [batch] with `numbers`: the example's place in the split, from 0 in the order
+        of the shards, whatever the order of reading.
+        Features are float32 or int64 [batch, width] by name, images float32 [batch, height, width, channels];
+        or with `matrix` float32 [batch, total width], in the order of the features. The label is [batch],
+        float32 for a value, int64 class ids for a class; or float32 [batch, classes] of zeros and ones for
+        several classes a row. Of several labels a dict of these by column. The weight: float32 [batch].
 
     Raises:
         DataError: the split doesn't exist, the examples are not transformed, or `matrix` was asked for
-            where a feature is ids.
+            where a feature is ids or an image.
         StoreError: a shard is gone, or has another size than when it was written. Damage that leaves the size
             is found when the record is read, as a `tf.errors.DataLossError`; `shard_errors` names the file.
     """
@@ -87,65 +99,98 @@ def dataset(
         check_matrix(layout.features)
     key = hashlib.sha256(f"{seed}\0{epoch}".encode()).digest()
     check_shards(examples, split)
-    rows = _rows(tf, examples, split, layout, key if shuffle else b"", only)
+    source = _Source(tf, examples, split, layout, key if shuffle else b"", only, numbers)
 
     def cut(fields: Any) -> tuple[Any, ...]:
-        features, *rest = _cut(layout, fields)
+        features, *rest = cut_fields(layout, fields)
         if expand or matrix:
             features = {f.name: f.expand(xp, features[f.name]) for f in layout.features}
         return (as_matrix(xp, layout.features, features) if matrix else features), *rest
 
-    # Whole batches at once, so that the last step is slices of them.
-    some = max(min(PARSE_ROWS, EXPANDED_BYTES // _bytes(layout, stored=False)) // batch_size, 1) * batch_size
-    batches = rows.rebatch(some).map(cut, num_parallel_calls=2, deterministic=True)
-    batches = batches.rebatch(batch_size, drop_remainder=drop_remainder)
+    if layout.images:
+        batches = source.image_batches(batch_size, drop_remainder, cut)
+    else:
+        batches = source.batches(batch_size, drop_remainder, cut)
     total = examples.rows(split) if only is None else int(only.sum())
     count = total // batch_size if drop_remainder else -(-total // batch_size)
     batches = batches.apply(tf.data.experimental.assert_cardinality(count))
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _rows(tf: Any, examples: Examples, split: str, layout: Layout, key: bytes, only: Any) -> Any:
-    """The fields of a split's records, by key, [some, width]; in an order drawn by `key` if there is one."""
-    files = [str(path) for path in examples.parts(split)]
-    places = list(range(len(files)))
-    if key:
-        random.Random(key).shuffle(places)  # noqa: S311 - an order, not a secret
-    files = [files[place] for place in places]
-    rows = tf.data.TFRecordDataset(files, layout.compression.upper(), buffer_size=READ_BYTES)
-    # A shard that lost rows is an error when the epoch ends.
-    rows = rows.apply(tf.data.experimental.assert_cardinality(examples.rows(split)))
-    rows = rows.batch(PARSE_ROWS).map(_parser(tf, layout), num_parallel_calls=2, deterministic=True)
-    if only is not None:
-        rows = rows.enumerate().map(_chooser(tf, examples, split, places, only), num_parallel_calls=2)
-    if not key:
-        return rows
-    window = max(min(WINDOW_ROWS, WINDOW_BYTES // _bytes(layout, stored=True)), 1)
-    permute = _permuter(tf, key)
-    return rows.rebatch(window).enumerate().map(permute, num_parallel_calls=2, deterministic=True)
-
-
-def _chooser(tf: Any, examples: Examples, split: str, places: Sequence[int], only: Any) -> Any:
-    """The number of a batch of `PARSE_ROWS` records and its fields → the fields of the rows wanted.
+class _Source:
+    """The records of a split.
 
     Args:
-        tf, examples, split: as above.
-        places: the numbers of the shards, in the order in which they are read.
-        only: which rows are wanted, in the order of the shards.
+        tf, examples, split, layout, only, numbers: see `dataset`.
+        key: decides the order; empty for that of the shards.
     """
-    ends = list(accumulate(part["rows"] for part in examples.splits[split]["parts"]))
-    if len(only) != examples.rows(split):
-        raise DataError(
-            f"{len(only)} rows were told of, and there are {examples.rows(split)}", argument="only"
-        )
-    starts = [0, *ends]
-    wanted = tf.concat([only[starts[place] : ends[place]] for place in places], axis=0)
 
-    def choose(number: Any, fields: Any) -> Any:
-        mask = wanted[number * PARSE_ROWS : (number + 1) * PARSE_ROWS]
-        return {name: tf.boolean_mask(values, mask) for name, values in fields.items()}
+    def __init__(
+        self, tf: Any, examples: Examples, split: str, layout: Layout, key: bytes, only: Any, numbers: bool
+    ) -> None:
+        if only is not None and len(only) != examples.rows(split):
+            raise DataError(
+                f"{len(only)} rows were told of, and there are {examples.rows(split)}", argument="only"
+            )
+        self._layout, self._key, self._numbered = layout, key, numbers or only is not None
+        files = [str(path) for path in examples.parts(split)]
+        places = list(range(len(files)))
+        if key:
+            random.Random(key).shuffle(places)  # noqa: S311 - an order, not a secret
+        files = [files[place] for place in places]
+        records = tf.data.TFRecordDataset(files, layout.compression.upper(), buffer_size=READ_BYTES)
+        # A shard that lost rows is an error when the epoch ends.
+        self._records = records.apply(tf.data.experimental.assert_cardinality(examples.rows(split)))
+        self._chosen = only is not None
+        rows = [part["rows"] for part in examples.splits[split]["parts"]]
+        self._select = selector(tf, rows, places, only, numbers)
+        self._parse = parser(tf, layout)
+        self._permute = permuter(tf, key)
+        stored = sum(f.decoded_bytes for f in layout.features) + 8
+        self._window = max(min(WINDOW_ROWS, WINDOW_BYTES // stored), 1)
+        self._parse_rows = max(min(PARSE_ROWS, PARSE_BYTES // stored), 1)
 
-    return choose
+    def batches(self, batch_size: int, drop_remainder: bool, cut: Any) -> Any:
+        """Rows of numbers, parsed first."""
+        rows = self._records.batch(self._parse_rows)
+        if self._numbered:
+            rows = rows.enumerate().map(self._selected(self._parse, self._parse_rows), **_IN_ORDER)
+        else:
+            rows = rows.map(self._parse, **_IN_ORDER)
+        if self._key:
+            rows = rows.rebatch(self._window).enumerate().map(self._permute, **_IN_ORDER)
+        # Whole batches at once, so that the last step is slices of them.
+        wide = sum(f.width * (4 if f.dtype == "float32" else 8) for f in self._layout.features) + 8
+        some = max(min(PARSE_ROWS, EXPANDED_BYTES // wide) // batch_size, 1) * batch_size
+        return rows.rebatch(some).map(cut, **_IN_ORDER).rebatch(batch_size, drop_remainder=drop_remainder)
+
+    def image_batches(self, batch_size: int, drop_remainder: bool, cut: Any) -> Any:
+        """Rows with images, parsed last."""
+        whole = not (self._key or self._chosen)  # a batch is one of records as they lie there
+        window = batch_size if whole else self._window
+        rows = self._records.batch(window, drop_remainder=drop_remainder and whole)
+        if self._numbered:
+            rows = rows.enumerate().map(self._selected(_as_records, window), **_IN_ORDER)
+        else:
+            rows = rows.map(_as_records)
+        if self._key:
+            rows = rows.enumerate().map(self._permute, **_IN_ORDER)
+        if not whole:
+            rows = rows.unbatch().batch(batch_size, drop_remainder=drop_remainder)
+
+        def parsed(fields: Any) -> Any:
+            told = {name: values for name, values in fields.items() if name != _RECORDS}
+            return cut({**self._parse(fields[_RECORDS]), **told})
+
+        return rows.map(parsed, **_IN_ORDER)
+
+    def _selected(self, read: Any, rows: int) -> Any:
+        """The number of a batch of so many records, and these → what `read` gives of those wanted."""
+        return lambda number, records: self._select(number * rows, read(records))
+
+
+def _as_records(records: Any) -> dict[str, Any]:
+    return {_RECORDS: records}
 
 
 def check_shards(examples: Examples, split: str, *, content: bool = False) -> None:
@@ -210,43 +255,3 @@ def _layout(examples: Examples, split: str, batch_size: int) -> Layout:
     if batch_size < 1:
         raise DataError(f"batch_size has to be at least 1, not {batch_size}", argument="batch_size")
     return Layout.from_json(examples.properties)
-
-
-def _bytes(layout: Layout, *, stored: bool) -> int:
-    """The bytes of a row's values, as stored or as the model gets them."""
-    if stored:
-        return sum(f.stored_width * (4 if f.stored_dtype == "float32" else 8) for f in layout.features) + 8
-    return sum(f.width * (4 if f.dtype == "float32" else 8) for f in layout.features) + 8
-
-
-def _parser(tf: Any, layout: Layout) -> Any:
-    """Serialized records [n] → the record's fields by key, [n, width]."""
-    dtypes = {"float32": tf.float32, "int64": tf.int64}
-    spec = {f.key: tf.io.FixedLenFeature([f.width], dtypes[f.dtype]) for f in layout.fields}
-    return lambda records: tf.io.parse_example(records, spec)
-
-
-def _permuter(tf: Any, key: bytes) -> Any:
-    """The number of a window and its fields → the fields in an order that depends on key and number."""
-    first, second = (int.from_bytes(key[i : i + 4], "little") for i in (0, 4))
-
-    def permute(number: Any, fields: Any) -> Any:
-        seed = tf.stack([tf.constant(first, tf.int64), tf.constant(second, tf.int64) ^ number])
-        count = tf.shape(next(iter(fields.values())))[0]
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=seed)
-        return {name: tf.gather(values, order) for name, values in fields.items()}
-
-    return permute
-
-
-def _cut(layout: Layout, fields: Any) -> tuple[Any, ...]:
-    """Fields of records → features as they are stored, the label or labels, the weight if there is one."""
-    parts = [fields[key][:, start : start + width] for _, key, start, width in layout.columns()]
-    names = [f.name for f in layout.features]
-    labels, weight = parts[len(names) :][: len(layout.labels)], parts[len(names) + len(layout.labels) :]
-    by_column = {
-        label.column: values if label.kind == "multi" else values[:, 0]
-        for label, values in zip(layout.labels, labels, strict=True)
-    }
-    told = by_column if len(by_column) > 1 else next(iter(by_column.values()))
-    return dict(zip(names, parts, strict=False)), told, *(one[:, 0] for one in weight)

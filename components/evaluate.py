@@ -105,7 +105,7 @@ def evaluate(
         properties={**stated, "weights": model.properties["weights"]},
         summary={
             "metrics": report.metrics, "split": split, "rows": about["rows"], **stated,
-            **({"pictures": {"worst examples": SHEET}} if SHEET in worst else {}),
+            **({"pictures": [SHEET]} if SHEET in worst else {}),
         },
         volatile=[SHEET],
     )  # fmt: skip

@@ -66,8 +66,8 @@ def tfrecord_examples(
             stated.
         max_rejects: how many bad records to put into `rejects.jsonl` before it is an error: no tf.Example, a
             tf.SequenceExample, infinity, the least int64 (which stands for a missing one at serving), bytes
-            that aren't UTF-8, NUL, a value that doesn't fit `types`, bytes that are no image. Their `line` is the number of the record
-            in its file, from 1. A wrong checksum is always an error.
+            that aren't UTF-8, NUL, a value that doesn't fit `types`, bytes that are no image. Their `line` is
+            the number of the record in its file, from 1. A wrong checksum is always an error.
         block_rows: the greatest number of rows in a part. It decides the parts.
         sample: read only so many records, from the beginning; of each split, if `path` names files by split.
 

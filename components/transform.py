@@ -36,6 +36,8 @@ def transform(
     shards: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None,
     layout: Literal["packed", "columns"] = "packed",
     compression: Literal["none", "gzip"] = "none",
+    store: Literal["uint8", "png", "jpeg", "float32"] = "uint8",
+    jpeg_quality: Annotated[int, msgspec.Meta(ge=1, le=100)] = 95,
 ) -> Transformed:
     """Makes features and label ready for a model: fitted on the split `train`, written as shuffled shards.
 
@@ -60,6 +62,13 @@ def transform(
     `types: {column: int}` where they are read. A value given without a transform is left as it is, but gets
     z_score where the features are chosen by `auto`.
 
+    An image becomes pixels of one size: `image: [decode, {resize: [224, 224]}, {scale: zero_one}]`, with
+    `resize`'s `method` (bilinear, nearest, bicubic, area), `fit` (stretch, crop, pad) and `antialias`,
+    `center_crop`, and for its numbers `scale` (zero_one, minus_one_one, imagenet) or `standardize` (by
+    channel or dataset, or with stated numbers). Without those two the model gets 0 … 255. Decoding and
+    resizing are TensorFlow's, here and in the exported model; numbers are rounded to whole ones, and scaled
+    where they are read, by `dataset()` and the export. The step runs in a process with TensorFlow then.
+
     Args:
         examples: raw examples with a split `train`.
         label: the label's column, or `{column: transform}`; for several labels, each an output of the model,
@@ -74,6 +83,9 @@ def transform(
         layout: `packed` for one list of floats and one of ints a record, which is read fastest;
             `columns` for a tf.Example feature per output, for readers that know nothing of headrace.
         compression: `gzip` for smaller shards.
+        store: how images lie in the shards: `uint8`, raw and read fastest; `png`, smaller and the same to the
+            bit; `jpeg`, smallest, and not the same; `float32`, normalized already, four times as large.
+        jpeg_quality: of `store: jpeg`, 1 to 100.
 
     Returns:
         Shards of tf.Examples in the order of a hash, and the fitted transform.
@@ -95,6 +107,8 @@ def transform(
         layout=layout,
         compression="gzip" if compression == "gzip" else "",
         weight=weight or "",
+        store=store,
+        jpeg_quality=jpeg_quality,
     )
     return Transformed(made, fitted)
 
@@ -103,6 +117,17 @@ def transform(
 def code_of_transform(name: str, value: Any) -> tuple[str, ...]:
     """The code of transforms of one's own, which `features` and `label` name."""
     return own_code(**{name: value})
+
+
+@transform.process_of
+def process_of_transform(arguments: Mapping[str, Any]) -> str:
+    """TensorFlow's where there is an image to decode."""
+    examples, features = arguments["examples"], arguments.get("features", "auto")
+    types = examples.properties.get("columns", {})
+    if features == "auto":
+        return "tensorflow" if "image" in types.values() else ""
+    used = {column for spec in parse_features(features)[0] for column in spec.columns}
+    return "tensorflow" if any(types.get(column) == "image" for column in used) else ""
 
 
 @transform.check

@@ -76,11 +76,9 @@ class Artifact:
         return json.loads(self.file(name).read_text("utf-8"))
 
     @property
-    def pictures(self) -> dict[str, str]:
-        """Where pictures are that a person wants to see, by title; the summary names them as `pictures`."""
-        named = self.summary.get("pictures")
-        pairs = named.items() if isinstance(named, Mapping) else ()
-        return {str(title): str(self.path / str(name)) for title, name in pairs}
+    def pictures(self) -> list[Path]:
+        """The pictures in it for people to look at: the files that `pictures` names in the summary."""
+        return [self.file(name) for name in self.summary.get("pictures") or ()]
 
     def manifest(self) -> dict[str, Any]:
         """The manifest as JSON values."""
@@ -218,8 +216,8 @@ class Draft(Generic[A]):
             properties: JSON values that belong to the content.
             summary: JSON values for people.
             volatile: patterns (`*` crosses slashes) of files that differ between equal runs.
-            digests: SHA-256 by name of files that were read to the end after they were written, and needn't
-                be read again.
+            digests: SHA-256 by name of files that were hashed while they were written, or read to the end
+                since, and needn't be read again.
 
         Raises:
             StepError: something in the folder is not a plain file, or is called `manifest.json`.

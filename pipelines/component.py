@@ -120,6 +120,7 @@ class Component(Generic[P, R]):
         self.process_finder: Callable[[Mapping[str, Any]], str] | None = None
         self.checker: Check | None = None
         self.code_finder: Callable[[str, Any], Sequence[str]] | None = None
+        self.source_finder: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
         signature = inspect.signature(function)
         self.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
 
@@ -162,6 +163,14 @@ class Component(Generic[P, R]):
     def code_of(self, function: Callable[[str, Any], Sequence[str]]) -> Callable[[str, Any], Sequence[str]]:
         """Decorator: `function(name, value)` gives the import paths of the code that an argument uses."""
         self.code_finder = function
+        return function
+
+    def sources_of(
+        self, function: Callable[[Mapping[str, Any]], Sequence[str]]
+    ) -> Callable[[Mapping[str, Any]], Sequence[str]]:
+        """Decorator: `function(parameters)` gives files and folders that are read and that no one argument
+        names; their content is fingerprinted."""
+        self.source_finder = function
         return function
 
     def process_of(self, function: Callable[[Mapping[str, Any]], str]) -> Callable[[Mapping[str, Any]], str]:

@@ -280,6 +280,9 @@ class _Run:
         self.artifacts[name] = outputs
         status = "cached" if decision.action == "cached" else "ran"
         self._note(StepRecord.of(name, status, decision, outputs, seconds, messages), written=status == "ran")
+        if status == "ran":
+            for path in (path for artifact in outputs.values() for path in artifact.pictures):
+                self.listen({"step": name, "say": f"look at {path}"})
 
     def _failed(self, name: str, error: Exception, decision: Decision, seconds: float) -> None:
         if isinstance(error, OSError):
@@ -307,10 +310,7 @@ class _Run:
             "seconds": record.seconds,
         }
         shown = {name: output["summary"] for name, output in record.outputs.items()}
-        made = self.artifacts.get(record.step, {}).values() if record.status == "ran" else ()
-        pictures = {title: path for artifact in made for title, path in artifact.pictures.items()}
-        told = {"error": error, "pictures": pictures}
-        self.listen({**event, "outputs": shown, **{key: value for key, value in told.items() if value}})
+        self.listen({**event, "outputs": shown, **({"error": error} if error else {})})
 
     def _record_unreached(self, status: str) -> None:
         for name in self.bound.steps:

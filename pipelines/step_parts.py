@@ -59,6 +59,8 @@ def parts_of(step: BoundStep, inputs: Mapping[str, Artifact], store: Store) -> P
                 parameters[said] = {"name": said, "code": user.symbols}
         else:
             parameters[name] = _plain(value)
+    if component.source_finder is not None:
+        parameters["sources"] = {"content": file_digests(list(component.source_finder(step.parameters)), store)}
     digests = {name: artifact.digest for name, artifact in inputs.items()}
     versions = library_versions(sorted(libraries - _EXECUTION_ONLY), store)
     return Parts(component_name(component), code.symbols, versions, parameters, digests)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from ...pipelines.errors import Problem
 from ..preprocessing.chain_grammar import _arguments
@@ -49,7 +49,7 @@ def _augmentation(
         text = f"there is no augmentation {name!r}"
         return None, [Problem(text, argument=where, given=str(name), available=tuple(AUGMENTATIONS))]
     cls = AUGMENTATIONS[name]
-    arguments, problems = _arguments(cls, given, where)
+    arguments, problems = _arguments(cast("Any", cls), given, where)
     if problems:
         return None, problems
     made = cls(**arguments)

@@ -3,6 +3,7 @@
 Two planes get the same rows: NumPy (what Beam's workers did) with the Keras network, and the SavedModel read
 back from disk. They have to agree
 
+- exactly where a feature is an image: in every pixel.
 - exactly where a feature is whole numbers, ids or one-hots. Rows in which a column lies within float32
   tolerance of a bucket's boundary are counted and not failed: there a unit in the last place of a logarithm
   decides. A row is such a one if shifting its floats by `NUDGE` relative makes NumPy itself change its mind.
@@ -110,22 +111,27 @@ class ParityGate:
             GateError: they disagree; names the feature, the row and both values.
         """
         columns = self._fitted.serving_columns(raw)
-        stored = self._fitted.apply_numpy(raw, expand=False)
+        stored, there = self._fitted.stored_numpy(raw)
         space = namespace_of(np)
-        here = {f.name: f.expand(space, stored[f.name]) for f in self._fitted.features}
+        here = {
+            f.name: stored[f.name] if f.is_image else f.expand(space, stored[f.name])
+            for f in self._fitted.features
+        }
         served = self._served(columns, raw.num_rows)
         boundary = np.zeros(raw.num_rows, bool)
-        for feature, there in zip(self._fitted.features, served, strict=True):
-            mine, other = np.asarray(here[feature.name]), there
+        for feature, other in zip(self._fitted.features, served, strict=True):
+            mine = np.asarray(here[feature.name])
             if mine.shape != other.shape:
                 raise self._refusal(
                     feature.name, f"the shapes {mine.shape} and {other.shape} differ", columns, None
                 )
-            if _is_discrete(feature):
+            if feature.is_image:
+                self._image(feature, mine, other, columns)
+            elif _is_discrete(feature):
                 boundary |= self._discrete(feature, mine, other, raw, columns)
             else:
                 self._floats(feature, mine, other, columns)
-        self._outputs(stored, columns, ~boundary)
+        self._outputs(stored, there, columns, ~boundary)
         self.parity.boundary_rows += int(boundary.sum())
         self.parity.rows += raw.num_rows
 
@@ -155,6 +161,15 @@ class ParityGate:
             raise self._refusal(feature.name, what, columns, row)
         return differs
 
+    def _image(self, feature: OutputFeature, mine: Any, other: Any, columns: Columns) -> None:
+        """Raises for an image that isn't the same to the bit."""
+        differs = (mine != other) & ((mine == mine) | (other == other))  # NaN where there is no image
+        if differs.any():
+            row, *place = (int(axis[0]) for axis in np.nonzero(differs))
+            shown = [images[(row, *place)].item() for images in (mine, other)]
+            what = f"{shown[0]} in training, {shown[1]} in the export, at {place} (height, width, channel)"
+            raise self._refusal(feature.name, what, columns, row)
+
     def _floats(self, feature: OutputFeature, mine: Any, other: Any, columns: Columns) -> None:
         ulps = _distance(mine, other) / EPSILON
         row, place = np.unravel_index(int(ulps.argmax()), ulps.shape)
@@ -167,16 +182,24 @@ class ParityGate:
         if ulps[row, place] > self.parity.worst_ulps:
             self.parity.worst_ulps, self.parity.worst_feature = float(ulps[row, place]), feature.name
 
-    def _outputs(self, stored: Mapping[str, Any], columns: Columns, inside: npt.NDArray[np.bool_]) -> None:
+    def _outputs(
+        self,
+        stored: Mapping[str, Any],
+        there: npt.NDArray[np.bool_],
+        columns: Columns,
+        inside: npt.NDArray[np.bool_],
+    ) -> None:
+        """Compares the network's outputs; rows without an image, which aren't `there`, have to be NaN."""
         if not inside.any():
             return
         given = self._network(self._feed.pack(np, stored))
         keys = output_keys(self._tasks)
         mine = [given] if len(self._tasks) == 1 else [given[keys[task.label]] for task in self._tasks]
         others = self._loaded.network_outputs(tensors(columns, self._inputs))
-        for task, here, there in zip(self._tasks, mine, others, strict=True):
+        for task, here, other in zip(self._tasks, mine, others, strict=True):
             what = "the network's output" if len(self._tasks) == 1 else f"the output for {task.label}"
-            self._output(what, np.asarray(here), there.numpy(), columns, inside)
+            expected = np.where(there[:, None], np.asarray(here), np.float32(np.nan))
+            self._output(what, expected, other.numpy(), columns, inside)
 
     def _output(
         self, name: str, mine: Any, other: Any, columns: Columns, inside: npt.NDArray[np.bool_]
@@ -225,10 +248,14 @@ def _shifted(raw: pa.RecordBatch, factor: float) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, names=raw.schema.names)
 
 
+def _shown(value: Any) -> Any:
+    """A raw value as it is shown, an image by its size."""
+    if isinstance(value, bytes):
+        return f"an image of {len(value)} bytes"
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 def _raw_row(columns: Columns, row: int) -> str:
-    shown = {
-        name: column[row].tolist() if hasattr(column[row], "tolist") else column[row]
-        for name, column in columns.items()
-    }
+    shown = {name: _shown(column[row]) for name, column in columns.items()}
     text = ", ".join(f"{name}={value!r}" for name, value in list(shown.items())[:12])
     return f"{{{text}{', …' if len(shown) > 12 else ''}}}"

@@ -5,16 +5,18 @@ Signatures, each over a batch of n rows:
     serving_default   an input `[n]` for each column: float32 (missing: NaN), int64 (missing: -2**63) or
                       string (missing: ""), under the names of `serving_names`; times are int64 microseconds
                       since 1970-01-01 UTC; a column with several values a row is `[n, any width]`, padded
-                      with what stands for a missing value
+                      with what stands for a missing value; an image is the bytes of a file (string), see
+                      `IMAGE_FORMATS`
     serve_examples    `examples`: string `[n]`, serialized tf.Examples under the columns' own names; a feature
                       that an Example leaves out is missing
 
 Outputs of both, which are those of `headrace.components.exporting.outputs`.
 
 A row with a value that is missing, and that the Transform doesn't impute, is answered by NaN, and "" for the
-class.
+class; so is one with an image that can't be decoded, which doesn't fail the others.
 
-The loaded object also has `transform_features`, from the same inputs (one dict) to the list of features,
+The loaded object also has `transform_features`, from the same inputs (one dict) to the list of features
+(images as their pixels, uint8 `[n, height, width, channels]`, unless they are stored as floats),
 `network_outputs`, to the list of what the network itself gives for each label, and the asset `columns.json`,
 the mapping from input names to columns.
 """
@@ -42,6 +44,10 @@ from .serving_names import serving_names
 
 MISSING: dict[str, Any] = {"float32": float("nan"), "int64": -(2**63), "string": ""}
 """What stands for a missing value, by dtype."""
+IMAGE_FORMATS = ("JPEG", "PNG", "GIF")
+"""What an input of images takes: 8-bit JPEG or PNG, or a GIF that isn't animated, of any size, upright: the
+orientation that a camera writes into EXIF isn't looked at. `headrace predict` turns images and converts other
+formats, as `image_examples` does."""
 
 
 @dataclass(frozen=True)
@@ -127,24 +133,31 @@ class Serving(tf.Module):
         self.serve_columns = tf.function(self._serve, input_signature=[spec])
         self.serve_examples = tf.function(self._serve_examples, input_signature=[text])
 
-    def _stored(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Features as they are stored in shards, one-hots as ids."""
+    def _stored(self, columns: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+        """Features as they are stored in shards, one-hots as ids; and which rows have each image."""
         inputs = self._plan.inputs
-        features: dict[str, tf.Tensor] = self.preprocessing(
+        told: tuple[dict[str, tf.Tensor], list[tf.Tensor]] = self.preprocessing.outputs_and_valid(
             {i.column: columns[i.name] for i in inputs}, expand=False
         )
-        return features
+        return told
 
     def _features(self, columns: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
-        fitted, space = self._plan.fitted, namespace_of(tf)
-        stored = self._stored(columns)
-        return [feature.expand(space, stored[feature.name]) for feature in fitted.features]
+        space, (stored, _) = namespace_of(tf), self._stored(columns)
+        return [
+            stored[f.name] if f.is_image else f.expand(space, stored[f.name])
+            for f in self._plan.fitted.features
+        ]
 
     def _answers(self, columns: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
         feed, tasks = self._plan.feed, self._plan.tasks
-        given = answers(self.network, feed, feed.pack(tf, self._stored(columns)))
+        stored, valid = self._stored(columns)
+        given = answers(self.network, feed, feed.pack(tf, stored))
         keys = output_keys(tasks)
-        return [given] if len(tasks) == 1 else [given[keys[task.label]] for task in tasks]
+        found = [given] if len(tasks) == 1 else [given[keys[task.label]] for task in tasks]
+        if not valid:
+            return found
+        there = tf.reduce_all(tf.stack(valid), axis=0)[:, tf.newaxis]
+        return [tf.where(there, one, tf.constant(float("nan"), one.dtype)) for one in found]
 
     def _serve(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return served(self._plan.fitted.labels, self._plan.tasks, self._answers(columns))

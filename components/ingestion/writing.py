@@ -134,10 +134,7 @@ def spill_rows(rows: pa.Table, placing: Placing, unit: int) -> tuple[str, list[s
         classes = np.where(outside, -1, 0)
     else:
         classes, names = _classes(column)
-        ranks, outside = (
-            row_hash(rows, (placing.key,) if placing.key else None, placing.rule.seed),
-            np.zeros(rows.num_rows, bool),
-        )
+        ranks, outside = row_hash(rows, (placing.key,) if placing.key else None, placing.rule.seed), np.zeros(rows.num_rows, bool)
     np.save(f"{path}.classes.npy", classes.astype(np.int32))
     np.save(f"{path}.ranks.npy", ranks)
     return str(path), names, outside
@@ -178,13 +175,17 @@ def write_parquet(rows: pa.Table, path: Path) -> None:
     """Writes a Parquet file whose bytes depend on the rows and Arrow's version alone.
 
     Images are written as they are, since they are compressed, in row groups of few of them, so that a reader
-    needn't hold many; and the footer says how many are missing, so that validation needn't read any.
+    needn't hold many; the footer says how many are missing, so that validation needn't read them.
     """
-    texts = [field.name for field in rows.schema if pa.types.is_string(field.type)]
+    texts = [
+        name
+        for name, kind in zip(rows.schema.names, rows.schema.types, strict=True)
+        if pa.types.is_string(kind)
+    ]
     images = [field.name for field in rows.schema if pa.types.is_binary(field.type)]
     compression: Any = "lz4"
     if images:
-        # By the names of the leaves; a list's is another than its column's.
+        # By the names of the leaves; what isn't named is left as it is.
         others = [name for name in rows.schema.names if name not in images]
         compression = {leaf: "lz4" for name in others for leaf in (name, f"{name}.list.element")}
     with pq.ParquetWriter(
@@ -197,14 +198,13 @@ def write_parquet(rows: pa.Table, path: Path) -> None:
 
 def _groups(rows: pa.Table, images: Sequence[str]) -> Iterator[pa.Table]:
     """Rows that make a row group each; those of images by their bytes."""
-    lengths = np.zeros(rows.num_rows, np.int64)
-    for name in images:
-        lengths += pc.fill_null(pc.binary_length(rows.column(name)), 0).to_numpy()
     if not images:
         yield rows
         return
-    # Rows without an image at the beginning are of the first group too.
-    groups = np.maximum(np.cumsum(lengths) - 1, 0) // GROUP_BYTES
+    lengths = np.zeros(rows.num_rows, np.int64)
+    for name in images:
+        lengths += pc.fill_null(pc.binary_length(rows.column(name)), 0).to_numpy()
+    groups = (np.cumsum(lengths) - lengths) // GROUP_BYTES  # by where a row begins: missing ones have no bytes
     begins = np.flatnonzero(np.diff(groups, prepend=-1)).tolist() or [0]
     for begin, end in pairwise([*begins, rows.num_rows]):
         yield rows.slice(begin, end - begin)

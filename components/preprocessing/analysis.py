@@ -24,11 +24,13 @@ from ...schemas.keyed_means import KeyedMeans
 from ...schemas.moments import ColumnMoments, Moments
 from ...schemas.numeric_counts import NumericCounts
 from ...schemas.packing import Blob, join, split
+from ...schemas.pixel_sums import PixelSums
 from ...schemas.string_counts import StringCounts
 from ..data_plane.parts import Parts, units_of
 from ..data_plane.result import Result
 from ..data_plane.work import run_units
 from ..transforms import Analyzer, coerce, coerced
+from ..transforms.images import rows_at_once
 from ..transforms.namespace import NumpyNamespace
 from ..transforms.own import path_of
 from ..transforms.ragged import Ragged
@@ -101,6 +103,15 @@ class Request:
         made = self.branch.run(xp, raw, constants, Rows(columns, places))
         return coerce(xp, made, self.branch.end.kind, self.takes)[0]
 
+    def pixel_sums(self, columns: Mapping[str, Any]) -> PixelSums:
+        """The sums of the images of some parts; few images are decoded at a time."""
+        xp, raw, found = NumpyNamespace(), columns[self.branch.column], PixelSums()
+        step = rows_at_once(self.branch.end.shape)
+        for start in range(0, len(raw), step):
+            images = self.branch.run(xp, raw.slice(start, step), [s.constants for s in self.branch.stages])
+            found = found.merge(PixelSums.of(images.values[images.valid]))
+        return found
+
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -108,7 +119,7 @@ class Found:
 
     Attributes:
         column: the column, for messages.
-        moments, values, strings, means: what each analyzer found.
+        moments, values, strings, means, images: what each analyzer found.
         groups: by key, ascending, what was found in its rows alone.
     """
 
@@ -117,6 +128,7 @@ class Found:
     values: NumericCounts | None = None
     strings: StringCounts | None = None
     means: KeyedMeans | None = None
+    images: PixelSums | None = None
     groups: Mapping[str, Found] = field(default_factory=dict)
 
     @property
@@ -128,6 +140,8 @@ class Found:
             return self.values.count
         if self.means is not None:
             return int(self.means.count.sum())
+        if self.images is not None:
+            return self.images.count
         assert self.strings is not None
         return self.strings.count
 
@@ -188,6 +202,11 @@ class Found:
         assert self.means is not None
         return self.means.compute()
 
+    def pixels(self, by_channel: bool) -> tuple[list[float], list[float]]:
+        """Mean and deviation of all pixels, or of each channel's."""
+        assert self.images is not None
+        return self.images.compute(by_channel)
+
     def most_frequent(self) -> float | str:
         """The most frequent value."""
         counts: Any = self.values if self.values is not None else self.strings
@@ -221,7 +240,10 @@ def _types(requests: Sequence[Request]) -> dict[str, str]:
 def accumulate(requests: Sequence[Request], batch: pa.RecordBatch, places: Places) -> list[Any]:
     """The accumulators of some parts: the moments of all requests first, then the others' one by one."""
     columns = serving_batch(batch, _types(requests))
-    made = [request.column(columns, places) for request in requests]
+    made: list[Any] = [
+        request.pixel_sums(columns) if "pixels" in request.analyzers else request.column(columns, places)
+        for request in requests
+    ]
     moments = [(str(i), made[i]) for i, r in enumerate(requests) if "moments" in r.analyzers]
     values = np.empty((len(moments), batch.num_rows))
     for i, (_, column) in enumerate(moments):
@@ -242,6 +264,7 @@ def accumulate(requests: Sequence[Request], batch: pa.RecordBatch, places: Place
             found += accumulate_keys(request.analyzers, keys, column)
         if request.target:
             found.append(accumulate_label(request.target, columns, column, places))
+        found += [column] if "pixels" in request.analyzers else []
     return found
 
 
@@ -275,6 +298,7 @@ def _readers(requests: Sequence[Request]) -> list[Callable[[Blob], Any]]:
         readers += [StringCounts.from_bytes] if "strings" in request.analyzers else []
         readers += key_readers(request.analyzers) if request.by else []
         readers += [KeyedMeans.from_bytes] if request.target else []
+        readers += [PixelSums.from_bytes] if "pixels" in request.analyzers else []
     return readers
 
 
@@ -312,6 +336,8 @@ def _found(requests: Sequence[Request], accumulators: Sequence[Any]) -> list[Fou
             means: KeyedMeans = next(rest)
             require_keys(means.keys, request.branch.column)
             found = replace(found, means=means)
+        if "pixels" in request.analyzers:
+            found = replace(found, images=next(rest))
         answers.append(found)
     return answers
 

@@ -70,7 +70,7 @@ def _cast(name: str, column: pa.Array, kind: str) -> Any:
             raise DataError(what) from error
     if kind in MULTIVALUED:
         return _ragged(name, column, kind)
-    if kind == "string":
+    if kind in ("string", "image"):
         return pc.fill_null(column, "") if column.null_count else column
     if kind == "float":
         with np.errstate(over="ignore", under="ignore"):

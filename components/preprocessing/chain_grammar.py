@@ -80,8 +80,16 @@ def transform_class(name: Any) -> type[Transform]:
 
 
 def _arguments(cls: type[Transform], given: Any, where: str) -> tuple[dict[str, Any], list[Problem]]:
-    """The arguments by name, converted, or what is wrong with them."""
-    accepted = tuple(field.name for field in fields(cls) if not field.metadata.get("fitted"))
+    """The arguments by their fields, converted, or what is wrong with them.
+
+    An argument has the name of its field, unless that is a method's: then the field's metadata has it.
+    """
+    by_name = {
+        field.metadata.get("argument", field.name): field
+        for field in fields(cls)
+        if not field.metadata.get("fitted")
+    }
+    accepted = tuple(by_name)
     named, problem = _named(cls, given, accepted)
     if problem:
         return {}, [problem.at(argument=where)]
@@ -89,18 +97,19 @@ def _arguments(cls: type[Transform], given: Any, where: str) -> tuple[dict[str, 
     problems: list[Problem] = []
     converted: dict[str, Any] = {}
     for key, value in named.items():
-        if key not in accepted:
+        if key not in by_name:
             text = f"{cls.name} has no argument {key!r}"
             problems.append(Problem(text, argument=where, given=str(key), available=accepted))
             continue
+        field = by_name[key].name
         try:
-            converted[key] = msgspec.convert(value, hints[key])
+            converted[field] = msgspec.convert(value, hints[field])
         except msgspec.ValidationError as error:
             problems.append(Problem(f"{cls.name}.{key} is {value!r}: {error}", argument=where))
-    for field in fields(cls):
-        optional = field.default is not MISSING or field.default_factory is not MISSING
-        if not optional and field.name not in named:
-            text = f"{cls.name} needs the argument {field.name!r}"
+    for key, one in by_name.items():
+        optional = one.default is not MISSING or one.default_factory is not MISSING
+        if not optional and key not in named:
+            text = f"{cls.name} needs the argument {key!r}"
             problems.append(Problem(text, argument=where, available=accepted, remedy=_usage(cls)))
     return converted, problems
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...pipelines.errors import Problem
-from ..transforms import Kind, TargetMean, Transform, coerced
+from ..transforms import Decode, Identity, Kind, TargetMean, Transform, coerced
+from ..transforms.images import image_problem
 from ..transforms.own import contract_problem, path_of
 from .features_grammar import RAW, FeatureSpec, LabelSpec
 
@@ -53,9 +54,31 @@ def check_specs(
             found = [t.target_problem(targets) for t in chain if targets and isinstance(t, TargetMean)]
             problems += [problem.at(argument=where) for problem in found if problem]
             whole = (*chain, *spec.joined)
+            if kind == "image" or any(isinstance(transform, Decode) for transform in whole):
+                wrong = _image_problems(spec, whole, kind or "image", column, where)
+                if wrong:
+                    problems += wrong
+                    continue
             wrong = _check_chain(whole, column, kind, where)
             problems += wrong or _check_end(whole, kind, where)
     return problems
+
+
+def _image_problems(
+    spec: FeatureSpec, chain: Sequence[Transform], kind: str, column: str, where: str
+) -> list[Problem]:
+    """What is wrong with a feature that is made of an image, or by a chain that decodes one."""
+    if kind != "image":
+        remedy = f"column {column!r} is of type {kind}; image_examples reads files into a column of images"
+        return [Problem("decode takes an encoded image", argument=where, remedy=remedy)]
+    if len(spec.columns) > 1:
+        remedy = "make a feature of each"
+        return [Problem("images can't lie side by side in one feature", argument=where, remedy=remedy)]
+    if all(isinstance(transform, Identity) for transform in chain):
+        chain = ()
+    wrong = image_problem(chain)
+    remedy = f"for example {column}: [decode, {{resize: [224, 224]}}, {{scale: zero_one}}]"
+    return [Problem(f"column {column!r}: {wrong}", argument=where, remedy=remedy)] if wrong else []
 
 
 def _key_problems(
@@ -175,6 +198,7 @@ def _takes(transform: Transform) -> str:
         "float": "numbers", "string": "strings and whole numbers", "ids": "ids", "one_hot": "",
         "time": "points in time", "strings": "lists of strings", "ints": "lists of whole numbers",
         "id_lists": "lists of ids", "sequence": "sequences of ids", "image": "images", "pixels": "pixels",
+        "scaled": "scaled pixels",
     }  # fmt: skip
     kinds = [k for k in transform.takes if not (k == "int" and "float" in transform.takes)]
     return " or ".join(words[k] for k in kinds if words.get(k))
@@ -186,5 +210,6 @@ def _enumerate(kinds: set[Kind]) -> str:
         "time": "a point in time", "strings": "lists of strings", "ints": "lists of whole numbers",
         "floats": "lists of numbers", "id_lists": "lists of ids", "sequence": "sequences of ids",
         "vector": "several numbers a row", "image": "an encoded image", "pixels": "pixels",
+        "scaled": "scaled pixels",
     }  # fmt: skip
     return " or ".join(words[k] for k in sorted(kinds))

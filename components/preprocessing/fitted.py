@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...pipelines.errors import DataError
-from ..tfrecords.layout import OutputFeature, as_matrix
+from ..tfrecords.layout import JPEG_QUALITY, OutputFeature, as_matrix
 from ..transforms import Constants
 from ..transforms.namespace import Namespace, NumpyNamespace, namespace_of
 from .casting import SERVING_DTYPES, as_numpy, serving_batch
@@ -54,19 +54,31 @@ class Program:
         return found
 
     def join(self, made: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-        """What `run` gave → features as they are stored, [n, stored width]."""
+        """What `run` gave → features as they are stored, [n, stored width]; images decoded, and black where
+        one is missing or can't be decoded."""
         return {
             feature.name: feature.join(self.xp, feature.joint(self.xp, made[feature.name], prepared))
             for feature, prepared in zip(self.features, self._prepared_joined, strict=True)
         }
 
     def outputs(self, columns: Mapping[str, Any], expand: bool = True) -> dict[str, Any]:
-        """Cast columns → features as the model gets them, [n, width]; as stored without `expand`."""
-        stored = self.join(self.run(columns))
-        return {
-            f.name: f.output.expand(self.xp, stored[f.name]) if expand else stored[f.name]
-            for f in self.features
-        }
+        """Cast columns → features as the model gets them, [n, width]; as stored without `expand`.
+
+        An image that is missing, or can't be decoded, is NaN, and black without `expand`.
+        """
+        return self.outputs_and_valid(columns, expand)[0]
+
+    def outputs_and_valid(
+        self, columns: Mapping[str, Any], expand: bool = True
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """`outputs`, and for each image whether it could be decoded, bool [n]."""
+        made = self.run(columns)
+        found = self.join(made)
+        valid = {f.name: made[f.name][0].valid for f in self.features if f.output.is_image}
+        if expand:
+            found = {f.name: f.output.expand(self.xp, found[f.name]) for f in self.features}
+            found |= {name: self.xp.blank(found[name], there) for name, there in valid.items()}
+        return found, list(valid.values())
 
 
 @dataclass(frozen=True)
@@ -77,15 +89,27 @@ class FittedTransform:
         fitted: the features.
         labels: one at the least; each is an output of a model.
         weight: the raw column of row weights; empty if rows weigh the same.
+        jpeg_quality: of images that are stored as JPEG, 1 to 100.
     """
 
     fitted: tuple[FittedFeature, ...]
     labels: tuple[Label, ...]
     weight: str = ""
+    jpeg_quality: int = JPEG_QUALITY
+
+    @property
+    def images(self) -> tuple[OutputFeature, ...]:
+        """The features that are images."""
+        return tuple(feature for feature in self.features if feature.is_image)
+
+    @property
+    def stores_jpeg(self) -> bool:
+        """Whether what is learned from was compressed once more."""
+        return any(feature.stored == "jpeg" for feature in self.images)
 
     @cached_property
     def types(self) -> dict[str, str]:
-        """Raw column → type (`float`, `int`, `bool`, `string`), features only, in order of first use."""
+        """Raw column → `headrace.schemas.schema.FeatureType`, features only, in order of first use."""
         branches = [branch for feature in self.fitted for branch in feature.branches]
         used = [pair for b in branches for pair in ((b.column, b.type), *b.beside)]
         return dict(used)
@@ -114,13 +138,24 @@ class FittedTransform:
         return {name: as_numpy(column) for name, column in serving_batch(batch, self.types).items()}
 
     def apply_numpy(self, batch: pa.RecordBatch, expand: bool = True) -> dict[str, np.ndarray[Any, Any]]:
-        """Raw rows → features by name, float32 or int64 [n, width].
+        """Raw rows → features by name, float32 or int64 [n, width]; images [n, height, width, channels].
+
+        An image that is missing, or that TensorFlow can't decode, is NaN, and without `expand` black where
+        it is stored as uint8.
 
         Args:
             batch: raw rows.
-            expand: whether one-hots that are stored as ids are expanded, as in `dataset()`.
+            expand: whether one-hots that are stored as ids are expanded and images normalized, as in
+                `dataset()`; without it images are uint8, or float32 where stored so.
         """
         return self.numpy_program.outputs(serving_batch(batch, self.types), expand)
+
+    def stored_numpy(
+        self, batch: pa.RecordBatch
+    ) -> tuple[dict[str, np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
+        """`apply_numpy(batch, expand=False)`, and which rows have all their images, bool [n]."""
+        found, valid = self.numpy_program.outputs_and_valid(serving_batch(batch, self.types), expand=False)
+        return found, np.logical_and.reduce([np.ones(batch.num_rows, bool), *valid])
 
     def weight_numpy(self, batch: pa.RecordBatch) -> np.ndarray[Any, Any] | None:
         """Raw rows → row weights, float32 [n]; None if rows weigh the same.

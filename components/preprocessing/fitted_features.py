@@ -9,10 +9,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..tfrecords.layout import DENSE_LIMIT, OutputFeature
+from ..tfrecords.layout import DENSE_LIMIT, OutputFeature, Stored
 from ..transforms import Constants, Kind, Transform, coerce, coerced
 from ..transforms.by_key import of_rows
-from ..transforms.namespace import Namespace
+from ..transforms.images import NO_SHAPE, Pixels, Shape, leading_steps, normalization
+from ..transforms.namespace import Namespace, NumpyNamespace
 from ..transforms.own import apply_own, path_of
 from .features_grammar import RAW
 
@@ -20,6 +21,8 @@ Places = Sequence[tuple[int, int]]
 """Number and rows of parts of the train split."""
 LISTS = ("strings", "ints", "floats", "id_lists")
 """Kinds with any number of values a row."""
+IMAGES = ("pixels", "scaled")
+"""Kinds of images of one size, `Pixels` where a chain ends."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,15 @@ class Branch:
         return End(RAW[self.type]).behind(self.stages)
 
     def run(self, xp: Namespace, column: Any, prepared: Sequence[Constants], rows: Rows | None = None) -> Any:
-        """The chain's output on a cast column, [n], or [n, width]; `rows` are needed by some chains."""
+        """The chain's output on a cast column, [n], or [n, width]; of images `Pixels`.
+
+        `rows` are needed by some chains.
+        """
+        steps = leading_steps([stage.transform for stage in self.stages])
+        if steps:
+            pixels, place = xp.render(column, steps), len(steps)
+            after = run_stages(xp, pixels.values, "pixels", self.stages[place:], prepared[place:], rows)
+            return pixels._replace(values=after)
         # NaN and infinities go through: whoever learns from the result refuses them, with their rows.
         with np.errstate(all="ignore"):
             return run_stages(xp, column, RAW[self.type], self.stages, prepared, rows)
@@ -79,22 +90,24 @@ class End(NamedTuple):
         size: for ids, how many there are.
         width: the values a row.
         embedding: the dimensions of the embedding that is asked for, or 0.
+        shape: of images, height, width and channels.
     """
 
     kind: Kind
     size: int = 0
     width: int = 1
     embedding: int = 0
+    shape: Shape = NO_SHAPE
 
     def behind(self, stages: Sequence[Stage]) -> End:
         """What comes out behind further stages."""
-        kind, size, width, embedding = self
+        kind, size, width, embedding, shape = self
         for transform, constants in ((stage.transform, stage.constants) for stage in stages):
             kind = coerced(kind, transform.takes) or kind
             embedding = transform.dimensions(size)
             size, width = transform.size(constants, size), transform.width(constants, width)
-            kind = transform.gives(kind)
-        return End(kind, size, width, embedding)
+            kind, shape = transform.gives(kind), transform.shape(shape)
+        return End(kind, size, width, embedding, shape)
 
 
 def run_stages(
@@ -132,11 +145,13 @@ class FittedFeature:
         branches: the chains that make it, one a source column.
         joined: what makes one column of their outputs, and what stands behind that; empty where the outputs
             lie side by side.
+        stored: how an image is stored; nothing else is asked how.
     """
 
     name: str
     branches: tuple[Branch, ...]
     joined: tuple[Stage, ...] = ()
+    stored: Stored = "pixels"
 
     @cached_property
     def ends(self) -> tuple[End, ...]:
@@ -149,6 +164,8 @@ class FittedFeature:
         """How the model gets it and how it is stored."""
         kinds = {end.kind for end in self.ends}
         sizes = tuple(end.size for end in self.ends)
+        if kinds <= set(IMAGES):
+            return self._image
         if kinds == {"ids"}:
             return OutputFeature(self.name, "int64", len(sizes), "ids", sizes, self.ends[0].embedding)
         if kinds == {"sequence"}:
@@ -161,6 +178,23 @@ class FittedFeature:
             return OutputFeature(self.name, "float32", width, stored, sizes)
         width = sum(end.width for end in self.ends)
         return OutputFeature(self.name, "int64" if kinds == {"int"} else "float32", width)
+
+    @property
+    def _image(self) -> OutputFeature:
+        shape = self.ends[0].shape
+        shift, divisor = normalization([(s.transform, s.constants) for s in self.branches[0].stages])
+        width = shape[0] * shape[1] * shape[2]
+        return OutputFeature(
+            self.name, "float32", width, self.stored, shape=shape, shift=shift, divisor=divisor
+        )
+
+    @cached_property
+    def normalized(self) -> np.ndarray[Any, Any]:
+        """What each value of a pixel becomes, float32 [256, channels]. Looked up, since a graph may multiply
+        by a reciprocal where it reads a division."""
+        levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None], self.output.shape[-1], axis=1)
+        table: np.ndarray[Any, Any] = NumpyNamespace().rescale(levels, self.output.shift, self.output.divisor)
+        return table
 
     def joint(self, xp: Namespace, columns: Sequence[Any], prepared: Sequence[Constants]) -> list[Any]:
         """The chains' outputs, [n] each, as the columns that lie side by side."""
@@ -183,6 +217,8 @@ class FittedFeature:
         """The columns that lie side by side as they are stored, [n, stored width]."""
         output = self.output
         kinds = {end.kind for end in self.ends}
+        if output.is_image:
+            return self._stored_image(xp, columns[0])
         if output.stored == "dense" and output.sizes:
             pairs = zip(columns, output.sizes, strict=True)
             return xp.concat([xp.one_hot(column, size) for column, size in pairs])
@@ -194,6 +230,11 @@ class FittedFeature:
         if output.stored_dtype == "float32":
             return xp.stack([xp.to_float(column) for column in columns])
         return xp.stack(list(columns))
+
+    def _stored_image(self, xp: Namespace, pixels: Pixels) -> Any:
+        if self.stored != "dense":
+            return pixels.values
+        return xp.blank(xp.normalize(pixels.values, self.normalized), pixels.valid)
 
 
 def canonical(constants: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ...pipelines.errors import HeadraceError, InvalidRequestError, StoreError
 from ...pipelines.import_path import find_problem, short_names
+from ..tfrecords.layout import JPEG_QUALITY
 from ..transforms import TRANSFORMS
 from ..transforms.own import digest_of, path_of, reach, rebuild_class, root_of
 from .fitted import FittedTransform
@@ -47,6 +48,7 @@ def save_fitted(fitted: FittedTransform, folder: Path) -> None:
                     for j, b in enumerate(f.branches)
                 ],
                 **({"joined": _chain_json(f.joined, f"{i}.joined", arrays, own)} if f.joined else {}),
+                **({"stored": f.stored} if f.output.is_image else {}),
             }
             for i, f in enumerate(fitted.fitted)
         ],
@@ -62,6 +64,7 @@ def save_fitted(fitted: FittedTransform, folder: Path) -> None:
             for i, label in enumerate(fitted.labels)
         ],
         **({"weight": fitted.weight} if fitted.weight else {}),
+        **({"jpeg_quality": fitted.jpeg_quality} if fitted.stores_jpeg else {}),
         **({"code": {short: digest_of(path) for path, short in own.items()}} if own else {}),
     }
     if own:
@@ -104,6 +107,7 @@ def load_fitted(folder: str | Path) -> FittedTransform:
                         for j, b in enumerate(f["branches"])
                     ),
                     _chain(f.get("joined", ()), f"{i}.joined", arrays, own),
+                    f.get("stored", "pixels"),
                 )
                 for i, f in enumerate(plan["features"])
             )
@@ -122,7 +126,8 @@ def load_fitted(folder: str | Path) -> FittedTransform:
             file=str(folder / PLAN),
             remedy="run the transform step again",
         ) from error
-    return FittedTransform(features, labels, plan.get("weight", ""))
+    quality = plan.get("jpeg_quality", JPEG_QUALITY)
+    return FittedTransform(features, labels, plan.get("weight", ""), quality)
 
 
 def own_paths(fitted: FittedTransform) -> list[str]:

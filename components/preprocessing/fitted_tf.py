@@ -27,16 +27,22 @@ class PreprocessingModule(tf.Module):
         self.tables = list(xp.tables)
 
     def __call__(self, columns: Mapping[str, Any], expand: bool = True) -> dict[str, Any]:
-        """Cast columns by raw name → features by name, [n, width].
+        """Cast columns by raw name → features by name, [n, width]; images [n, height, width, channels].
 
         Args:
-            columns: [n] each, missing: NaN, -2**63, ""; [n, longest row] for several values a row, padded
-                with the same.
+            columns: [n] each, images as encoded files, missing: NaN, -2**63, ""; [n, longest row] for several
+                values a row, padded with the same.
             expand: whether one-hots that are stored as ids are expanded, as in `dataset()`.
         """
+        return self.outputs_and_valid(columns, expand)[0]
+
+    def outputs_and_valid(
+        self, columns: Mapping[str, Any], expand: bool = True
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """The same, and for each image whether it could be decoded, bool [n]."""
         program = self._program.value
         lists = {name: program.xp.ragged(columns[name]) for name in self._lists}
-        return program.outputs({**columns, **lists}, expand)
+        return program.outputs_and_valid({**columns, **lists}, expand)
 
 
 def require_graph(fitted: FittedTransform) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError
+from ..tfrecords.layout import Stored
 from ..transforms import Analyzer, Identity, TargetMean, Transform, ZScore, coerced
 from ..transforms.by_key import fit_by_key
 from ..transforms.own import path_of, require_constants
@@ -148,7 +149,11 @@ class Fitter:
             )
 
     def fit(
-        self, specs: Sequence[FeatureSpec], labels: Sequence[LabelSpec], scale_labels: bool = False
+        self,
+        specs: Sequence[FeatureSpec],
+        labels: Sequence[LabelSpec],
+        scale_labels: bool = False,
+        stored: Stored = "pixels",
     ) -> FittedTransform:
         """Fits features and labels.
 
@@ -156,6 +161,7 @@ class Fitter:
             specs: features, checked against the columns' types.
             labels: one at the least.
             scale_labels: whether a label given without a transform, if it is a value, gets `z_score`.
+            stored: how images are stored.
 
         Raises:
             DataError: a column has no values, or is infinite where moments are needed; one class only.
@@ -174,7 +180,7 @@ class Fitter:
         # What joins columns, and what stands behind it, needs nothing of the data.
         joined = {s.name: tuple(Stage(t, canonical(t.fit(_NOTHING, "ids"))) for t in s.joined) for s in specs}
         fitted = [
-            FittedFeature(name, tuple(c.branch for c in branches), joined[name])
+            FittedFeature(name, tuple(c.branch for c in branches), joined[name], stored)
             for name, branches in chains.items()
         ]
         return FittedTransform(tuple(fitted), tuple(target.label for target in targets))

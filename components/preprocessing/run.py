@@ -11,13 +11,18 @@ from ...pipelines.context import Context
 from ...pipelines.errors import DataError
 from ..split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
 from ..tfrecords.encoding import Encoder
-from ..tfrecords.layout import Layout
+from ..tfrecords.image_shards import write_image_shards
+from ..tfrecords.layout import JPEG_QUALITY, Layout, Stored
 from ..tfrecords.shards import write_shards
 from .features_checks import check_specs, weight_problems
 from .features_grammar import parse_features, parse_labels
 from .fitted import FittedTransform
 from .fitted_file import CODE, save_fitted
 from .fitting import TRAIN, Fitter, train_pass
+
+Store = Literal["uint8", "png", "jpeg", "float32"]
+STORED: Mapping[Store, Stored] = {"uint8": "pixels", "png": "png", "jpeg": "jpeg", "float32": "dense"}
+"""How images are stored, by what a pipeline says."""
 
 
 def run_transform(
@@ -32,6 +37,8 @@ def run_transform(
     layout: Literal["packed", "columns"],
     compression: Literal["", "gzip"],
     weight: str = "",
+    store: Store = "uint8",
+    jpeg_quality: int = JPEG_QUALITY,
 ) -> tuple[Examples, Transform]:
     """See `headrace.components.transform.transform`."""
     _check_splits(examples)
@@ -49,9 +56,10 @@ def run_transform(
     else:
         specs, problems = parse_features(features)
         _refuse(problems or check_specs(specs, targets, types, list(types)))
-    fitted = replace(fitter.fit(specs, targets, scale_labels=features == "auto"), weight=weight)
+    fitted = fitter.fit(specs, targets, scale_labels=features == "auto", stored=STORED[store])
+    fitted = replace(fitted, weight=weight, jpeg_quality=jpeg_quality)
     stored = tuple(one.stored for one in fitted.labels)
-    shape = Layout(fitted.features, stored, layout, compression, weight)
+    shape = Layout(fitted.features, stored, layout, compression, weight, jpeg_quality)
     made = _write_examples(ctx, examples, Encoder(fitted, shape), shards, seed)
     return made, _write_transform(ctx, fitted, chosen)
 
@@ -60,9 +68,11 @@ def _write_examples(
     ctx: Context, examples: Examples, encoder: Encoder, shards: int | None, seed: int
 ) -> Examples:
     draft = ctx.output(Examples, "examples")
-    splits = write_shards(ctx, examples, encoder, draft.path, shards=shards, seed=seed)
+    write = write_image_shards if encoder.layout.images else write_shards
+    splits, digests = write(ctx, examples, encoder, draft.path, shards=shards, seed=seed)
     properties = {"format": "tfrecord", **encoder.layout.to_json(), "splits": splits}
-    return draft.finish(properties, summary={"rows": {name: split["rows"] for name, split in splits.items()}})
+    summary = {"rows": {name: split["rows"] for name, split in splits.items()}}
+    return draft.finish(properties, summary, digests=digests)
 
 
 def _write_transform(ctx: Context, fitted: FittedTransform, chosen: str) -> Transform:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ...pipelines.artifact import Transform
 from ..preprocessing.casting import serving_batch
-from ..preprocessing.fitted import WEIGHT_REMEDY, WRONG_WEIGHT, FittedTransform
+from ..preprocessing.fitted import WEIGHT_REMEDY, WRONG_WEIGHT, FittedTransform, Program
 from ..preprocessing.fitted_features import LISTS, Branch, Places
 from ..preprocessing.fitted_file import load_fitted
 from ..preprocessing.fitted_labels import LABEL_REMEDY, label_column
@@ -55,7 +55,7 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class Encoder:
-    """Encodes batches of raw rows.
+    """Encodes batches of raw rows; images are left to `image_encoding.ImageEncoder`.
 
     Attributes:
         fitted: the fitted transform.
@@ -68,7 +68,13 @@ class Encoder:
     @cached_property
     def template(self) -> RecordTemplate:
         """The encoder of records."""
-        return RecordTemplate(self.layout.fields)
+        return RecordTemplate([field for field in self.layout.fields if not field.image])
+
+    @cached_property
+    def _program(self) -> Program:
+        if not self.layout.images:
+            return self.fitted.numpy_program
+        return Program([f for f in self.fitted.fitted if not f.output.is_image], NumpyNamespace())
 
     @property
     def columns(self) -> list[str]:
@@ -79,7 +85,8 @@ class Encoder:
     def _types(self) -> dict[str, str]:
         fitted = self.fitted
         weight = {fitted.weight: "float"} if fitted.weight else {}
-        return {**weight, **fitted.types, **{label.column: label.type for label in fitted.labels}}
+        types = {name: kind for name, kind in fitted.types.items() if kind != "image"}
+        return {**weight, **types, **{label.column: label.type for label in fitted.labels}}
 
     def encode(
         self, batch: pa.RecordBatch, places: Places | None = None
@@ -96,10 +103,10 @@ class Encoder:
         for target in self.fitted.labels:
             label, wrong = label_column(target, columns[target.column])
             labels.append(label.reshape(len(label), -1))
-            faults += _faults(f"label.{target.column}", wrong, columns[target.column], LABEL_REMEDY)
-        program = self.fitted.numpy_program
+            faults += faults_of(f"label.{target.column}", wrong, columns[target.column], LABEL_REMEDY)
+        program = self._program
         made = program.run(columns, places)
-        for feature in self.fitted.fitted:
+        for feature in program.features:
             for branch, values in zip(feature.branches, made[feature.name], strict=True):
                 faults += check_values(feature.name, branch, columns[branch.column], values)
         weights = self._weights(columns, faults)
@@ -115,15 +122,18 @@ class Encoder:
             return []
         weights = NumpyNamespace().to_float(columns[name])
         wrong = ~((weights >= 0) & np.isfinite(weights))
-        faults += _faults(f"weight.{name}", {WRONG_WEIGHT: wrong}, weights, WEIGHT_REMEDY)
+        faults += faults_of(f"weight.{name}", {WRONG_WEIGHT: wrong}, weights, WEIGHT_REMEDY)
         return [weights[:, None]]
 
     def _fields(
         self, stored: Mapping[str, np.ndarray[Any, Any]], last: Sequence[np.ndarray[Any, Any]]
     ) -> dict[str, np.ndarray[Any, Any]]:
-        every = [*(stored[f.name] for f in self.layout.features), *last]
+        features = self.layout.features
+        every = [*(None if f.is_image else stored[f.name] for f in features), *last]
         by_field: dict[str, list[np.ndarray[Any, Any]]] = {}
         for (_, key, _, _), values in zip(self.layout.columns(), every, strict=True):
+            if values is None:
+                continue
             by_field.setdefault(key, []).append(values)
         return {key: np.concatenate(each, axis=1) for key, each in by_field.items()}
 
@@ -178,7 +188,7 @@ def check_values(name: str, branch: Branch, raw: Any, made: np.ndarray[Any, Any]
     found = []
     for what, rows in masks.items():
         text = f"the column {branch.column!r} {what}"
-        found += _faults(f"features.{name}", {text: rows}, raw, _REMEDIES[what])
+        found += faults_of(f"features.{name}", {text: rows}, raw, _REMEDIES[what])
     return found
 
 
@@ -194,7 +204,15 @@ def _bad(kind: str, made: Any) -> np.ndarray[Any, Any]:
     return bad
 
 
-def _faults(where: str, wrong: Mapping[str, np.ndarray[Any, Any]], raw: Any, remedy: str) -> list[Fault]:
+def faults_of(where: str, wrong: Mapping[str, np.ndarray[Any, Any]], raw: Any, remedy: str) -> list[Fault]:
+    """A fault for each fact, given as the rows of which it holds, bool [n], that holds of any.
+
+    Args:
+        where: `features.name`, `label.column` or `weight.column`.
+        wrong: by fact.
+        raw: the column's values.
+        remedy: what to do.
+    """
     found = []
     for what, rows in wrong.items():
         if rows.any():

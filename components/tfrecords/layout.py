@@ -16,6 +16,10 @@ FLOATS, INTS = "floats", "ints"
 
 Stored = Literal["dense", "ids", "pixels", "png", "jpeg"]
 """How a feature lies in the shards, see `OutputFeature`."""
+StoredDtype = Literal["float32", "int64", "bytes"]
+ENCODED = ("pixels", "png", "jpeg")
+"""What is stored as one string of bytes."""
+JPEG_QUALITY = 95
 DENSE_LIMIT = 64
 """One-hots of more slots than this are stored as ids and expanded when they are read."""
 
@@ -60,14 +64,25 @@ class OutputFeature:
         return self.stored == "ids" and self.dtype == "float32"
 
     @property
-    def stored_dtype(self) -> Literal["float32", "int64"]:
+    def stored_dtype(self) -> StoredDtype:
         """The dtype in the shards."""
+        if self.stored in ENCODED:
+            return "bytes"
         return "int64" if self.stored == "ids" else self.dtype
 
     @property
     def stored_width(self) -> int:
         """The number of values a row in the shards."""
+        if self.stored in ENCODED:
+            return 1
         return len(self.sizes) if self.stored == "ids" else self.width
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes of a row as `dataset(expand=False)` gives it."""
+        if self.is_image:
+            return self.width * (4 if self.stored == "dense" else 1)
+        return self.stored_width * (4 if self.stored_dtype == "float32" else 8)
 
     def expand(self, xp: Namespace, values: Any) -> Any:
         """From what is stored, [n, stored_width], to what the model gets, [n, width].
@@ -114,18 +129,20 @@ class Field:
 
     Attributes:
         key: its name in the tf.Example.
-        dtype: `float32` for a float_list, `int64` for an int64_list.
-        sizes: for each value the number of different ids, 0 where it may be any number.
+        dtype: `float32` for a float_list, `int64` for an int64_list, `bytes` for a bytes_list of one string.
+        sizes: for each value the number of different ids, 0 where it may be any number; empty for an image.
+        image: the number of values of an image, 0 for anything else: 1 for a string of bytes, or its floats.
     """
 
     key: str
-    dtype: Literal["float32", "int64"]
+    dtype: StoredDtype
     sizes: tuple[int, ...]
+    image: int = 0
 
     @property
     def width(self) -> int:
         """The number of values."""
-        return len(self.sizes)
+        return self.image or len(self.sizes)
 
 
 @dataclass(frozen=True)
@@ -138,6 +155,7 @@ class Layout:
         layout: `packed` or `columns`.
         compression: empty or `gzip`.
         weight: the raw column of row weights, stored as float32; empty if rows weigh the same.
+        jpeg_quality: of images that are stored as JPEG, 1 to 100.
     """
 
     features: tuple[OutputFeature, ...]
@@ -145,25 +163,42 @@ class Layout:
     layout: Literal["packed", "columns"] = "packed"
     compression: Literal["", "gzip"] = ""
     weight: str = ""
+    jpeg_quality: int = JPEG_QUALITY
+
+    @property
+    def images(self) -> tuple[OutputFeature, ...]:
+        """The features that are images."""
+        return tuple(f for f in self.features if f.is_image)
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """The tf.Example features of a record: the features', then the labels', then the weight's."""
-        columns = [Field(f.name, f.stored_dtype, _sizes(f)) for f in self.features]
+        """The tf.Example features of a record: the features', then the labels', then the weight's; in the
+        packed layout two for all numbers, then one for each image."""
+        images = [Field(self.image_key(f), f.stored_dtype, (), f.stored_width) for f in self.images]
+        columns = [Field(f.name, f.stored_dtype, _sizes(f)) for f in self.features if not f.is_image]
         for label in self.labels:
             sizes = (label.classes,) if label.kind == "class" else (0,) * label.width
             columns.append(Field(label.column, label.dtype, sizes))
         if self.weight:
             columns.append(Field(self.weight_key, "float32", (0,)))
         if self.layout == "columns":
-            return tuple(columns)
+            return (*columns, *images)
         packed: list[Field] = []
         dtypes: tuple[tuple[str, Literal["float32", "int64"]], ...] = ((FLOATS, "float32"), (INTS, "int64"))
         for key, dtype in dtypes:
             sizes = tuple(size for column in columns if column.dtype == dtype for size in column.sizes)
             if sizes:
                 packed.append(Field(key, dtype, sizes))
-        return tuple(packed)
+        return (*packed, *images)
+
+    def image_key(self, feature: OutputFeature) -> str:
+        """The tf.Example feature of an image: its name, if that isn't one of the packed layout's own."""
+        taken = {FLOATS, INTS} if self.layout == "packed" else set()
+        names = {f.name for f in self.images}
+        key = feature.name
+        while key in taken or (key != feature.name and key in names):
+            key += "_image"
+        return key
 
     @property
     def weight_key(self) -> str:
@@ -177,14 +212,18 @@ class Layout:
     def columns(self) -> list[tuple[str, str, int, int]]:
         """For each feature, each label, then the weight if there is one: its name, and the field, first
         value and width that hold it."""
-        named = [(f.name, f.stored_dtype, f.stored_width) for f in self.features]
+        named: list[tuple[str, str, int]] = [(f.name, f.stored_dtype, f.stored_width) for f in self.features]
         named += [(label.column, label.dtype, label.width) for label in self.labels]
         named += [(self.weight_key, "float32", 1)] if self.weight else []
         if self.layout == "columns":
             return [(name, name, 0, width) for name, _, width in named]
         position = {"float32": 0, "int64": 0}
+        images = {f.name: self.image_key(f) for f in self.images}
         found = []
-        for name, dtype, width in named:
+        for place, (name, dtype, width) in enumerate(named):
+            if place < len(self.features) and name in images:
+                found.append((name, images[name], 0, width))
+                continue
             found.append((name, FLOATS if dtype == "float32" else INTS, position[dtype], width))
             position[dtype] += width
         return found
@@ -210,6 +249,7 @@ class Layout:
             ],
             "labels": [asdict(label) for label in self.labels],
             **({"weight": self.weight} if self.weight else {}),
+            **({"jpeg_quality": self.jpeg_quality} if any(f.stored == "jpeg" for f in self.features) else {}),
         }
 
     @classmethod
@@ -224,7 +264,10 @@ class Layout:
             for f in values["features"]
         )  # fmt: skip
         labels = tuple(StoredLabel(**told) for told in values.get("labels") or [values["label"]])
-        return cls(features, labels, values["layout"], values["compression"], values.get("weight", ""))
+        quality = values.get("jpeg_quality", JPEG_QUALITY)
+        return cls(
+            features, labels, values["layout"], values["compression"], values.get("weight", ""), quality
+        )
 
 
 def as_matrix(xp: Namespace, features: Sequence[OutputFeature], outputs: Mapping[str, Any]) -> Any:

@@ -8,11 +8,11 @@ by shard, and only file names and offsets cross a stage.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,23 +20,31 @@ import numpy as np
 
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
-from ...pipelines.errors import DataError, Problem
 from ..data_plane.parts import Parts, units_of
 from ..data_plane.result import Result
-from ..data_plane.row_hash import place_hash
 from ..data_plane.work import run_units
-from ..preprocessing.fitted_file import load_fitted, save_fitted
+from ..preprocessing.fitted_file import save_fitted
 from ..preprocessing.fitting import TRAIN
-from .encoding import Encoder, Fault
+from .encoding import Encoder
 from .layout import Layout
+from .shard_plan import (
+    FEW_ROWS,
+    FEW_SHARDS,
+    Shard,
+    ShardPlan,
+    Written,
+    WrittenShard,
+    load_encoder,
+    raise_faults,
+    shards_of,
+    written_shards,
+)
 from .tfrecord import FOOTER, HEADER, frame_pieces, gathered, record_file
 
 SHARD_BYTES = 64 * 2**20
 """About how many bytes a shard gets if their number is not given."""
 MERGE_BYTES = 16 * 2**20
 """Bytes of records that are merged at once, whatever a shard's size."""
-FEW_SHARDS, FEW_ROWS = 4, 10_000
-"""A split of at least FEW_ROWS rows gets at least FEW_SHARDS, so that they can be read side by side."""
 
 
 class Spilled(NamedTuple):
@@ -50,30 +58,6 @@ class Spilled(NamedTuple):
 
     path: str
     rows: int
-
-
-@dataclass(frozen=True)
-class ShardPlan:
-    """How the rows of one split are spread.
-
-    Attributes:
-        split: its name.
-        shards: how many.
-        seed: of the shuffle.
-    """
-
-    split: str
-    shards: int
-    seed: int
-
-    def hashes(self, part: int, rows: int) -> np.ndarray[Any, Any]:
-        """The place of each row of a part, uint64 [rows]."""
-        hashed: np.ndarray[Any, Any] = place_hash(rows, self.seed, self.split, part)
-        return hashed
-
-    def name(self, shard: int) -> str:
-        """The file of a shard, relative to the artifact."""
-        return f"{self.split}/{self.split}-{shard:05d}-of-{self.shards:05d}.tfrecord"
 
 
 @dataclass(frozen=True)
@@ -94,7 +78,7 @@ class EncodeParts:
 
     def __call__(self, unit: Parts) -> Result:
         """Spills the records of some parts."""
-        encoder = _encoder(self.fitted, self.layout)
+        encoder = load_encoder(self.fitted, self.layout)
         records, faults = encoder.encode(
             unit.read(encoder.columns), unit.places if unit.split == TRAIN else None
         )
@@ -111,20 +95,6 @@ class EncodeParts:
             stream.write(hashes[order].astype("<u8").tobytes())
             stream.write(offsets.astype("<i8").tobytes())
         return Result(json.dumps({"spilled": Spilled(str(path), unit.rows)}).encode(), unit.rows)
-
-
-@lru_cache(maxsize=2)
-def _encoder(fitted: str, layout: Layout) -> Encoder:
-    return Encoder(load_fitted(Path(fitted)), layout)
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One shard to be written: a unit of work."""
-
-    split: str
-    number: int
-    path: str
 
 
 @dataclass(frozen=True)
@@ -151,7 +121,8 @@ class MergeShard:
         bounds = [*hashes[step::step], None]
         places = [0] * len(slices)
         partly = Path(f"{shard.path}.{uuid.uuid4().hex}.partly")
-        with record_file(partly, self.compression) as stream:
+        digest = hashlib.sha256()
+        with record_file(partly, self.compression, digest) as stream:
             for bound in bounds:
                 runs = []
                 for i, (first, own) in enumerate(slices):
@@ -160,7 +131,7 @@ class MergeShard:
                     places[i] = end
                 stream.writelines(self._merged(runs))
         partly.replace(shard.path)
-        return Result(json.dumps(len(hashes)).encode(), len(hashes))
+        return WrittenShard(len(hashes), digest.hexdigest()).as_result()
 
     def _slice(self, spilled: Spilled, number: int) -> tuple[int, np.ndarray[Any, Any]]:
         """The first of a unit's rows that is the shard's, and the hashes of these rows, ascending."""
@@ -198,7 +169,7 @@ def shard_count(rows: int, record_bytes: int) -> int:
 
 def write_shards(
     ctx: Context, examples: Examples, encoder: Encoder, folder: Path, *, shards: int | None, seed: int
-) -> dict[str, Any]:
+) -> Written:
     """Transforms all splits and writes their shards.
 
     Args:
@@ -208,9 +179,6 @@ def write_shards(
         folder: the artifact's folder.
         shards: how many for each split; by size if None. No split gets more shards than rows.
         seed: of the shuffle.
-
-    Returns:
-        The `splits` of the artifact's properties.
 
     Raises:
         DataError: values are missing or not finite where the model would get them.
@@ -225,53 +193,15 @@ def write_shards(
     save_fitted(encoder.fitted, fitted)
     work = EncodeParts(str(fitted), encoder.layout, plans, str(ctx.scratch("spill")))
     told_by_unit = [json.loads(payload) for payload in run_units(ctx, "encode", reads, work)]
-    _raise_faults(reads, told_by_unit)
+    raise_faults(reads, told_by_unit)
     spilled: dict[str, list[Spilled]] = {split: [] for split in plans}
     for read, told in zip(reads, told_by_unit, strict=True):
         spilled[read.split].append(Spilled(*told["spilled"]))
-    units = [Shard(p.split, i, str(folder / p.name(i))) for p in plans.values() for i in range(p.shards)]
+    units = shards_of(plans, folder)
     index = Path(work.folder) / "index.json"
     index.write_text(json.dumps(spilled), "utf-8")
     merge = MergeShard(str(index), encoder.template.length + HEADER + FOOTER, encoder.layout.compression)
-    written = [json.loads(payload) for payload in run_units(ctx, "write", units, merge)]
+    written = list(run_units(ctx, "write", units, merge))
     for path in {s.path for each in spilled.values() for s in each}:
         Path(path).unlink()
-    return _splits(examples, plans, units, written)
-
-
-def _splits(
-    examples: Examples, plans: Mapping[str, ShardPlan], units: Sequence[Shard], written: Sequence[int]
-) -> dict[str, Any]:
-    splits: dict[str, Any] = {split: {"rows": 0, "parts": []} for split in plans}
-    for unit, rows in zip(units, written, strict=True):
-        splits[unit.split]["parts"].append({"path": plans[unit.split].name(unit.number), "rows": rows})
-        splits[unit.split]["rows"] += rows
-    for split, told in examples.splits.items():
-        if splits[split]["rows"] != told["rows"]:
-            raise RuntimeError(f"{split}: {told['rows']} rows went in and {splits[split]['rows']} came out")
-    return splits
-
-
-def _raise_faults(units: Sequence[Parts], told: Sequence[Mapping[str, Any]]) -> None:
-    """One error for everything that the units found, with counts by split and the first place of each."""
-    by_fact: dict[tuple[str, str], dict[str, int]] = {}
-    first: dict[tuple[str, str], tuple[Parts, Fault]] = {}
-    rows: dict[str, int] = {}
-    for unit, one in zip(units, told, strict=True):
-        rows[unit.split] = rows.get(unit.split, 0) + unit.rows
-        for fault in (Fault(*f) for f in one.get("faults", ())):
-            counts = by_fact.setdefault((fault.where, fault.what), {})
-            counts[unit.split] = counts.get(unit.split, 0) + fault.rows
-            first.setdefault((fault.where, fault.what), (unit, fault))
-    problems = []
-    for key, counts in by_fact.items():
-        unit, fault = first[key]
-        shown = ", ".join(f"{count} of {rows[split]} rows of {split}" for split, count in counts.items())
-        path, number, row = unit.place(fault.first)
-        place = f"{unit.split}, part {number}, row {row + 1}"
-        place += f", with {fault.value!r}" if fault.value else ""
-        place += f" (a row of the Parquet file {unit.split}/{Path(path).name}, no line of the CSV file)"
-        text = f"{fault.what} in {shown}; the first is {place}"
-        problems.append(Problem(text, argument=fault.where, remedy=fault.remedy))
-    if problems:
-        raise DataError(problems)
+    return written_shards(examples, plans, units, written)

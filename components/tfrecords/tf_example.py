@@ -15,9 +15,11 @@ import numpy as np
 
 from .layout import Field
 
-_FEATURES, _ENTRY, _KEY, _VALUE = 0x0A, 0x0A, 0x0A, 0x12
-_LIST = {"float32": 0x12, "int64": 0x1A}
-_PACKED_VALUES = 0x0A
+EXAMPLE, ENTRY = b"\x0a", b"\x0a"
+"""The tags of the features in a tf.Example, and of each of them in these."""
+_KEY, _VALUE = 0x0A, 0x12
+_LIST = {"bytes": 0x0A, "float32": 0x12, "int64": 0x1A}
+_VALUES = 0x0A
 FULL_VARINT = 10
 """The bytes of a varint that may be any int64."""
 
@@ -26,7 +28,11 @@ class RecordTemplate:
     """Encodes batches of one layout.
 
     Args:
-        fields: the tf.Example features of a record; they are stored in the order of their keys.
+        fields: the tf.Example features of a record, images not among them; they are stored in the order of
+            their keys.
+
+    Attributes:
+        head: the bytes of a record before its first feature.
     """
 
     def __init__(self, fields: Sequence[Field]) -> None:
@@ -35,11 +41,12 @@ class RecordTemplate:
         self._places: list[int] = []
         for field in self.fields:
             entry, offset = _entry(field)
-            head = bytes([_ENTRY]) + varint(len(entry))
+            head = ENTRY + varint(len(entry))
             self._places.append(len(template) + len(head) + offset)
             template += head + entry
-        head = bytes([_FEATURES]) + varint(len(template))
-        self._places = [place + len(head) for place in self._places]
+        head = EXAMPLE + varint(len(template))
+        self.head = len(head)
+        self._places = [place + self.head for place in self._places]
         self._template = np.frombuffer(head + bytes(template), np.uint8)
 
     @cached_property
@@ -105,8 +112,14 @@ def _entry(field: Field) -> tuple[bytes, int]:
         payload = bytes(4 * field.width)
     else:
         payload = bytes(sum(varint_width(size) for size in field.sizes))
+    front = entry_front(field, len(payload))
+    return front + payload, len(front)
+
+
+def entry_front(field: Field, size: int) -> bytes:
+    """What stands in a map entry before `size` bytes of values, packed or one string of bytes."""
     key = field.key.encode()
-    packed = bytes([_PACKED_VALUES]) + varint(len(payload)) + payload
-    feature = bytes([_LIST[field.dtype]]) + varint(len(packed)) + packed
-    entry = bytes([_KEY]) + varint(len(key)) + key + bytes([_VALUE]) + varint(len(feature)) + feature
-    return entry, len(entry) - len(payload)
+    values = bytes([_VALUES]) + varint(size)
+    feature = bytes([_LIST[field.dtype]]) + varint(len(values) + size) + values
+    head = bytes([_KEY]) + varint(len(key)) + key + bytes([_VALUE])
+    return head + varint(len(feature) + size) + feature

@@ -7,11 +7,13 @@ so the headers are broadcast; only the checksum of the data takes a call a recor
 from __future__ import annotations
 
 import gzip
+import io
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Protocol, cast
 
 import google_crc32c
 import numpy as np
@@ -19,7 +21,16 @@ import numpy as np
 HEADER, FOOTER = 12, 4
 """Bytes before and after a record's data."""
 PIECE_BYTES = 1 << 18
+BUFFER_BYTES = 1 << 16
+"""Small pieces are gathered up to this before they are written; larger ones are written as they are."""
 _MASK_DELTA = 0xA282EAD8
+
+
+class Digest(Protocol):
+    """A hash of `hashlib`."""
+
+    def update(self, data: Any, /) -> None:
+        """Takes more bytes."""
 
 
 def masked_crc(data: bytes) -> int:
@@ -73,18 +84,44 @@ def gathered(rows: np.ndarray[Any, Any], order: np.ndarray[Any, Any]) -> Iterato
         yield np.take(rows, order[begin : begin + step], axis=0)
 
 
+def framed(record: bytes) -> tuple[bytes, bytes, bytes]:
+    """One record with header and footer, in three pieces."""
+    return _header(len(record)), record, struct.pack("<I", masked_crc(record))
+
+
+@lru_cache(maxsize=256)
+def _header(length: int) -> bytes:
+    size = struct.pack("<Q", length)
+    return size + struct.pack("<I", masked_crc(size))
+
+
+class _Hashed(io.FileIO):
+    """A file whose bytes are hashed while they are written, so that nobody has to read them again for it."""
+
+    def __init__(self, path: Path, digest: Digest) -> None:
+        super().__init__(path, "wb")
+        self._digest = digest
+
+    def write(self, data: Any) -> int:
+        """Writes what it can."""
+        written = super().write(data)
+        self._digest.update(memoryview(data)[:written])
+        return written
+
+
 @contextmanager
-def record_file(path: Path, compression: str) -> Iterator[IO[bytes]]:
+def record_file(path: Path, compression: str, digest: Digest | None = None) -> Iterator[IO[bytes]]:
     """A TFRecord file to write framed bytes to; the same bytes in give the same file.
 
     Args:
         path: the file.
         compression: empty or `gzip`.
+        digest: is updated with every byte of the file, in their order.
     """
-    with path.open("wb") as raw:
+    with io.BufferedWriter(_Hashed(path, digest) if digest else io.FileIO(path, "wb"), BUFFER_BYTES) as raw:
         if compression == "gzip":
             # Without name and time, which would make each run's file different.
             with gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed:
                 yield cast("IO[bytes]", packed)
         else:
-            yield raw
+            yield cast("IO[bytes]", raw)

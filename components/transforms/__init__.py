@@ -10,6 +10,7 @@ from .crosses import Cross, Embedding
 from .dates import Cyclic, DateParts
 from .distributions import Power, QuantileNormal
 from .identity import Identity
+from .images import CenterCrop, Decode, Resize, Scale, Standardize
 from .impute import Impute
 from .multivalued import Bag, MultiHot, Pad, Split, Tokens
 from .scaling import Clip, Log1p, MaxAbs, MinMax, Rescale, Robust, ZScore
@@ -20,7 +21,7 @@ TRANSFORMS: dict[str, type[Transform]] = {
     for cls in (
         ZScore, MinMax, MaxAbs, Robust, QuantileNormal, Power, Rescale, Log1p, Clip, Impute, Bucketize,
         Vocabulary, OneHot, Hash, Count, Frequency, TargetMean, Cross, Embedding, DateParts, Cyclic, Split,
-        Tokens, MultiHot, Bag, Pad, Identity,
+        Tokens, MultiHot, Bag, Pad, Decode, Resize, CenterCrop, Scale, Standardize, Identity,
     )
 }  # fmt: skip
 """Every transform that the `features` grammar knows."""
@@ -31,12 +32,14 @@ __all__ = [
     "Bag",
     "Bucketize",
     "ByKey",
+    "CenterCrop",
     "Clip",
     "Constants",
     "Count",
     "Cross",
     "Cyclic",
     "DateParts",
+    "Decode",
     "Embedding",
     "Frequency",
     "Hash",
@@ -52,9 +55,12 @@ __all__ = [
     "Power",
     "QuantileNormal",
     "Rescale",
+    "Resize",
     "Results",
     "Robust",
+    "Scale",
     "Split",
+    "Standardize",
     "TargetMean",
     "Tokens",
     "Transform",

@@ -30,6 +30,7 @@ Kind = Literal[
     "vector",
     "image",
     "pixels",
+    "scaled",
 ]
 """What a column is between two transforms of a chain.
 
@@ -40,12 +41,12 @@ An id below 0 stands for a missing number.
 strings, ints, floats, id_lists: any number of values a row, `Ragged` in NumPy, a ragged tensor in TensorFlow;
 sequence: ids [n, width], of which 0 is padding; vector: float32 [n, width];
 image: an encoded JPEG or PNG file; pixels: images of 8 bits a channel, which reach the model as float32
-[n, height, width, channels].
+[n, height, width, channels]; scaled: the same, to be normalized by whoever reads them.
 """
 
-Analyzer = Literal["moments", "values", "strings", "label_means"]
+Analyzer = Literal["moments", "values", "strings", "label_means", "pixels"]
 """moments: mean, deviation, minimum, maximum; values: the counts of numbers; strings: of strings;
-label_means: the means of the label for each string, by fold."""
+label_means: the means of the label for each string, by fold; pixels: mean and deviation of images."""
 
 MISSING_INT = -(2**63)
 """What stands for a missing whole number."""
@@ -97,6 +98,9 @@ class Results(Protocol):
 
     def label_means(self) -> tuple[list[str], Any, Any]:
         """Strings ascending, rows int64 [folds, d], and the label's means float64 [folds, numbers, d]."""
+
+    def pixels(self, by_channel: bool) -> tuple[list[float], list[float]]:
+        """Mean and deviation, ddof=0, of all pixels, or of each channel's."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,10 @@ class Transform:
     def width(self, constants: Constants, width: int) -> int:
         """The values a row that come out of it, where `width` came in; for sequences and vectors."""
         return width
+
+    def shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """Height, width and channels of the images that come out of it; 0 where they differ in it."""
+        return shape
 
     def dimensions(self, size: int) -> int:
         """The dimensions of the embedding that is asked for where `size` ids go in; 0 for none."""

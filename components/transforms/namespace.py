@@ -6,7 +6,7 @@ and comparison operators work on numbers in both; a Python float takes part as f
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,9 @@ import pyarrow.compute as pc
 from ...pipelines.errors import DataError
 from .base import MISSING_INT
 from .ragged import Ragged
+
+if TYPE_CHECKING:
+    from .images import ImageStep, Pixels
 
 UNIT_SEPARATOR = "\x1f"
 """Stands between tokens, ASCII's unit separator."""
@@ -43,6 +46,15 @@ class Namespace(Protocol):
 
     def rescale(self, pixels: Any, shift: tuple[float, ...], divisor: tuple[float, ...]) -> Any:
         """`(float32(pixels) - shift) / divisor` of any shape, float32; the last axis are channels."""
+
+    def render(self, column: Any, steps: tuple[ImageStep, ...]) -> Pixels:
+        """Encoded images as pixels of one size; TensorFlow does it in both planes."""
+
+    def normalize(self, pixels: Any, table: Any) -> Any:
+        """uint8 [n, height, width, channels] to float32, by a table float32 [256, channels]."""
+
+    def blank(self, images: Any, valid: Any) -> Any:
+        """float32 images with NaN in the rows that have none."""
 
     def log1p(self, column: Any) -> Any:
         """`log(1 + x)`, NaN or an infinity where there is none."""
@@ -173,6 +185,25 @@ class NumpyNamespace:
     def rescale(self, pixels: Any, shift: tuple[float, ...], divisor: tuple[float, ...]) -> Any:
         """See `Namespace`."""
         return (pixels.astype(np.float32) - np.array(shift, np.float32)) / np.array(divisor, np.float32)
+
+    def render(self, column: Any, steps: tuple[ImageStep, ...]) -> Pixels:
+        """See `Namespace`; this is the one function here that imports TensorFlow."""
+        from .images_tf import render_arrow
+
+        return render_arrow(column, steps)
+
+    def normalize(self, pixels: Any, table: Any) -> Any:
+        """See `Namespace`."""
+        made = np.empty(pixels.shape, np.float32)
+        for channel in range(pixels.shape[-1]):
+            made[..., channel] = table[:, channel][pixels[..., channel]]
+        return made
+
+    def blank(self, images: Any, valid: Any) -> Any:
+        """See `Namespace`."""
+        if valid.all():
+            return images
+        return np.where(valid[:, None, None, None], images, np.float32(np.nan))
 
     def log1p(self, column: Any) -> Any:
         """See `Namespace`."""

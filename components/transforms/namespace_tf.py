@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from .base import MISSING_INT
+from .images import ImageStep, Pixels
+from .images_tf import render
 from .namespace import SPECIAL_CASES, UNIT_SEPARATOR
 
 
@@ -61,6 +63,20 @@ class TensorFlowNamespace:
     def rescale(self, pixels: Any, shift: tuple[float, ...], divisor: tuple[float, ...]) -> Any:
         """See `Namespace`."""
         return (tf.cast(pixels, tf.float32) - tf.constant(shift)) / tf.constant(divisor)
+
+    def render(self, column: Any, steps: tuple[ImageStep, ...]) -> Pixels:
+        """See `Namespace`."""
+        return render(column, steps)
+
+    def normalize(self, pixels: Any, table: Any) -> Any:
+        """See `Namespace`."""
+        channels = table.shape[1]
+        places = tf.cast(pixels, tf.int32) * channels + tf.range(channels)
+        return tf.gather(tf.constant(table.reshape(-1)), places)
+
+    def blank(self, images: Any, valid: Any) -> Any:
+        """See `Namespace`."""
+        return tf.where(valid[:, tf.newaxis, tf.newaxis, tf.newaxis], images, np.float32(np.nan))
 
     def log1p(self, column: Any) -> Any:
         """See `Namespace`."""

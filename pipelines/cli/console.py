@@ -48,8 +48,7 @@ class Console:
         if "progress" in event:
             self._tell_progress(step, event["progress"])
         elif "status" in event and step:
-            for text in (status_line(event, self.width), *picture_lines(event)):
-                self.line(text)
+            self.line(status_line(event, self.width))
         elif "run" in event:
             self.run, self.width = event["run"], max((len(name) for name in event["steps"]), default=0)
             self.line(f"run {self.run} of {event['pipeline']}")
@@ -142,11 +141,6 @@ def made_by(result: RunResult) -> list[str]:
             if output["type"] == "ExportedModel" and artifact is not None:
                 found.append(f"exported to {artifact.path}")
     return found
-
-
-def picture_lines(event: Mapping[str, Any]) -> list[str]:
-    """Where the pictures are that a step made, a line each."""
-    return [f"{event['step']}: {title}: {path}" for title, path in event.get("pictures", {}).items()]
 
 
 def _metrics(metrics: Mapping[str, Any], split: str) -> str:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .common import duration
-from .console import Console, message_lines, picture_lines, short_reason
+from .console import Console, message_lines, short_reason
 from .progress import Progress
 
 _MARKS = {
@@ -91,8 +91,6 @@ class LiveConsole(Console):
         row.status, row.reason = event["status"], short_reason(event)
         row.seconds = event.get("seconds", 0.0)
         row.since = time.monotonic()
-        for text in picture_lines(event):
-            self.line(text)
 
     def __rich_console__(self, console: Terminal, options: ConsoleOptions) -> RenderResult:
         # The lock of the events isn't taken: rich holds its own while it draws, and a listener that

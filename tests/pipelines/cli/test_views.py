@@ -253,12 +253,12 @@ def test_top_k_accuracies_have_columns_behind_the_first_metric(own):
 
 
 def test_pictures_are_named_by_path_when_their_step_ends(own):
-    told = {**EVALUATION, "pictures": {"worst examples": "evaluation.json"}}
+    told = {**EVALUATION, "pictures": ["evaluation.json"]}
     result = own("run", "own.yaml", "--set", f"evaluate.told={json.dumps(told)}")
-    (line,) = [line for line in result.stderr.splitlines() if "worst examples: " in line]
-    assert line.startswith("evaluate: ") and Path(line.rpartition(": ")[2]).is_file()
+    (line,) = [line for line in result.stderr.splitlines() if "look at " in line]
+    assert line.startswith("evaluate: look at ") and Path(line.rpartition("look at ")[2]).is_file()
     assert line.removeprefix("evaluate: ") in shown(own, "evaluate")
-    assert "worst examples" not in own("run", "own.yaml", "--set", f"evaluate.told={json.dumps(told)}").stderr
+    assert "look at" not in own("run", "own.yaml", "--set", f"evaluate.told={json.dumps(told)}").stderr
 
 
 def test_a_cross_validation_is_shown_with_its_folds(own):

@@ -1,0 +1,139 @@
+"""Rows with images as serialized tf.Examples, one after another.
+
+Numbers and labels of a batch are encoded at once, as for tables. Images follow some at a time, so that memory
+is bounded by `SLICE_BYTES` however many or large they are, and a record is put together when it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..preprocessing.casting import serving_batch
+from ..preprocessing.fitted import Program
+from ..transforms.namespace import NumpyNamespace
+from .encoding import Encoder, Fault, faults_of
+from .layout import Field, OutputFeature
+from .tf_example import ENTRY, EXAMPLE, entry_front, varint
+
+SLICE_BYTES = 16 * 2**20
+"""Bytes of decoded images, at the output's size, that are in memory at once; one image may be larger."""
+MISSING_REMEDY = "leave these rows out, or give them a picture that stands for a missing one"
+
+
+@dataclass(frozen=True)
+class ImageEncoder:
+    """Encodes batches of raw rows with images.
+
+    Attributes:
+        encoder: encodes everything else.
+    """
+
+    encoder: Encoder
+
+    @cached_property
+    def _program(self) -> Program:
+        images = [f for f in self.encoder.fitted.fitted if f.output.is_image]
+        return Program(images, NumpyNamespace())
+
+    @cached_property
+    def _fields(self) -> list[tuple[OutputFeature, Field]]:
+        layout = self.encoder.layout
+        by_key = {field.key: field for field in layout.fields}
+        return [(feature, by_key[layout.image_key(feature)]) for feature in layout.images]
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The raw columns of images."""
+        branches = [branch for f in self._program.features for branch in f.branches]
+        return list(dict.fromkeys(branch.column for branch in branches))
+
+    @property
+    def slice_rows(self) -> int:
+        """How many rows' images are in memory at once."""
+        return max(SLICE_BYTES // sum(f.decoded_bytes for f in self.encoder.layout.images), 1)
+
+    def faults(self, batch: pa.RecordBatch) -> list[Fault]:
+        """The images that are missing."""
+        found = []
+        for feature in self._program.features:
+            for branch in feature.branches:
+                absent = pc.is_null(batch.column(branch.column)).to_numpy(zero_copy_only=False)
+                what = f"the column {branch.column!r} has no image"
+                raw = np.full(len(absent), "nan")
+                found += faults_of(f"features.{feature.name}", {what: absent}, raw, MISSING_REMEDY)
+        return found
+
+    def records(self, batch: pa.RecordBatch, others: np.ndarray[Any, Any]) -> Iterator[bytes]:
+        """Serialized tf.Examples.
+
+        Args:
+            batch: raw rows, [n], none without its images.
+            others: what `encoder` made of them, uint8 [n, length].
+        """
+        step, head = self.slice_rows, self.encoder.template.head
+        for start in range(0, batch.num_rows, step):
+            images = self._images(batch.slice(start, step))
+            for place, other in enumerate(others[start : start + step]):
+                pieces = [other[head:].tobytes()]
+                for (_, field), stored in zip(self._fields, images, strict=True):
+                    payload = stored[place]
+                    size = len(payload) if isinstance(payload, bytes) else payload.nbytes
+                    pieces += [_front(field, size), payload]
+                size = sum(len(one) if isinstance(one, bytes) else one.nbytes for one in pieces)
+                yield b"".join([EXAMPLE, varint(size), *pieces])
+
+    def _images(self, batch: pa.RecordBatch) -> list[Sequence[Any]]:
+        """What is stored of each image feature, for each row bytes or an array without gaps."""
+        columns = serving_batch(batch, dict.fromkeys(self.columns, "image"))
+        made: Mapping[str, Any] = self._program.join(self._program.run(columns))
+        found: list[Sequence[Any]] = []
+        for feature, _ in self._fields:
+            pixels = np.ascontiguousarray(made[feature.name])
+            if pixels.shape[1:] != feature.shape:
+                raise RuntimeError(f"{feature.name}: images of {pixels.shape[1:]}, not {feature.shape}")
+            if feature.stored in ("png", "jpeg"):
+                found.append(image_files(pixels, feature.stored, self.encoder.layout.jpeg_quality))
+            else:
+                found.append(pixels.astype("<f4", copy=False) if feature.stored == "dense" else pixels)
+        return found
+
+
+@lru_cache(maxsize=256)
+def _front(field: Field, size: int) -> bytes:
+    """What stands in a record before the `size` bytes of a field."""
+    front = entry_front(field, size)
+    return ENTRY + varint(len(front) + size) + front
+
+
+def image_files(pixels: np.ndarray[Any, Any], kind: str, quality: int) -> list[bytes]:
+    """Images as encoded files, by TensorFlow's own encoders.
+
+    Args:
+        pixels: uint8 [n, height, width, channels], of 1 or 3 channels.
+        kind: `png`, or `jpeg`: baseline, with the two colour differences at half the resolution (4:2:0).
+        quality: of JPEG, 1 to 100.
+    """
+    encoded: np.ndarray[Any, Any] = _file_encoder(kind, quality)(pixels).numpy()
+    return list(encoded)
+
+
+@lru_cache(maxsize=4)
+def _file_encoder(kind: str, quality: int) -> Any:
+    import tensorflow as tf
+
+    def one(image: Any) -> Any:
+        if kind == "png":
+            return tf.io.encode_png(image)
+        return tf.io.encode_jpeg(image, quality=quality, chroma_downsampling=True)
+
+    signature = [tf.TensorSpec([None, None, None, None], tf.uint8)]
+    # The loop's rounds are independent, and TensorFlow runs them side by side.
+    mapped = lambda images: tf.map_fn(one, images, fn_output_signature=tf.string)  # noqa: E731
+    return tf.function(mapped, input_signature=signature)
