@@ -108,10 +108,10 @@ def _rows(worst: ByOutput) -> Iterator[Any]:
 
 
 def _caption(answer: Mapping[str, Any]) -> str:
-    """Two lines: the label, and what was predicted."""
+    """The label, and what was predicted."""
     label, prediction = _text(answer["label"]), _text(answer["prediction"])
     probability = f" {answer['probability']:.0%}" if "probability" in answer else ""
-    return f"{label}\n→ {prediction}{probability}"
+    return f"{label} → {prediction}{probability}"
 
 
 def _text(value: Any) -> str:
