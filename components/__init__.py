@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .tfds_examples import tfds_examples
     from .tfrecord_examples import tfrecord_examples
     from .tfrecords.encoding import ApplyTransform
+    from .to_tfds import to_tfds
     from .train import train
     from .transform import transform
     from .validate_examples import validate_examples
@@ -53,6 +54,7 @@ COMPONENTS = (
     "statistics",
     "tfds_examples",
     "tfrecord_examples",
+    "to_tfds",
     "train",
     "transform",
     "wine_csv",
@@ -91,6 +93,7 @@ __all__ = [
     "statistics",
     "tfds_examples",
     "tfrecord_examples",
+    "to_tfds",
     "train",
     "transform",
     "validate_examples",

@@ -205,7 +205,8 @@ def _groups(rows: pa.Table, images: Sequence[str]) -> Iterator[pa.Table]:
     lengths = np.zeros(rows.num_rows, np.int64)
     for name in images:
         lengths += pc.fill_null(pc.binary_length(rows.column(name)), 0).to_numpy()
-    groups = (np.cumsum(lengths) - lengths) // GROUP_BYTES  # by where a row begins: missing ones have no bytes
+    # By where a row begins: the first of a part may be missing, and then has no bytes.
+    groups = (np.cumsum(lengths) - lengths) // GROUP_BYTES
     begins = np.flatnonzero(np.diff(groups, prepend=-1)).tolist() or [0]
     for begin, end in pairwise([*begins, rows.num_rows]):
         yield rows.slice(begin, end - begin)
