@@ -131,8 +131,10 @@ class ReadImages:
         if self.task.image_as == "path":
             fetched = self._fetched([text for text in texts if text is not None])
             for file in files:
-                # An address on the network claims nothing by its ending.
-                yield (read_file(file, self.task.limits), os.fsdecode(file)) if file else (next(fetched), "")
+                if file:
+                    yield read_file(file, self.task.limits), os.fsdecode(file.rpartition(b"/")[2])
+                else:
+                    yield next(fetched), ""  # an address claims nothing by its ending
             return
         for text in texts:
             yield (

@@ -11,7 +11,9 @@ import pytest
 
 from headrace.components.image_examples import image_examples
 from headrace.components.images.json_rows import read_objects
+from headrace.pipelines.alone import run_alone
 from headrace.pipelines.errors import DataError, InvalidRequestError
+from headrace.pipelines.store import Store
 
 from .digit_files import (
     base64_rows,
@@ -59,6 +61,21 @@ def test_columns_are_carried_along_and_typed(new_ctx, tmp_path):
     )  # fmt: skip
     assert {split: by_time.rows(split) for split in by_time.splits} == {"train": 8, "test": 4}
     assert set(by_time.properties["columns"]) == {"image", "day", "path", "height", "width"}
+
+
+def test_other_images_under_the_same_names_are_other_data(tmp_path):
+    rows = path_rows(tmp_path, 6)
+    arguments = {"splits": {"all": 1.0}, "types": {"label": "string"}}
+    for name, write_rows in (("rows.csv", write_csv), ("rows.json", write_json)):
+        store = Store(tmp_path / f"store of {name}")
+        arguments["path"] = str(write_rows(tmp_path / name, rows))
+        write(tmp_path / rows[0]["file"], png(digits(1)[0][0]))
+        first = run_alone(image_examples, arguments, store)
+        again = run_alone(image_examples, arguments, store)
+        write(tmp_path / rows[0]["file"], png(digits(2)[1][0]))
+        other = run_alone(image_examples, arguments, store)
+        assert first.path == again.path and first.digest != other.digest
+        assert len(list((store.folder / "runs").iterdir())) == 2
 
 
 def test_json_values_keep_their_types(new_ctx, tmp_path):
