@@ -32,6 +32,10 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Says nothing."""
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 64  # with the usual 5 some connections wait for a second
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The digits in class folders."""
@@ -44,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def server(folder: Path) -> Iterator[str]:
     """Serves them on the loopback address."""
-    serving = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    serving = _Server(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
     threading.Thread(target=serving.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{serving.server_address[1]}"
     serving.shutdown()
@@ -126,14 +130,12 @@ def test_a_csv_manifest_of_paths(ctx: Context, folder: Path, expected: Digits, t
 def test_a_json_manifest_of_addresses(
     ctx: Context, folder: Path, expected: Digits, server: str, tmp_path: Path
 ) -> None:
-    some = files_of(folder)[::6]  # a request each takes its time
-    listed = [{"image": f"{server}/{f.parent.name}/{f.name}", "label": f.parent.name} for f in some]
+    files = files_of(folder)
+    listed = [{"image": f"{server}/{f.parent.name}/{f.name}", "label": f.parent.name} for f in files]
     (tmp_path / "urls.json").write_text(json.dumps(listed))
     remote: Any = {"allow_private": True}
     made = image_examples.function(ctx, path=str(tmp_path / "urls.json"), remote=remote, splits=WHOLE)
-    found = digits_of(made)
-    assert found.total() == 300
-    assert found <= expected
+    assert digits_of(made) == expected
 
 
 def test_a_csv_manifest_of_pixels(ctx: Context, folder: Path, expected: Digits, tmp_path: Path) -> None:
