@@ -27,6 +27,8 @@ from .work import KEY, ReadImages, Task
 
 _LISTED = 20
 """Rejects that an error lists."""
+_FEW = 64
+"""Units that are read though it is known that there will be an error."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ def ingest(ctx: Context, given: Given, options: ImageOptions, reading: Reading) 
     units = cut(
         source, ctx.scratch("units"), given.paths[0][0], options.sample, options.max_rejects + _LISTED
     )
-    _refuse(source.rejects, len(source.rejects), options.max_rejects)
+    if not units or len(units) > _FEW or len(source.rejects) > options.max_rejects + _LISTED:
+        # Where there is little to read, it is read all the same, so that the error tells everything at once.
+        _refuse(source.rejects, len(source.rejects), options.max_rejects)
     if not units:
         raise DataError("there is no image", file=given.paths[0][0], remedy="add some")
     placing = Placing(
@@ -141,7 +145,7 @@ def _read(
     """The results of all pieces, in order; what was rejected before belongs to the first."""
     reads: list[Read] = []
     listed, count = list(rejects), len(rejects)
-    for unit, told in _pieces(units, run_few(ctx, "read", units, ReadImages(task))):
+    for unit, told in _pieces(units, run_few(ctx, "images", units, ReadImages(task))):
         own = from_json(told.pop("rejects"))
         rejected = told.pop("rejected")
         count += rejected

@@ -116,12 +116,18 @@ def _check_folders(images: Sequence[Found], options: ImageOptions) -> None:
             argument="labels",
             remedy=NO_CLASS,
         )
-    if looks_split(tuple(tops)) and not options.split_folders and options.split.files is None:
+    if takes_splits_for_classes(tuple(tops), options):
         raise DataError(
             f"the folders {', '.join(sorted(tops))} are called as splits are, and would be the classes",
             argument="path",
             remedy="split_folders: true takes the splits from them",
         )
+
+
+def takes_splits_for_classes(folders: Sequence[str], options: ImageOptions) -> bool:
+    """Whether folders that are called as splits are would be the classes, and nobody has said so."""
+    asked = options.split_folders or options.split.files is not None or not isinstance(options.labels, str)
+    return not asked and looks_split(folders)
 
 
 def looks_split(names: Sequence[str]) -> bool:

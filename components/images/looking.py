@@ -12,7 +12,7 @@ from pathlib import Path
 from ...pipelines.errors import Problem
 from ..csv.sources import resolve as resolve_files
 from ..ingestion.column_options import ColumnOptions
-from .labelling import NO_CLASS, looks_split, order_of_splits, split_of
+from .labelling import NO_CLASS, order_of_splits, split_of, takes_splits_for_classes
 from .manifest_files import carried_columns, columns_of, image_columns, manifests_of, option_problems
 from .names import kind_of_name
 from .options import Given, ImageOptions, given, is_manifest
@@ -105,7 +105,7 @@ def _folder_problem(
             f"there is no folder that tells a class, and there are {len(images)} images, such as {images[0]}"
         )
         return Problem(what, argument="labels", file=path, remedy=NO_CLASS)
-    if by_folder and not options.split_folders and options.split.files is None and looks_split(folders):
+    if by_folder and takes_splits_for_classes(folders, options):
         what = f"the folders {', '.join(folders)} are called as splits are, and would be the classes"
         return Problem(
             what, argument="path", file=path, remedy="split_folders: true takes the splits from them"

@@ -235,7 +235,7 @@ def test_addresses_on_the_network(new_ctx, tmp_path):
         path = write_json(tmp_path / "remote.json", remote)
         arguments = {"image": "url", "max_rejects": 1, **ALL}
         made = image_examples.function(new_ctx(), path=str(path), remote={"allow_private": True}, **arguments)
-        with pytest.raises(DataError, match="none of 7 images|7 images can't be used") as error:
+        with pytest.raises(DataError, match="7 images can't be used") as error:
             image_examples.function(new_ctx(), path=str(path), **arguments)
     finally:
         server.shutdown()
