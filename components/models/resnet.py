@@ -174,9 +174,7 @@ def resnet(
         features,
         outputs,
         task,
-        stem=ConvStem(
-            scaled(64, width), activated=version != "v2", bias=version != "v1.5", l2=l2, **shape
-        ),
+        stem=ConvStem(scaled(64, width), activated=version != "v2", bias=version != "v1.5", l2=l2, **shape),
         learner=ResidualLearner(
             tuple(repeated(count, depth) for count in blocks),
             tuple(scaled(one, width) for one in FILTERS),

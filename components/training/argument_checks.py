@@ -133,7 +133,9 @@ def model_problems(arguments: Arguments) -> list[Problem]:
                 f"there is no model {model!r}",
                 argument="model",
                 given=model,
-                available=keras_own if PREFIX.startswith(model[:8]) or model in ARCHITECTURES else tuple(BUILT_IN),
+                available=keras_own
+                if PREFIX.startswith(model[:8]) or model in ARCHITECTURES
+                else tuple(BUILT_IN),
                 remedy=remedy,
             )
         ]
