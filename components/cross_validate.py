@@ -45,6 +45,7 @@ def cross_validate(
     patience: Annotated[int, Meta(ge=1)] | None = None,
     train_split: str = "train",
     validation_split: str = "validation",
+    augment: list[Any] | None = None,
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0,
     baseline: CodePath | None = None,
     baseline_args: dict[str, Any] | None = None,
@@ -77,10 +78,11 @@ def cross_validate(
         stratify: whether each fold has the classes in the same shares, where one label is of classes.
         model, model_args, task, epochs, batch_size, optimizer, learning_rate, learning_rate_schedule: as in
             `train`.
-        loss, loss_weights, class_weights, patience: as in `train`.
+        loss, loss_weights, class_weights, patience, augment: as in `train`; rows that are measured are not
+            augmented.
         train_split: the split that is cut into folds.
         validation_split: the split that chooses the epoch.
-        seed: of the folds, the initial weights, the dropout and the order of the examples.
+        seed: of the folds, the initial weights, the dropout, the order of the examples and the augmentation.
         baseline: a model to compare with, as `model`, for example `linear`; it is trained and measured on the
             same folds with the same other arguments.
         baseline_args: its keyword arguments.

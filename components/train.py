@@ -35,6 +35,7 @@ def train(
     patience: Annotated[int, Meta(ge=1)] | None = None,
     train_split: str = "train",
     validation_split: str = "validation",
+    augment: list[Any] | None = None,
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0,
 ) -> Model:
     """Trains a network and keeps the weights of the epoch with the least validation loss.
@@ -68,7 +69,12 @@ def train(
         patience: stop after so many epochs without a better validation loss.
         train_split: the split to learn from.
         validation_split: the split that chooses the epoch; without rows in it the last epoch is kept.
-        seed: of the initial weights, the dropout and the order of the examples.
+        augment: what is done to the images of the train split, anew in each epoch: a list of `flip`,
+            `rotate90`, `rotate`, `shift`, `zoom`, `shear`, `affine`, `random_crop`, `brightness`, `contrast`,
+            `noise` and `cutout`, each a name, `{name: value}` or `{name: {argument: value}}`, as in
+            `[{flip: horizontal}, {rotate: 15}, {shift: 0.1}]`; see `headrace.components.augmentation`.
+            `augmentation.png` in the Model shows some images before and after.
+        seed: of the initial weights, the dropout, the order of the examples and their augmentation.
 
     Raises:
         InvalidRequestError: the task doesn't fit the label, a weight is of an unknown class or label, or
@@ -91,14 +97,22 @@ def train(
     batch = batch_size or default_batch_size(examples.rows(train_split))
     settings = Settings(
         model, model_args or {}, epochs, batch, optimizer, learning_rate, learning_rate_schedule,
-        loss, loss_weights or {}, metrics or [], patience, seed,
+        loss, loss_weights or {}, metrics or [], patience, seed, augment or [],
     )  # fmt: skip
     with shard_errors(examples, train_split):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
             prepared.class_weights, settings, ctx.progress,
         )  # fmt: skip
-    return write_model(ctx, transform, prepared, settings, trained)
+        pictures = {}
+        if trained.augmentation is not None:
+            from .training.augmentation_sheet import FILE, augmentation_sheet
+
+            drawn = augmentation_sheet(
+                examples, train_split, trained.feed, prepared.tasks, trained.augmentation
+            )
+            pictures[FILE] = drawn
+    return write_model(ctx, transform, prepared, settings, trained, pictures)
 
 
 @train.check

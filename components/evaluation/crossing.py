@@ -110,7 +110,7 @@ def plan_of(ctx: Context, examples: Examples, transform: Transform, told: Mappin
     settings = Settings(
         told["model"], told["model_args"] or {}, told["epochs"], batch, told["optimizer"],
         told["learning_rate"], told["learning_rate_schedule"], told["loss"], told["loss_weights"] or {}, [],
-        told["patience"], told["seed"],
+        told["patience"], told["seed"], told["augment"] or [],
     )  # fmt: skip
     baseline = None
     if told["baseline"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,6 +56,7 @@ def publish(
     types: Mapping[str, str],
     more: Mapping[str, Any] | None = None,
     known: KnownFiles[Any] | None = None,
+    beside: Callable[[Path], Mapping[str, Any]] | None = None,
 ) -> Examples:
     """Makes the artifact of what all units gave.
 
@@ -66,6 +67,7 @@ def publish(
         types: of the columns.
         more: properties that only this kind of file has.
         known: what was taken over from earlier artifacts.
+        beside: writes more files into the artifact's folder, once all rows are placed, and gives properties.
 
     Raises:
         DataError: rows are in no split, a split has no rows, or the column that decides doesn't fit.
@@ -82,6 +84,7 @@ def publish(
         "splits": publish_parts(reads, rule, dropped, draft.path),
         "rejects": publish_rejects(ctx, reads, draft.path),
         **(more or {}),
+        **(beside(draft.path) if beside else {}),
     }
     if dropped:
         properties["dropped"] = dropped
@@ -179,7 +182,8 @@ def account_outside(
             remedy="name what they hold in `splits`, or leave such rows out with rest: drop",
         )  # fmt: skip
     rows = "1 row" if count == 1 else f"{count:,} rows"
-    ctx.warn(f"{rows} in no split left out; the first: {Path(file).name}:{first['line']}: {first['reason']}")
+    place = f"{Path(file).name}:{first['line']}" if first["line"] else Path(file).name
+    ctx.warn(f"{rows} in no split left out; the first: {place}: {first['reason']}")
     return count
 
 

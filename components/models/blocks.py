@@ -65,18 +65,24 @@ def embedded(sources: Sources, features: Sequence[FeatureInput], dimension: int)
         features: of kind "ids" or "sequence".
         dimension: of vectors for which none was asked for; 0 for the rule of `embedding_size`.
     """
-    found = []
-    for feature in features:
-        ids = sources.take([feature], f"{feature.key}_ids")
-        size = feature.embedding or dimension or embedding_size(max(feature.sizes))
-        name = f"{feature.key}_embedding"
-        layer: keras.layers.Layer
-        if feature.kind == "sequence":
-            layer = SequenceEmbedding(feature.sizes[0], size, name=name)
-        else:
-            layer = IdEmbedding(feature.sizes, size, name=name)
-        found.append(layer(ids))
-    return found
+    return [
+        embedding_layer(feature, dimension)(sources.take([feature], f"{feature.key}_ids"))
+        for feature in features
+    ]
+
+
+def embedding_layer(feature: FeatureInput, dimension: int = 0) -> keras.layers.Layer:
+    """Ids of a feature, int64 `[batch, width]`, to float32 vectors `[batch, dimensions]`.
+
+    Args:
+        feature: of ids: "ids", "sequence" or a wide "one_hot".
+        dimension: of the vectors where the feature asks for none; 0 for the rule of `embedding_size`.
+    """
+    size = feature.embedding or dimension or embedding_size(max(feature.sizes))
+    name = f"{feature.key}_embedding"
+    if feature.kind == "sequence":
+        return SequenceEmbedding(feature.sizes[0], size, name=name)
+    return IdEmbedding(feature.sizes, size, name=name)
 
 
 def affine(

@@ -76,7 +76,7 @@ def packed_inputs(features: Sequence[OutputFeature]) -> Packed:
         found.append(
             FeatureInput(
                 feature.name,
-                keys[feature.name],
+                _key(keys[feature.name], feature),
                 kind,
                 dtype,
                 width,
@@ -88,6 +88,11 @@ def packed_inputs(features: Sequence[OutputFeature]) -> Packed:
         )
         position[dtype] += 0 if feature.is_image else width
     return Packed(tuple(found), position["float32"], position["int64"])
+
+
+def _key(key: str, feature: OutputFeature) -> str:
+    """An image's tensor lies beside the two matrices, so that it can't have the name of one."""
+    return f"{key}_image" if feature.is_image and key in (DENSE, IDS) else key
 
 
 def _as_fed(feature: OutputFeature) -> tuple[Kind, Literal["float32", "int64"], int]:

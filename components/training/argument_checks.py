@@ -8,7 +8,9 @@ from typing import Any
 from ...pipelines.component import Known
 from ...pipelines.errors import Problem, closest
 from ...pipelines.import_path import find_problem
-from ..models import BUILT_IN
+from ..augmentation.grammar import parse_augmentation
+from ..models import BUILT_IN, arguments_of
+from ..models.applications import ARCHITECTURES, PREFIX
 from ..models.user import call_problem
 from .keras_names import LOSSES, METRICS, OPTIMIZERS
 
@@ -32,6 +34,7 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
         for metric in [names] if isinstance(names, str) else names or []:
             problems += _name_problems("metrics", metric, METRICS)
     problems += _weight_problems(arguments.get("class_weights"))
+    problems += parse_augmentation(arguments.get("augment"))[1]
     problems += _label_problems(arguments, known.get("transform", Known()).facts.get("labels"))
     splits = known["examples"].splits if "examples" in known else None
     split = arguments.get("train_split")
@@ -110,25 +113,27 @@ def model_problems(arguments: Arguments) -> list[Problem]:
     model, model_args = arguments.get("model"), arguments.get("model_args") or {}
     if not isinstance(model, str):
         return []
-    if model in BUILT_IN:
+    accepted = arguments_of(model)
+    if accepted is not None:
         return [
             Problem(
-                f"{model} has no argument {name!r}",
-                argument="model_args",
-                given=name,
-                available=BUILT_IN[model],
+                f"{model} has no argument {name!r}", argument="model_args", given=name, available=accepted
             )
             for name in model_args
-            if name not in BUILT_IN[model]
+            if name not in accepted
         ]
     if ":" not in model:
-        remedy = "for a function of your own write module:function or file.py:function"
+        keras_own = tuple(f"{PREFIX}{name}" for name in ARCHITECTURES)
+        remedy = (
+            "for a network of Keras write keras.applications.NAME, for a function of your own module:function "
+            "or file.py:function"
+        )
         return [
             Problem(
                 f"there is no model {model!r}",
                 argument="model",
                 given=model,
-                available=tuple(BUILT_IN),
+                available=keras_own if PREFIX.startswith(model[:8]) or model in ARCHITECTURES else tuple(BUILT_IN),
                 remedy=remedy,
             )
         ]

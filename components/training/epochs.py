@@ -3,6 +3,9 @@
 Building a `tf.data` pipeline takes a tenth of a second, which is longer than an epoch over a small table. So
 a split that fits into `IN_MEMORY_BYTES` is read once and permuted in memory, the same pipeline reading
 another permutation in each epoch; a larger one is streamed from its shards by `dataset()`.
+
+Images travel as they are stored, which is uint8 mostly, and become floats in what `shape` does with a batch,
+after augmentation if there is any.
 """
 
 from __future__ import annotations
@@ -17,10 +20,13 @@ import tensorflow as tf
 
 from ...pipelines.artifact import Examples
 from ..dataset import dataset, shard_errors
+from .augmenting import Place, TrainAugmentation, best_place
 from .feed import Feed, Tensors
 
 IN_MEMORY_BYTES = 256 << 20
 """Of features; a constant, since it decides the order of the examples, and so the weights."""
+AHEAD_BYTES = 128 << 20
+"""Of batches that are made ahead, each with its images as floats."""
 
 Only = npt.NDArray[np.bool_] | None
 """Which rows of a split are wanted, a bool for each in the order of the shards; None for all."""
@@ -39,6 +45,11 @@ class Epochs:
         shape: what becomes of a batch: of `Tensors`, labels, and weights if there are any.
         seed: of the order; None to keep that of the shards.
         only: which of the split's rows, see `dataset()`; all by default.
+        augmentation: what is done to images before `shape`; None for nothing.
+        place: where it is done; by default where this machine does it best.
+
+    Attributes:
+        in_step: whether batches come unfinished, so that the training step has to `finish` them.
     """
 
     def __init__(
@@ -50,6 +61,8 @@ class Epochs:
         shape: Shape,
         seed: int | None = None,
         only: Only = None,
+        augmentation: TrainAugmentation | None = None,
+        place: Place | None = None,
     ) -> None:
         self._examples = examples
         self._split = split
@@ -58,6 +71,8 @@ class Epochs:
         self._shape = shape
         self._seed = seed
         self._only = only
+        self._augmentation = augmentation
+        self.in_step = augmentation is not None and (place or best_place()) == "step"
         self._rows = examples.rows(split) if only is None else int(only.sum())
         self._kept = self._keep() if self._rows * feed.row_bytes <= IN_MEMORY_BYTES else None
 
@@ -65,44 +80,86 @@ class Epochs:
         """The batches of an epoch, counted from 0; made anew in order, not in memory."""
         if self._kept is None:
             return self._streamed(epoch)
+        self._epoch.assign(epoch)
         if self._seed is not None:
             self._order.assign(np.random.default_rng([self._seed, epoch]).permutation(self._rows))
         return self._kept
 
+    def finish(self, batch: Any, *about: Any) -> Any:
+        """What Keras gets, of a batch.
+
+        Args:
+            batch: `Tensors`, labels, and weights if there are any.
+            about: epoch and numbers of the examples, if they are augmented.
+        """
+        tensors, *rest = batch
+        if self._augmentation is not None:
+            tensors = self._augmentation(tensors, *about)
+        return self._shape(tensors, *rest)
+
+    def _finished(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """Elements are (batch, …), see `finish`."""
+        if self.in_step:
+            return batches.prefetch(tf.data.AUTOTUNE)
+        if self._augmentation is None:
+            return batches.map(self.finish).prefetch(self._ahead)
+        # Two batches at once keep the cores busy where one image's work goes on after another's.
+        return batches.map(self.finish, num_parallel_calls=2, deterministic=True).prefetch(self._ahead)
+
+    @property
+    def _ahead(self) -> int:
+        """Batches that are made ahead."""
+        floats = sum(math.prod(shape) for _, shape in self._feed.shapes.values())
+        return max(1, min(4, AHEAD_BYTES // (4 * floats * self._batch_size)))
+
     def _keep(self) -> tf.data.Dataset:
         with shard_errors(self._examples, self._split):
-            parts = list(packed_batches(self._examples, self._split, self._feed, 65536, only=self._only))
+            size = max(1, min(65536, AHEAD_BYTES // self._feed.row_bytes))
+            parts = list(packed_batches(self._examples, self._split, self._feed, size, only=self._only))
         whole = tf.nest.map_structure(lambda *one: tf.concat(one, axis=0), *parts)
         self._order = tf.Variable(np.arange(self._rows), dtype=tf.int64, trainable=False)
+        self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+        places = np.arange(self._rows) if self._only is None else np.flatnonzero(self._only)
         size = self._batch_size
 
         def batch(number: Any) -> tuple[Any, ...]:
             chosen = self._order[number * size : (number + 1) * size]
-            return self._shape(*tf.nest.map_structure(lambda values: tf.gather(values, chosen), whole))
+            rows = tf.nest.map_structure(lambda values: tf.gather(values, chosen), whole)
+            if self._augmentation is None:
+                return (rows,)
+            return rows, self._epoch, tf.gather(tf.constant(places, tf.int64), chosen)
 
-        return tf.data.Dataset.range(math.ceil(self._rows / size)).map(batch).prefetch(4)
+        return self._finished(tf.data.Dataset.range(math.ceil(self._rows / size)).map(batch))
 
     def _streamed(self, epoch: int) -> tf.data.Dataset:
         order: dict[str, Any] = {"only": self._only}
         if self._seed is not None:
             order |= {"shuffle": True, "seed": self._seed, "epoch": epoch}
+        if self._augmentation is not None:
+            order |= {"numbers": True}
         made = packed_batches(self._examples, self._split, self._feed, self._batch_size, **order)
+
+        def batch(*parts: Any) -> tuple[Any, ...]:
+            if self._augmentation is None:
+                return (parts,)
+            return parts[:-1], tf.constant(epoch, tf.int64), parts[-1]
+
         # Keras wants to know how many batches there are, lest it take the end for a mishap.
         steps = math.ceil(self._rows / self._batch_size)
-        return made.map(self._shape).apply(tf.data.experimental.assert_cardinality(steps))
+        return self._finished(made.map(batch)).apply(tf.data.experimental.assert_cardinality(steps))
 
 
 def packed_batches(
     examples: Examples, split: str, feed: Feed, batch_size: int, **order: Any
 ) -> tf.data.Dataset:
-    """`dataset()` with the features as `Tensors`: (tensors, label), or (tensors, label, weight).
+    """`dataset()` with the features as `Tensors`: (tensors, label), or (tensors, label, weight), and numbers.
 
     Args:
         examples: transformed examples.
         split: which of them.
         feed: how features are packed.
         batch_size: rows a batch.
-        order: `shuffle`, `seed`, `epoch` and `only` of `dataset()`.
+        order: `shuffle`, `seed`, `epoch`, `only` and `numbers` of `dataset()`.
     """
     if feed.kind == "matrix":
         made = dataset(examples, split, batch_size=batch_size, matrix=True, **order)

@@ -21,6 +21,7 @@ from ...pipelines.errors import DataError, InvalidRequestError, StepError
 from ..models import model_function
 from ..models.user import fed_by
 from ..tfrecords.layout import OutputFeature
+from .augmenting import TrainAugmentation, finish_in_step, train_augmentation
 from .epochs import Epochs, Only
 from .feed import Feed
 from .probe import probe
@@ -44,12 +45,14 @@ class Trained:
         feed: how it is fed.
         history: for each epoch `epoch` (from 1), `loss`, the metrics, and `val_…` of each.
         best_epoch: the epoch, from 1, whose weights these are.
+        augmentation: what was done to the images of the train split, if anything.
     """
 
     network: keras.Model
     feed: Feed
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
+    augmentation: TrainAugmentation | None = None
 
 
 def train_network(
@@ -94,8 +97,11 @@ def train_network(
 
     trained = Trained(network, feed)
     live = _Live(tell, settings, rows)
-    source = Epochs(examples, train, feed, settings.batch_size, shape, settings.seed, only)
+    augmentation = trained.augmentation = train_augmentation(settings.augment, feed.images, settings.seed)
+    source = Epochs(examples, train, feed, settings.batch_size, shape, settings.seed, only, augmentation)
     held_out = validation and Epochs(examples, validation, feed, max(settings.batch_size, 1024), shape)
+    if source.in_step:
+        finish_in_step(network, source.finish, source(0))
     best, best_weights = math.inf, None
     for epoch in range(settings.epochs):
         live.epoch = epoch

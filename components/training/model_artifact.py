@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -17,9 +18,22 @@ from .tasks import tasks_to_json
 
 
 def write_model(
-    ctx: Context, transform: Transform, prepared: Prepared, settings: Settings, trained: Trained
+    ctx: Context,
+    transform: Transform,
+    prepared: Prepared,
+    settings: Settings,
+    trained: Trained,
+    pictures: Mapping[str, bytes],
 ) -> Model:
     """Publishes the network with its Transform and everything that is told of its training.
+
+    Args:
+        ctx: the step's context.
+        transform: what the Model carries a copy of.
+        prepared: what was learned.
+        settings: the hyperparameters.
+        trained: the network.
+        pictures: PNG files by name, which people are told of at the end of the step.
 
     Raises:
         StepError: Keras can't read back what it wrote.
@@ -32,7 +46,7 @@ def write_model(
     about = {
         **tasks_to_json(tasks),
         "feed": trained.feed.kind,
-        "inputs": sum(trained.feed.widths.values()),
+        "inputs": sum(math.prod(shape) for _, shape in trained.feed.shapes.values()),
         "outputs": {t.label: t.outputs for t in tasks} if several else tasks[0].outputs,
         "history": trained.history,
         "best_epoch": trained.best_epoch,
@@ -42,6 +56,8 @@ def write_model(
         **_label_facts(prepared),
     }
     (draft.path / "model.json").write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", "utf-8")
+    for name, picture in pictures.items():
+        (draft.path / name).write_bytes(picture)
     last = trained.history[trained.best_epoch - 1]
     told: dict[str, Any] = {"tasks": {t.label: t.name for t in tasks}} if several else {"task": tasks[0].name}
     return draft.finish(
@@ -51,8 +67,9 @@ def write_model(
             "epochs": len(trained.history),
             "weights": trained.network.count_params(),
             "best": {key: round(value, 6) for key, value in last.items()},
+            **({"pictures": list(pictures)} if pictures else {}),
         },
-        volatile=["model.keras", "code.json", "transform/code.json"],
+        volatile=["model.keras", "code.json", "transform/code.json", *pictures],
     )
 
 

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from ...pipelines.artifact import Model
 from ...pipelines.errors import DataError, StepError
-from ..models.inputs import DENSE, IDS
+from ..models.inputs import DENSE
 from ..models.layers import custom_objects
 from ..preprocessing.fitted import FittedTransform
 from .feed import Feed, Tensors
@@ -107,8 +107,8 @@ def _read(path: Path) -> keras.Model:
 def answers(network: keras.Model, feed: Feed, tensors: Tensors) -> Any:
     """What a network gives, float32 `[n, outputs]`, or for several labels a dict of that by output key.
 
-    NaN stands in a row with a number that isn't finite. A network can't be left to say so by itself:
-    TensorFlow's relu makes a 0 of NaN.
+    NaN stands in a row with a number that isn't finite; an image has none. A network can't be left to say so
+    by itself: TensorFlow's relu makes a 0 of NaN.
 
     Args:
         network: fed as `feed` says.
@@ -125,8 +125,7 @@ def answers(network: keras.Model, feed: Feed, tensors: Tensors) -> Any:
 
 def forward(network: keras.Model, feed: Feed) -> Any:
     """`answers` of the network as a `tf.function` of `Tensors`, as `feed.pack` makes them."""
-    dtypes = {DENSE: tf.float32, IDS: tf.int64}
-    spec = {name: tf.TensorSpec([None, width], dtypes[name], name) for name, width in feed.widths.items()}
+    spec = {name: tf.TensorSpec([None, *shape], dtype, name) for name, (dtype, shape) in feed.shapes.items()}
     return tf.function(lambda tensors: answers(network, feed, tensors), input_signature=[spec])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...pipelines.errors import InvalidRequestError
-from ..models.inputs import DENSE, IDS
+from ..models.inputs import DENSE
 from .feed import Feed
 from .tasks import Task, output_keys
 
@@ -54,12 +54,13 @@ def probe(network: keras.Model, feed: Feed, tasks: Sequence[Task], name: str) ->
 def _rows(feed: Feed) -> dict[str, Any]:
     draw = np.random.default_rng(0)
     made: dict[str, Any] = {}
-    for name, width in feed.widths.items():
-        if name == DENSE:
-            made[DENSE] = tf.constant(draw.normal(size=(ROWS, width)), tf.float32)
+    for name, (dtype, shape) in feed.shapes.items():
+        if dtype == "float32":
+            values = draw.normal(size=(ROWS, *shape))
         else:
             # -1 is a missing bucket, which no look-up may fail on.
-            made[IDS] = tf.constant(draw.integers(-1, 2, size=(ROWS, width)), tf.int64)
+            values = draw.integers(*((0, 256) if dtype == "uint8" else (-1, 2)), size=(ROWS, *shape))
+        made[name] = tf.constant(values, dtype)
     return made
 
 
@@ -68,7 +69,8 @@ def _wanted(feed: Feed) -> str:
         return f"a matrix [rows, {feed.widths[DENSE]}]"
     if feed.kind == "packed":
         return f"a dict of {', '.join(feed.widths)}"
-    return "a dict of " + ", ".join(f"{f.key} [rows, {f.width}]" for f in feed.packed.features)
+    told = [f"{f.key} [rows, {', '.join(map(str, f.shape or (f.width,)))}]" for f in feed.packed.features]
+    return "a dict of " + ", ".join(told)
 
 
 def _require_output(given: Any, task: Task, what: str) -> None:

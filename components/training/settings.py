@@ -14,6 +14,7 @@ class Settings:
     Attributes:
         loss: a name for every label, or names by label.
         metrics: names for every label, or by label; those that aren't named have the task's own.
+        augment: the list of augmentations, as the component's argument has it.
     """
 
     model: str
@@ -28,10 +29,13 @@ class Settings:
     metrics: Sequence[str] | Mapping[str, Sequence[str]]
     patience: int | None
     seed: int
+    augment: Sequence[Any] = ()
 
     def told(self) -> dict[str, Any]:
         """As JSON values, without the place of the user's code, which is no part of the content."""
         values = asdict(self)
+        if not self.augment:
+            del values["augment"]
         if ":" in self.model:
             values["model"] = self.model.replace("\\", "/").rpartition("/")[2]
         return values

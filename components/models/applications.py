@@ -1,0 +1,88 @@
+"""The architectures of `keras.applications`: what they are called and what they expect. Standard library only.
+
+A test compares the names with the installed Keras.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+PREFIX = "keras.applications."
+"""`model: keras.applications.MobileNetV3Small` names one of them."""
+Pixels = Literal["raw", "tf", "torch", "caffe"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a network of `keras.applications` expects.
+
+    Attributes:
+        smallest: the least height and width that Keras builds it for.
+        pixels: what its pretrained weights expect of an RGB image, by Keras' word; see `PIXELS`.
+    """
+
+    smallest: int
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How pixels, 0 … 255, reach a network: `(pixel - shift) / divisor`.
+
+    Attributes:
+        shift, divisor: for all channels, or for red, green and blue.
+        told: the transform that makes them so, as it is written in a transform step.
+    """
+
+    shift: tuple[float, ...]
+    divisor: tuple[float, ...]
+    told: str
+
+
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PIXELS: dict[Pixels, Scale] = {
+    "raw": Scale((0.0,), (1.0,), "no scale, since the network does it itself"),
+    "tf": Scale((127.5,), (127.5,), "{scale: minus_one_one}"),
+    "torch": Scale(
+        tuple(255 * value for value in _MEAN),
+        tuple(255 * value for value in _DEVIATION),
+        "{standardize: {mean: [123.675, 116.28, 103.53], deviation: [58.395, 57.12, 57.375]}}",
+    ),
+    "caffe": Scale(
+        (123.68, 116.779, 103.939),
+        (1.0,),
+        "{standardize: {mean: [123.68, 116.779, 103.939], deviation: 1}}",
+    ),
+}
+"""What the pretrained weights of Keras were trained on. Those of `caffe` were trained on blue, green, red; the
+order of the first kernel's inputs is turned round as they are loaded, so that here all take red, green, blue."""
+
+_FAMILIES: dict[Pixels, tuple[str, ...]] = {
+    "raw": (
+        "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge", "EfficientNetB0",
+        "EfficientNetB1", "EfficientNetB2", "EfficientNetB3", "EfficientNetB4", "EfficientNetB5",
+        "EfficientNetB6", "EfficientNetB7", "EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2",
+        "EfficientNetV2B3", "EfficientNetV2L", "EfficientNetV2M", "EfficientNetV2S", "MobileNetV3Large",
+        "MobileNetV3Small",
+    ),
+    "tf": (
+        "InceptionResNetV2", "InceptionV3", "MobileNet", "MobileNetV2", "NASNetLarge", "NASNetMobile",
+        "ResNet101V2", "ResNet152V2", "ResNet50V2", "Xception",
+    ),
+    "torch": ("DenseNet121", "DenseNet169", "DenseNet201"),
+    "caffe": ("ResNet101", "ResNet152", "ResNet50", "VGG16", "VGG19"),
+}  # fmt: skip
+_SMALLEST = {"InceptionResNetV2": 75, "InceptionV3": 75, "Xception": 71}
+ARCHITECTURES = {
+    name: Architecture(_SMALLEST.get(name, 32), pixels)
+    for pixels, names in _FAMILIES.items()
+    for name in names
+}
+"""By their names in `keras.applications`."""
+
+
+def architecture_of(model: str) -> str:
+    """`MobileNetV3Small` of `keras.applications.MobileNetV3Small`; empty if `model` is none of these."""
+    name = model.removeprefix(PREFIX)
+    return name if name != model and name in ARCHITECTURES else ""
