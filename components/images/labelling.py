@@ -1,4 +1,4 @@
-"""Labels of images by the folders that they lie in, or by a pattern over their names. Standard library only."""
+"""Labels of images by the folders that they lie in, or by a pattern over their names."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from ..ingestion.rejects import Reject
 from .names import one_line
 from .options import SPLIT_NAMES, ImageOptions
 from .walking import Found
+
+NO_CLASS = (
+    r"labels: [] for images without labels, or label_pattern: (?P<label>[a-z]+)_\d+ for labels in names"
+)
+"""What to do where no folder tells a class."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ def label(images: Sequence[Found], options: ImageOptions) -> Labelled:
     _check_folders(images, options)
     deepest = max(len(image.folders) for image in images)
     if options.join is not None:
-        texts = [normalized(options.join.join(image.folders)) for image in images]
+        texts: list[str | None] = [normalized(options.join.join(image.folders)) for image in images]
         return _split_off(images, {names[0]: texts})
     columns: dict[str, list[str | None]] = {
         name: [normalized(image.folders[level]) if level < len(image.folders) else None for image in images]
@@ -107,10 +112,9 @@ def _check_folders(images: Sequence[Found], options: ImageOptions) -> None:
     tops = Counter(image.folders[0] if image.folders else "" for image in images)
     if set(tops) == {""}:
         raise DataError(
-            f"the {len(images)} images lie in no folder that tells a class, the first one {one_line(images[0].name)}",
+            f"{len(images)} images lie in no folder that tells a class, such as {one_line(images[0].name)}",
             argument="labels",
-            remedy=r"labels: [] for images without labels, or label_pattern: (?P<label>[a-z]+)_\d+ for labels in"
-            " the files' names",
+            remedy=NO_CLASS,
         )
     if looks_split(tuple(tops)) and not options.split_folders and options.split.files is None:
         raise DataError(

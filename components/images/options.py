@@ -75,6 +75,30 @@ class ImageOptions:
         """The columns that `image` puts together, `train/{id}.jpg`; none where it is a column's name."""
         return tuple(re.findall(r"\{([^{}]+)\}", self.image or ""))
 
+    def kind_told(self, name: str, inferred: str = "string") -> str:
+        """The type of a column, bare: as stated, or a list where it has a separator, or what was inferred."""
+        stated = (self.types or {}).get(name, "").partition(":")[0]
+        return stated or ("strings" if name in self.separators else inferred)
+
+    def folder_problems(self) -> list[Problem]:
+        """What doesn't fit where folders are given, and no manifest."""
+        asked = {
+            "image": self.image, "shape": self.shape, "columns": self.columns, "delimiter": self.delimiter,
+            "image_as": None if self.image_as == "path" else self.image_as,
+        }  # fmt: skip
+        remedy = f"leave it out, or give a manifest ({', '.join(MANIFESTS[:5])}) as path"
+        found = [
+            Problem(f"{argument} is for manifests, and path names images", argument=argument, remedy=remedy)
+            for argument, value in asked.items()
+            if value is not None
+        ]
+        return found + [
+            Problem(f"there is no column {name!r}", argument=argument, given=name, available=self.label_names)
+            for argument, names in (("types", self.types or {}), ("separators", self.separators))
+            for name in names
+            if name not in self.label_names
+        ]
+
     def csv_options(self, name: str, types: Mapping[str, str]) -> CsvOptions:
         """How a manifest in CSV is read.
 
@@ -132,7 +156,7 @@ class ImageOptions:
                 remedy = r"mark what is a label: (?P<label>[a-z]+)_\d+"
                 found.append(Problem("the pattern has no group", argument="label_pattern", remedy=remedy))
             elif not pattern.groupindex and pattern.groups != len(names):
-                what = f"the pattern has {pattern.groups} groups without a name, and there are {len(names)} labels"
+                what = f"the pattern has {pattern.groups} unnamed groups, and there are {len(names)} labels"
                 found.append(Problem(what, argument="label_pattern", remedy="name them: (?P<label>…)"))
             if self.join is not None:
                 found.append(
