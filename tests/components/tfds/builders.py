@@ -1,4 +1,4 @@
-"""Builders as other people write them, over images that scikit-learn bundles; tests name this file by its path."""
+"""Builders as other people write them, over images that scikit-learn bundles; named by this file's path."""
 
 from __future__ import annotations
 

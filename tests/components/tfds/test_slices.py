@@ -13,9 +13,10 @@ LENGTHS = {"train": (7, 10, 4), "test": (5,), "empty": ()}
 @pytest.mark.parametrize(
     "spec",
     [
-        "train", "train[:80%]", "train[80%:]", "train[33%:67%]", "train[-10%:]", "train[:-25%]", "train[12.5%:]",
-        "train[3:9]", "train[-4:]", "train[:-4]", "train[9:3]", "train[:1shard]", "train[1shard:]", "train[1shard]",
-        "train[-1shard]", "train[-2shard:-1shard]", "train+test", "train[:2]+test[2:]", "all",
+        "train", "train[:80%]", "train[80%:]", "train[33%:67%]", "train[-10%:]", "train[:-25%]",
+        "train[12.5%:]", "train[3:9]", "train[-4:]", "train[:-4]", "train[9:3]",
+        "train[:1shard]", "train[1shard:]", "train[1shard]", "train[-1shard]",
+        "train[-2shard:-1shard]", "train+test", "train[:2]+test[2:]", "all",
     ],
 )  # fmt: skip
 def test_they_are_those_of_tfds(spec: str) -> None:

@@ -68,9 +68,10 @@ def test_every_row_is_what_tfds_reads(ctx: Any, data_dir: Path) -> None:
     )  # fmt: skip
     assert made.properties["columns"] == {
         "box": "floats", "cloud": "floats", "count": "int", "deep": "image", "flag": "bool",
-        "grade": "string", "image": "image", "label": "string", "marks": "strings", "matrix": "ints", "note": "string",
-        "objects/kind": "strings", "objects/size": "floats", "packed": "ints", "photo": "image",
-        "weight": "float", "where/field": "int", "where/place/name": "string", "words": "strings",
+        "grade": "string", "image": "image", "label": "string", "marks": "strings", "matrix": "ints",
+        "note": "string", "objects/kind": "strings", "objects/size": "floats", "packed": "ints",
+        "photo": "image", "weight": "float", "where/field": "int", "where/place/name": "string",
+        "words": "strings",
     }  # fmt: skip
     assert (made.properties["label"], made.properties["tfds"]) == ("label", "insects/1.2.0")
     names = made.properties["classes"]["label"]
