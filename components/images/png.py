@@ -23,7 +23,7 @@ INFLATED, STORED = 1 << 18, 1 << 14
 """Pixel data of at most so many bytes, inflated or as stored, is inflated to see whether it is whole."""
 
 SMALL = 256
-"""Bytes that chunks have on an average at least, in a file of many: a bound on the work that it can ask for."""
+"""Bytes that chunks have on an average at least, where they are many: a bound on the work asked for."""
 
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
