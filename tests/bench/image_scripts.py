@@ -3,14 +3,13 @@
     python tests/bench/image_scripts.py opencv|tf_data FOLDER OUT
 
 Decode, resize to 224 by 224 bilinearly, write the raw pixels and the class as tf.Examples into eight files;
-two threads. Prints the seconds behind the imports.
+two threads.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,10 +55,9 @@ def by_tf_data(files: list[tuple[str, int]]) -> Iterator[tuple[bytes, int]]:
 
 
 def write(folder: Path, out: Path, how: str) -> None:
-    """Writes the files, and prints how long it took."""
+    """Writes the files."""
     import tensorflow as tf
 
-    start = time.perf_counter()
     files = listed(folder)
     writers = [tf.io.TFRecordWriter(str(out / f"{number}.tfrecord")) for number in range(FILES)]
     made = by_opencv(files) if how == "opencv" else by_tf_data(files)
@@ -70,7 +68,6 @@ def write(folder: Path, out: Path, how: str) -> None:
         writers[number % FILES].write(example.SerializeToString())
     for writer in writers:
         writer.close()
-    print(time.perf_counter() - start)
 
 
 if __name__ == "__main__":
