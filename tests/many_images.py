@@ -3,10 +3,11 @@
     python tests/many_images.py [--images 20000] [--kills 3] [--seed 0]
 
 Generated photographs of some 19 KB go by `image_examples` and `transform` into shards of 96 by 96 pixels: by
-one worker, and by two threads, each in a fresh store; and a tenth of them by two threads. Then runs are killed
-at random moments and resumed. Prints seconds, units of work, workers and the most memory of all processes, and
-exits with 1 if a digest differs, if a step was not cut into 16 units or more, if only one of two workers
-worked, if the whole took half as much memory again as the tenth, or if a killed run left anything behind.
+one worker, and by two threads, each in a fresh store; and a tenth of them by two threads. Then runs are
+killed at random moments and resumed. Prints seconds, units of work, workers and the most memory of all
+processes, and exits with 1 if a digest differs, if a step was not cut into 16 units or more, if only one of
+two workers worked, if the whole took half as much memory again as the tenth, or if a killed run left anything
+behind.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-sys.path.insert(0, str(HERE / "bench"))
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "bench"))
 
 from kill_and_resume import finished, identities, kill_once, litter
 from peak_memory import resident, tree
