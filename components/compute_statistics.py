@@ -135,7 +135,7 @@ class _Summarize:
     options: Options = DEFAULT
 
     def __call__(self, parts: Parts) -> Result:
-        batch = parts.read(list(self.columns))
+        batch = parts.read_for_statistics(self.columns)
         return Result(TableSummary.of(self.columns, batch, self.options).to_bytes(), batch.num_rows)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .context import RunnerSettings
 from .errors import InvalidRequestError
@@ -98,8 +98,19 @@ def beam_pipeline(settings: RunnerSettings) -> beam.Pipeline:
         InvalidRequestError: the runner or an option doesn't exist.
     """
     import apache_beam as beam
+
+    runner, options = runner_and_options(settings)
+    return beam.Pipeline(runner=runner, options=options)
+
+
+def runner_and_options(settings: RunnerSettings) -> tuple[str, Any]:
+    """The runner's name and the PipelineOptions, for who makes the pipeline elsewhere, as TFDS does.
+
+    Raises:
+        InvalidRequestError: the runner or an option doesn't exist.
+    """
     from apache_beam.options.pipeline_options import PipelineOptions
 
     check_runner(settings)
     flags = [f"--{key}={value}" for key, value in direct_options(settings.options).items()]
-    return beam.Pipeline(runner=_FN_API, options=PipelineOptions(flags))
+    return _FN_API, PipelineOptions(flags)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .histograms import BUCKETS, equal_width, whole_numbers
+from .image_counts import ImageCounts
 from .list_counts import ListCounts
 from .moments import ColumnMoments
 from .numeric_counts import NumericCounts
@@ -88,6 +89,12 @@ def text_feature(
         distinct_error=counts.distinct_error,
         invalid_utf8=counts.invalid,
     )
+
+
+def image_feature(name: str, rows: int, counts: ImageCounts, buckets: int = BUCKETS) -> FeatureStatistics:
+    """Of a column of images, whose distinct ones aren't counted."""
+    images = counts.compute(buckets)
+    return FeatureStatistics(name, "image", rows, counts.missing, 0, True, (), images=images)
 
 
 def list_feature(flat: FeatureStatistics, lists: ListCounts) -> FeatureStatistics:

@@ -10,6 +10,7 @@ from .statistics import Histogram
 
 BUCKETS = 10
 """How many buckets a histogram has unless told otherwise, as in TensorFlow Data Validation."""
+_EXACT_LENGTHS = 1_024
 
 
 def equal_width(values: np.ndarray, counts: np.ndarray, buckets: int = BUCKETS) -> Histogram | None:
@@ -47,3 +48,23 @@ def whole_numbers(counts: Mapping[int, int], buckets: int = BUCKETS) -> Histogra
     span = int(values[-1] - values[0])
     sums = np.array([counts[value] for value in values.tolist()], np.int64)
     return equal_width(values, sums, max(1, min(buckets, span)))
+
+
+def length_counts(lengths: np.ndarray, counts: np.ndarray) -> dict[int, int]:
+    """How many values have which length, from 1,024 on cut to seven bits.
+
+    Args:
+        lengths: int64 [d], from 0 on.
+        counts: int64 [d], how many values have each.
+    """
+    if not len(lengths):
+        return {}
+    if lengths.max() >= _EXACT_LENGTHS:
+        spare = np.maximum(np.floor(np.log2(np.maximum(lengths, 1))).astype(np.int64) - 6, 0)
+        lengths = np.where(lengths < _EXACT_LENGTHS, lengths, (lengths >> spare) << spare)
+        kept, places = np.unique(lengths, return_inverse=True)
+    else:
+        kept, places = np.arange(_EXACT_LENGTHS), lengths
+    # Sums of whole numbers below 2^53 are exact in float64.
+    sums = np.bincount(places, weights=counts)
+    return {int(kept[i]): int(sums[i]) for i in np.flatnonzero(sums)}

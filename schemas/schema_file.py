@@ -27,7 +27,7 @@ __all__ = [
 
 _HEADER = """\
 # The columns that the data has to have. To use an edited copy, give infer_schema its path as schema_file.
-#   type      int, float, string, bool or timestamp; ints, floats or strings for any number of values a row
+#   type      int, float, string, bool, timestamp or image; ints, floats or strings for any number of values
 #   presence  the least share of rows, from 0 to 1, in which a value has to be there
 #   values    the domain of a column with few distinct values, in the order of descending count
 #   min, max  the range of a numeric column, both inclusive

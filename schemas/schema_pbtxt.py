@@ -5,6 +5,7 @@
 | int, float, string | INT, FLOAT, BYTES |
 | bool | INT or BYTES with a bool_domain (written as INT) |
 | timestamp | INT or BYTES with a time_domain (written as INT in microseconds) |
+| image | BYTES with an image_domain |
 | ints, floats, strings | the same types with a value_count, or a shape, that allows more than one |
 | values, domain | string_domain of the feature, domain by name (or a bool_domain of other words) |
 | min, max | int_domain, float_domain; the latter holds float32 |
@@ -35,12 +36,12 @@ from .schema_problem import SchemaError, SchemaProblem
 _PLURAL: dict[str, FeatureType] = {"string": "strings", "int": "ints", "float": "floats"}
 _TYPES = {
     "int": "INT", "ints": "INT", "bool": "INT", "timestamp": "INT", "float": "FLOAT", "floats": "FLOAT",
-    "string": "BYTES", "strings": "BYTES",
+    "string": "BYTES", "strings": "BYTES", "image": "BYTES",
 }  # fmt: skip
 _OWN = (
     "name", "type", "presence", "value_count", "domain", "int_domain", "float_domain", "string_domain",
-    "bool_domain", "time_domain", "distribution_constraints", "skew_comparator", "drift_comparator",
-    "in_environment", "not_in_environment", "lifecycle_stage", "deprecated",
+    "bool_domain", "time_domain", "image_domain", "distribution_constraints", "skew_comparator",
+    "drift_comparator", "in_environment", "not_in_environment", "lifecycle_stage", "deprecated",
 )  # fmt: skip
 _KNOWN: dict[str, tuple[str, ...]] = {
     "Schema": ("feature", "string_domain", "default_environment"),
@@ -48,6 +49,7 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "StringDomain": ("name", "value"),
     "IntDomain": ("name", "min", "max"),
     "FloatDomain": ("name", "min", "max"),
+    "ImageDomain": (),
     "FeatureComparator": ("infinity_norm", "jensen_shannon_divergence"),
 }
 _WORDS = ("", "true")
@@ -150,6 +152,8 @@ def _write_domains(message: Any, schema: Schema) -> None:
 
 
 def _write_feature(own: Any, feature: Feature) -> None:
+    images = schema_pb2.ImageDomain()
+    images.CopyFrom(own.image_domain)
     for field in _OWN:
         own.ClearField(field)
     if feature.value_count is not None or feature.type in MULTI:
@@ -160,7 +164,7 @@ def _write_feature(own: Any, feature: Feature) -> None:
     if feature.min_count:
         own.presence.min_count = feature.min_count
     _write_value_count(own, feature)
-    _write_domain(own, feature)
+    _write_domain(own, feature, images)
     if feature.min_domain_mass != 1:
         own.distribution_constraints.min_domain_mass = feature.min_domain_mass
     for key in ("drift", "skew"):
@@ -182,11 +186,14 @@ def _write_value_count(own: Any, feature: Feature) -> None:
         own.value_count.max = most
 
 
-def _write_domain(own: Any, feature: Feature) -> None:
+def _write_domain(own: Any, feature: Feature, images: Any) -> None:
+    """Writes the domain; `images` is the message's own image_domain, perhaps with more than we know."""
     if feature.domain:
         own.domain = feature.domain
     elif feature.type == "bool":
         own.bool_domain.SetInParent()
+    elif feature.type == "image":
+        own.image_domain.CopyFrom(images)
     elif feature.type == "timestamp":
         own.time_domain.integer_format = schema_pb2.TimeDomain.UNIX_MICROSECONDS
     elif feature.type in ("string", "strings") and feature.values is not None:
@@ -277,6 +284,11 @@ class _Reader:
             return None
         if info == "time_domain":
             return "timestamp"
+        if info == "image_domain":
+            if not _several(own):
+                return "image"
+            self.warnings.append(f"{own.name!r} has several images a row: left out here and kept for export")
+            return None
         if info == "bool_domain" and (stated != "BYTES" or own.bool_domain.true_value.lower() in _WORDS):
             return "bool"
         by_domain = {"int_domain": "int", "float_domain": "float"}.get(info or "", "string")

@@ -143,6 +143,10 @@ class Reader:
             self.complain(f"{path[-1]} of {path[1]!r} has to be a mapping", path, "{infinity_norm: 0.1}")
             return None
         bounds: dict[str, float | None] = {}
+        if kind == "image":
+            self.complain(
+                f"{path[1]!r} is of type image, which has no {path[-1]}", path, f"remove {path[-1]}"
+            )
         for key, value in given.items():
             here = (*path, key)
             if key not in DISTANCES:
@@ -151,7 +155,7 @@ class Reader:
             bounds[key] = self.number(value, here)
             if bounds[key] is not None and not 0 <= (bounds[key] or 0) <= 1:
                 self.complain(f"the {key} of {path[1]!r} is {value}, not from 0 to 1", here)
-            if key == "infinity_norm" and kind not in CATEGORICAL:
+            if key == "infinity_norm" and kind not in (*CATEGORICAL, "image"):
                 what = f"{path[1]!r} is of type {kind}, whose values are not counted one by one"
                 self.complain(what, here, "use jensen_shannon_divergence")
         return Comparator(**bounds)

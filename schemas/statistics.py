@@ -96,6 +96,26 @@ class LengthStatistics:
 
 
 @dataclass(frozen=True)
+class ImageStatistics:
+    """Of the encoded files in an image column, none of which is decoded; None where there is no image.
+
+    Attributes:
+        min_bytes, max_bytes, mean_bytes, bytes: of the smallest and the largest file, of the mean one, and of
+            all together; exact.
+        formats: pairs of a format (`jpeg`, `png` or `other`, by the first bytes) and how many files are of
+            it, by descending count.
+        histogram: of their bytes, of equal width; from 1,024 on with a relative error of 2^-7.
+    """
+
+    min_bytes: int | None = None
+    max_bytes: int | None = None
+    mean_bytes: float | None = None
+    bytes: int = 0
+    formats: tuple[tuple[str, int], ...] = ()
+    histogram: Histogram | None = None
+
+
+@dataclass(frozen=True)
 class ListStatistics:
     """How many values the lists of the rows that aren't missing hold; None where all are missing.
 
@@ -155,8 +175,8 @@ class FeatureStatistics:
         name, type: the column.
         rows: all rows of the split.
         missing: rows without a value (NaN is none, nor is an empty list).
-        distinct: the number of distinct values; see `exact`. 0 beside a `count` above 0 where statistics
-            of another maker don't tell it.
+        distinct: the number of distinct values; see `exact`. 0 beside a `count` above 0 where it isn't told:
+            of images, and by statistics of another maker.
         exact: whether `distinct` and `top` are exact. If not, `distinct` is an estimate, and `top` lacks
             values of a string column, or groups those of a numeric one to within `relative_error`.
         top: values and counts, by descending count, ties by descending value. A string or bool column
@@ -167,6 +187,7 @@ class FeatureStatistics:
         distinct_error: the relative standard error of `distinct`; 0 where it is exact.
         invalid_utf8: how many values aren't UTF-8; they are counted with U+FFFD for their bad bytes.
         lists: of a strings, ints or floats column, else None.
+        images: of an image column, else None.
         weighted: where the statistics were made with a weight column.
         correlation: where they were made with a label; None for the label itself.
     """
@@ -183,6 +204,7 @@ class FeatureStatistics:
     distinct_error: float = 0.0
     invalid_utf8: int = 0
     lists: ListStatistics | None = None
+    images: ImageStatistics | None = None
     weighted: WeightedStatistics | None = None
     correlation: Correlation | None = None
 
@@ -199,7 +221,7 @@ class FeatureStatistics:
     @property
     def complete(self) -> bool:
         """Whether `top` holds every value there is."""
-        return self.exact and len(self.top) == self.distinct
+        return self.exact and len(self.top) == self.distinct and self.images is None
 
 
 @dataclass(frozen=True)
@@ -330,6 +352,7 @@ _PARTS: Mapping[str, type] = {
     "numeric": NumericStatistics,
     "lengths": LengthStatistics,
     "lists": ListStatistics,
+    "images": ImageStatistics,
     "weighted": WeightedStatistics,
     "correlation": Correlation,
 }
@@ -341,6 +364,8 @@ def _made(kind: type, value: Mapping[str, Any] | None) -> Any:
     made = dict(value)
     if "quantiles" in made:
         made["quantiles"] = tuple((share, quantile) for share, quantile in made["quantiles"])
+    if "formats" in made:
+        made["formats"] = tuple((name, count) for name, count in made["formats"])
     if made.get("histogram"):
         histogram = made["histogram"]
         made["histogram"] = Histogram(tuple(histogram["edges"]), tuple(histogram["counts"]))

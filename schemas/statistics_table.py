@@ -23,12 +23,13 @@ _NUMERIC = (
     "max",
 )
 _TEXT = ("text", "type", "missing", "distinct", "lengths", "top values")
+_IMAGES = ("images", "type", "missing", "bytes", "smallest", "mean", "largest", "formats")
 _SHOWN = 5
 _WIDEST = 40
 
 
 def statistics_table(statistics: DatasetStatistics) -> str:
-    """All splits, each with a table of its numeric and one of its string and bool columns.
+    """All splits, each with a table of its numeric, one of its string and bool and one of its image columns.
 
     `~` marks numbers that are estimates, `∞` columns that also hold infinite values; times are UTC. Behind
     them are the columns' correlations with the label, and the slices, where there are any.
@@ -39,11 +40,14 @@ def statistics_table(statistics: DatasetStatistics) -> str:
 def _split(split: SplitStatistics) -> str:
     lines = [f"{split.name}: {split.rows:,} rows, {len(split.features)} columns", ""]
     numeric = [f for f in split if f.numeric is not None]
-    text = [f for f in split if f.numeric is None]
+    images = [f for f in split if f.images is not None]
+    text = [f for f in split if f.numeric is None and f.images is None]
     if numeric:
         lines += [*_align([_NUMERIC, *map(_numeric_row, numeric)]), ""]
     if text:
         lines += [*_align([_TEXT, *map(_text_row, text)], left=(0, 1, 5)), ""]
+    if images:
+        lines += [*_align([_IMAGES, *map(_image_row, images)], left=(0, 1, 7)), ""]
     related = sorted((f for f in split if f.correlation is not None), key=_strength)
     if related:
         assert related[0].correlation is not None
@@ -103,6 +107,25 @@ def _text_row(feature: FeatureStatistics) -> Sequence[str]:
         lengths,
         about + shown + more,
     )
+
+
+def _image_row(feature: FeatureStatistics) -> Sequence[str]:
+    images = feature.images
+    assert images is not None
+    sizes = (images.bytes, images.min_bytes, images.mean_bytes, images.max_bytes)
+    formats = ", ".join(f"{name} {_percent(count, feature.count)}" for name, count in images.formats)
+    return _short(feature.name), feature.type, _share(feature), *map(bytes_text, sizes), formats
+
+
+def bytes_text(value: float | None) -> str:
+    """A number of bytes with three significant digits and a unit of powers of ten, as `1.23 MB`."""
+    if value is None:
+        return "-"
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 99.95 else f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:,.3g} TB"
 
 
 def _distinct(feature: FeatureStatistics) -> str:

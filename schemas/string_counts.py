@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .histograms import length_counts
 from .packing import Blob, Column
 
 MAX_VALUES = 500_000
@@ -79,7 +80,7 @@ class StringCounts:
             shortest=pc.min(lengths).as_py() if len(lengths) else empty.shortest,
             longest=pc.max(lengths).as_py() or 0,
             characters=pc.sum(pc.multiply(lengths, counts)).as_py() or 0,
-            lengths=_length_counts(lengths.to_numpy(), counts.to_numpy()),
+            lengths=length_counts(lengths.to_numpy(), counts.to_numpy()),
             invalid=invalid,
         )._fit()
 
@@ -210,7 +211,6 @@ _STATE = (
     "max_bytes",
     "invalid",
 )
-_EXACT_LENGTHS = 1_024
 
 
 def _count(text: Column) -> tuple[pa.Array, pa.Array, pa.Array]:
@@ -234,21 +234,6 @@ def _valid(text: Column) -> tuple[pa.Array, int]:
     bad = np.array([new.encode() != old for new, old in zip(decoded, values, strict=True)], bool)
     invalid = int(bad[encoded.indices.to_numpy()].sum())
     return pa.array(decoded, pa.large_string()).take(encoded.indices), invalid
-
-
-def _length_counts(lengths: np.ndarray, counts: np.ndarray) -> dict[int, int]:
-    """How many values have which length, long ones cut to seven bits."""
-    if not len(lengths):
-        return {}
-    if lengths.max() >= _EXACT_LENGTHS:
-        spare = np.maximum(np.floor(np.log2(np.maximum(lengths, 1))).astype(np.int64) - 6, 0)
-        lengths = np.where(lengths < _EXACT_LENGTHS, lengths, (lengths >> spare) << spare)
-        kept, places = np.unique(lengths, return_inverse=True)
-    else:
-        kept, places = np.arange(_EXACT_LENGTHS), lengths
-    # Sums of whole numbers below 2^53 are exact in float64.
-    sums = np.bincount(places, weights=counts)
-    return {int(kept[i]): int(sums[i]) for i in np.flatnonzero(sums)}
 
 
 def hash_strings(values: pa.Array) -> pa.Array:

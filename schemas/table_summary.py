@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .feature_statistics import list_feature, numeric_feature, text_feature, weighted
+from .feature_statistics import image_feature, list_feature, numeric_feature, text_feature, weighted
 from .folding import in_threads
+from .image_counts import ImageCounts
 from .label_relation import LabelRelation
 from .list_counts import ListCounts, flat
 from .moments import Moments
@@ -87,8 +88,10 @@ def _feature_type(name: str, kind: pa.DataType) -> FeatureType:
         return "float"
     if kinds.is_string(kind) or kinds.is_large_string(kind):
         return "string"
+    if kinds.is_binary(kind) or kinds.is_large_binary(kind):
+        return "image"
     raise TypeError(
-        f"the column {name!r} has the type {kind}, which is no number, string, bool, timestamp or list"
+        f"the column {name!r} has the type {kind}, which is no number, string, bool, timestamp, list or image"
     )
 
 
@@ -106,8 +109,9 @@ class TableSummary:
         moments: of the int, float and timestamp columns.
         flat: moments of the values in ints and floats columns, by name.
         numbers: counts of the values of each column of numbers, by name.
-        strings: of each other column, by name.
+        strings: of each other column but images, by name.
         lists: of each list column, by name.
+        images: of each column of images, by name.
         weights: of all columns, if there is a weight column.
         relation: to the label, if there is one.
     """
@@ -120,6 +124,7 @@ class TableSummary:
     numbers: Mapping[str, NumericCounts]
     strings: Mapping[str, StringCounts]
     lists: Mapping[str, ListCounts]
+    images: Mapping[str, ImageCounts]
     weights: WeightedMoments | None
     relation: LabelRelation | None
 
@@ -136,6 +141,7 @@ class TableSummary:
             {name: NumericCounts.empty(options.numbers(len(counted))) for name in counted},
             {name: StringCounts.empty(max_bytes=options.budget) for name in _text(columns)},
             {name: ListCounts() for name in _named(columns, MULTI)},
+            {name: ImageCounts() for name in _named(columns, ("image",))},
             WeightedMoments.empty(len(columns), len(numeric)) if options.weight else None,
             LabelRelation.empty(columns, options.label) if options.label else None,
         )
@@ -144,7 +150,7 @@ class TableSummary:
     def of(
         cls, columns: Mapping[str, FeatureType], batch: pa.RecordBatch | pa.Table, options: Options = DEFAULT
     ) -> TableSummary:
-        """The summary of one batch, which has at least `columns`."""
+        """The summary of one batch, which has at least `columns`; for images their `image_facts` will do."""
         held = {name: batch.column(name) for name in columns}
         plain = {name: _plain(column, columns[name]) for name, column in held.items()}
         numeric = _named(columns, NUMERIC)
@@ -161,6 +167,7 @@ class TableSummary:
             {name: NumericCounts.of(plain[name], options.numbers(len(counted))) for name in counted},
             {name: StringCounts.of(plain[name], max_bytes=options.budget) for name in _text(columns)},
             {name: ListCounts.of(held[name]) for name in _named(columns, MULTI)},
+            {name: ImageCounts.of(held[name]) for name in _named(columns, ("image",))},
             _weights(columns, held, values, numeric.index(options.weight)) if options.weight else None,
             LabelRelation.of(columns, options.label, numbers, plain) if options.label else None,
         )
@@ -186,6 +193,7 @@ class TableSummary:
             _merged(NumericCounts.merge_all, [part.numbers for part in parts]),
             _merged(StringCounts.merge_all, [part.strings for part in parts]),
             {name: reduce(ListCounts.merge, [part.lists[name] for part in parts]) for name in first.lists},
+            {name: ImageCounts.merge_all([part.images[name] for part in parts]) for name in first.images},
             reduce(WeightedMoments.merge, weights) if weights else None,
             reduce(LabelRelation.merge, relations) if relations else None,
         )
@@ -211,6 +219,8 @@ class TableSummary:
         )
 
     def _feature(self, column: str, kind: FeatureType, top_values: int) -> FeatureStatistics:
+        if kind == "image":
+            return image_feature(column, self.rows, self.images[column], self.options.buckets)
         if kind in NUMERIC or kind in FLAT_NUMERIC:
             moments = self.flat[column] if kind in FLAT_NUMERIC else self.moments
             counts = self.numbers[column]
@@ -229,11 +239,13 @@ class TableSummary:
     def to_bytes(self) -> bytes:
         """The accumulator as bytes, exactly."""
         lists = [counts.to_json() for counts in self.lists.values()]
+        images = [counts.to_json() for counts in self.images.values()]
         options = [getattr(self.options, name) for name in ("label", "weight", "budget", "buckets")]
         header = {
             "columns": list(self.columns.items()),
             "rows": self.rows,
             "lists": lists,
+            "images": images,
             "options": options,
         }
         parts: list[Any] = [*self.flat.values(), *self.strings.values()]
@@ -259,6 +271,7 @@ class TableSummary:
             dict(zip(empty.numbers, NumericCounts.unpack_all(numbers), strict=True)),
             {name: StringCounts.from_bytes(next(blobs)) for name in empty.strings},
             {name: ListCounts(**told) for name, told in zip(empty.lists, header["lists"], strict=True)},
+            dict(zip(empty.images, map(ImageCounts.from_json, header["images"]), strict=True)),
             WeightedMoments.from_bytes(next(blobs)) if options.weight else None,
             LabelRelation.from_bytes(columns, options.label, next(blobs)) if options.label else None,
         )
@@ -270,8 +283,8 @@ def _named(columns: Mapping[str, FeatureType], kinds: Sequence[str]) -> list[str
 
 
 def _text(columns: Mapping[str, FeatureType]) -> list[str]:
-    """The names of the columns that aren't numbers."""
-    return [name for name, kind in columns.items() if kind not in (*NUMERIC, *FLAT_NUMERIC)]
+    """The names of the columns whose values are counted as text."""
+    return [name for name, kind in columns.items() if kind not in (*NUMERIC, *FLAT_NUMERIC, "image")]
 
 
 def _merged(merge_all: Callable[[Sequence[T]], T], parts: Sequence[Mapping[str, T]]) -> dict[str, T]:

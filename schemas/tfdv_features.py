@@ -13,6 +13,7 @@ from .statistics import (
     Correlation,
     FeatureStatistics,
     Histogram,
+    ImageStatistics,
     LengthStatistics,
     ListStatistics,
     NumericStatistics,
@@ -26,7 +27,7 @@ CUSTOM = "headrace"
 
 
 def feature_from_message(message: Any, rows: int) -> FeatureStatistics | None:
-    """The statistics of one feature; None for what isn't numbers or strings (structs, bytes).
+    """The statistics of one feature; None for what isn't numbers, strings or bytes (structs).
 
     Args:
         message: a `FeatureNameStatistics`; custom statistics that aren't ours are passed over.
@@ -37,7 +38,7 @@ def feature_from_message(message: Any, rows: int) -> FeatureStatistics | None:
     """
     name = message.name or ".".join(message.path.step)
     which = message.WhichOneof("stats")
-    if which not in ("num_stats", "string_stats"):
+    if which not in ("num_stats", "string_stats", "bytes_stats"):
         return None
     stats = getattr(message, which)
     common, extra = stats.common_stats, _extra(message, name)
@@ -63,6 +64,9 @@ def feature_from_message(message: Any, rows: int) -> FeatureStatistics | None:
         numeric = _numeric(stats, extra, common.num_non_missing > 0)
         exact, distinct = extra.get("exact", False), extra.get("distinct", 0)
         return FeatureStatistics(**told, distinct=distinct, exact=exact, top=(), numeric=numeric)
+    if which == "bytes_stats":
+        images = _images(stats, extra, common.num_non_missing)
+        return FeatureStatistics(**told, distinct=int(stats.unique), exact=True, top=(), images=images)
     return FeatureStatistics(**told, **_text(stats, extra, kind, common))
 
 
@@ -85,6 +89,8 @@ def _type(message: Any, common: Any, extra: dict[str, Any]) -> FeatureType:
     many = common.max_num_values > 1
     if message.WhichOneof("stats") == "string_stats":
         return "strings" if many else "string"
+    if message.WhichOneof("stats") == "bytes_stats":
+        return "image"
     if message.type == pb.FeatureNameStatistics.INT:
         return "ints" if many else "int"
     return "floats" if many else "float"
@@ -106,6 +112,22 @@ def _numeric(stats: Any, extra: dict[str, Any], some: bool) -> NumericStatistics
         quantiles=_quantiles(quantiles[0]) if quantiles else (),
         relative_error=extra.get("relative_error", 0.0),
         histogram=_histogram(standard[0]) if standard else None,
+    )
+
+
+def _images(stats: Any, extra: dict[str, Any], count: int) -> ImageStatistics:
+    """The sizes; what the message holds as float32 is taken from our own statistic where there is one."""
+    if not count:
+        return ImageStatistics()
+    low, mean, total, *bars = extra.get("bytes", (None, None, None))
+    mean = stats.avg_num_bytes if mean is None else mean
+    return ImageStatistics(
+        int(stats.min_num_bytes) if low is None else low,
+        stats.max_num_bytes_int or int(stats.max_num_bytes),
+        mean,
+        round(mean * count) if total is None else total,
+        tuple((name, number) for name, number in extra.get("formats", ())),
+        Histogram(tuple(bars[0]), tuple(bars[1])) if bars else None,
     )
 
 

@@ -4,9 +4,9 @@ A split is a dataset of the list, a slice of it the dataset `split|column=value`
 field for (whether counts are exact, the errors of sketches, types such as bool, the shortest string,
 correlations other than Pearson's) goes along as a custom statistic `headrace`, a JSON text that TFDV hands on
 untouched. What stays behind either way: top values of numbers, quantiles other than the deciles of the
-QUANTILES histogram, weighted histograms and top values, histograms of the number of values, lift; features of
-structs and of bytes (images) are left out when read, and named. The message holds mean lengths, mean numbers
-of values and correlations as float32.
+QUANTILES histogram, weighted histograms and top values, histograms of the number of values, lift; features
+of structs are left out when read, and named. Columns of images are features of bytes. The message holds mean
+lengths, mean numbers of values and correlations as float32.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .statistics import (
     DatasetStatistics,
     FeatureStatistics,
     Histogram,
+    ImageStatistics,
     SplitStatistics,
     StatisticsFormatError,
 )
@@ -36,6 +37,7 @@ _TYPES = {
     "timestamp": pb.FeatureNameStatistics.INT,
     "float": pb.FeatureNameStatistics.FLOAT,
     "floats": pb.FeatureNameStatistics.FLOAT,
+    "image": pb.FeatureNameStatistics.BYTES,
 }
 _PLAIN = {"int", "float", "string"}
 _TOP_VALUES = 20
@@ -133,6 +135,9 @@ def _fill(message: Any, feature: FeatureStatistics) -> None:
     if feature.numeric is not None:
         _fill_numeric(message.num_stats, feature)
         _fill_common(message.num_stats.common_stats, feature)
+    elif feature.images is not None:
+        _fill_images(message.bytes_stats, feature.images)
+        _fill_common(message.bytes_stats.common_stats, feature)
     else:
         _fill_string(message.string_stats, feature)
         _fill_common(message.string_stats.common_stats, feature)
@@ -184,6 +189,14 @@ def _fill_histogram(message: Any, histogram: Histogram) -> None:
         add(low_value=low, high_value=high, sample_count=count)
 
 
+def _fill_images(stats: Any, images: ImageStatistics) -> None:
+    if images.mean_bytes is None or images.min_bytes is None or images.max_bytes is None:
+        return
+    stats.avg_num_bytes = images.mean_bytes
+    stats.min_num_bytes = images.min_bytes
+    stats.max_num_bytes = stats.max_num_bytes_int = images.max_bytes
+
+
 def _fill_string(stats: Any, feature: FeatureStatistics) -> None:
     stats.unique = feature.distinct
     for value, count in feature.top[:_TOP_VALUES]:
@@ -197,7 +210,7 @@ def _fill_string(stats: Any, feature: FeatureStatistics) -> None:
 
 def _extra(feature: FeatureStatistics) -> dict[str, Any]:
     """What the message has no field for, where it says something."""
-    numbers, lengths = feature.numeric, feature.lengths
+    numbers, lengths, images = feature.numeric, feature.lengths, feature.images
     extra: dict[str, Any] = {"exact": feature.exact}
     if feature.type not in _PLAIN:
         extra["type"] = feature.type
@@ -208,6 +221,9 @@ def _extra(feature: FeatureStatistics) -> dict[str, Any]:
         extra.update({k: v for k in ("infinite", "relative_error") if (v := getattr(numbers, k))})
     if lengths is not None and lengths.min is not None:
         extra["lengths"] = [lengths.min, lengths.max, *_bars(lengths.histogram)]
+    if images is not None and feature.count:
+        extra["bytes"] = [images.min_bytes, images.mean_bytes, images.bytes, *_bars(images.histogram)]
+        extra["formats"] = images.formats
     if feature.correlation is not None:
         extra["correlation"] = vars(feature.correlation)
     return extra

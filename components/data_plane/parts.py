@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -50,6 +50,13 @@ class Parts:
     def read(self, columns: Sequence[str]) -> pa.RecordBatch:
         """The named columns of all rows, in their order."""
         return _batch([read_part(path, columns) for path in self.paths])
+
+    def read_for_statistics(self, types: Mapping[str, str]) -> pa.RecordBatch:
+        """The columns that have types, those of images as `image_facts`, since no more is looked at."""
+        from .image_parts import image_columns, read_with_facts
+
+        read = read_with_facts if image_columns(types) else read_part
+        return _batch([read(path, list(types)) for path in self.paths])
 
     def place(self, row: int) -> tuple[str, int, int]:
         """The file, the part's number, and the row within it, of a row of the unit; rows count from 0."""
@@ -104,11 +111,16 @@ def read_part(path: str, columns: Sequence[str] | None = None) -> pa.Table:
         with pq.ParquetFile(path) as file:
             return file.read(columns=list(columns) if columns else None, use_threads=False)
     except (pa.ArrowException, OSError) as error:
-        raise StoreError(
-            f"the part can't be read ({error})",
-            file=path,
-            remedy="delete the artifact's folder, and run the pipeline again",
-        ) from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: str, error: Exception) -> StoreError:
+    """What to say of a part that Arrow can't read."""
+    return StoreError(
+        f"the part can't be read ({error})",
+        file=path,
+        remedy="delete the artifact's folder, and run the pipeline again",
+    )
 
 
 def _batch(tables: Sequence[pa.Table]) -> pa.RecordBatch:

@@ -79,7 +79,7 @@ class SummarizeSlices:
 
     def __call__(self, parts: Parts) -> Result:
         """Reads the parts and summarises each slice."""
-        batch = parts.read(list(self.columns))
+        batch = parts.read_for_statistics(self.columns)
         texts: dict[str, Any] = {}
         packed = []
         for column, value in self.chosen:

@@ -19,7 +19,7 @@ NOWHERE = 255
 _SHOWN = 80
 
 
-def assign(rows: pa.Table, rule: SplitOptions, split: str = "") -> tuple[Any, Any]:
+def assign(rows: pa.Table, rule: SplitOptions, split: str = "", key: str = "") -> tuple[Any, Any]:
     """Places rows, each by its own values alone, so that it doesn't matter which rows are looked at together.
 
     Exact shares (`stratify`, `split_by_time` with shares) need all rows: see `splits.stratified`. Here such
@@ -29,6 +29,7 @@ def assign(rows: pa.Table, rule: SplitOptions, split: str = "") -> tuple[Any, An
         rows: columns of int64, float64, bool, string or timestamp; missing values are null.
         rule: what is asked for; `rule.seed` is that of the hash.
         split: the split of the file that the rows are from, where `rule.kind` is "files".
+        key: the column whose hash stands for that of the row; "" for that of all columns.
 
     Returns:
         Split numbers uint8 [rows], in the order of `rule.names`, NOWHERE for a row that is in no split; and
@@ -41,7 +42,8 @@ def assign(rows: pa.Table, rule: SplitOptions, split: str = "") -> tuple[Any, An
     elif rule.kind == "time_ranges":
         numbers = _by_ranges(whole(rows.column(rule.column)), rule.ranges())
     else:
-        columns = (rule.split_by,) if rule.split_by else None
+        column = rule.split_by or key
+        columns = (column,) if column else None
         numbers = by_hash(row_hash(rows, columns, rule.seed), thresholds(rule.shares()))
     return numbers, numbers == NOWHERE
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, StepError
+from ..data_plane.few_units import run_few
 from .known_files import KnownFiles, taken_digests
 from .placing import NOWHERE
 from .rejects import Reject, write_rejects
@@ -56,6 +57,7 @@ def publish(
     types: Mapping[str, str],
     more: Mapping[str, Any] | None = None,
     known: KnownFiles[Any] | None = None,
+    beside: Callable[[Path], Mapping[str, Any]] | None = None,
 ) -> Examples:
     """Makes the artifact of what all units gave.
 
@@ -66,6 +68,7 @@ def publish(
         types: of the columns.
         more: properties that only this kind of file has.
         known: what was taken over from earlier artifacts.
+        beside: writes more files into the artifact's folder, once all rows are placed, and gives properties.
 
     Raises:
         DataError: rows are in no split, a split has no rows, or the column that decides doesn't fit.
@@ -82,6 +85,7 @@ def publish(
         "splits": publish_parts(reads, rule, dropped, draft.path),
         "rejects": publish_rejects(ctx, reads, draft.path),
         **(more or {}),
+        **(beside(draft.path) if beside else {}),
     }
     if dropped:
         properties["dropped"] = dropped
@@ -115,8 +119,6 @@ def place_exactly(ctx: Context, reads: Sequence[ReadUnit], placing: Placing) -> 
     Raises:
         DataError: the column has too many distinct values to be a class.
     """
-    from ..data_plane.work import run_units  # Beam, which only this needs here
-
     classes, ranks, names = _gathered(reads)
     shares, column = list(placing.rule.shares().values()), placing.rule.column
     if len(names) > MOST_CLASSES:
@@ -139,7 +141,7 @@ def place_exactly(ctx: Context, reads: Sequence[ReadUnit], placing: Placing) -> 
         np.save(f"{read.spill}.splits.npy", assigned[begin:end])
         own = f"{read.spill}.arrow", f"{read.spill}.splits.npy"
         items.append((read.unit.number, *own, read.unit.file.name))
-    for read, payload in zip(reads, run_units(ctx, "place", items, PlaceSpilled(placing)), strict=True):
+    for read, payload in zip(reads, run_few(ctx, "place", items, PlaceSpilled(placing)), strict=True):
         read.parts = json.loads(payload)
 
 
@@ -179,7 +181,8 @@ def account_outside(
             remedy="name what they hold in `splits`, or leave such rows out with rest: drop",
         )  # fmt: skip
     rows = "1 row" if count == 1 else f"{count:,} rows"
-    ctx.warn(f"{rows} in no split left out; the first: {Path(file).name}:{first['line']}: {first['reason']}")
+    place = f"{Path(file).name}:{first['line']}" if first["line"] else Path(file).name
+    ctx.warn(f"{rows} in no split left out; the first: {place}: {first['reason']}")
     return count
 
 

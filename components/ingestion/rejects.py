@@ -23,6 +23,7 @@ class Reject:
         reason: what is wrong, with column and value.
         remedy: how to mend it.
         text: the row's raw text; bytes that aren't UTF-8 as backslash escapes.
+        name: the file as `rejects.jsonl` calls it; its base name if empty.
     """
 
     file: str
@@ -30,6 +31,7 @@ class Reject:
     reason: str
     remedy: str = ""
     text: str = ""
+    name: str = ""
 
     def error(self, allowed: int = 0) -> DataError:
         """The row as an error; `allowed` is how many rejects there may be."""
@@ -73,7 +75,8 @@ def from_json(values: Iterable[dict[str, str | int]]) -> list[Reject]:
 
 
 def write_rejects(stream: IO[str], rejects: Iterable[Reject]) -> None:
-    """Writes one JSON object a line: the file's base name, line, reason, text."""
+    """Writes one JSON object a line: the file's base name, line, reason, text; of a whole file no line."""
     for r in rejects:
-        told = {"file": Path(r.file).name, "line": r.line, "reason": r.reason, "text": r.text}
+        line = {"line": r.line} if r.line else {}
+        told = {"file": r.name or Path(r.file).name, **line, "reason": r.reason, "text": r.text}
         stream.write(json.dumps(told, ensure_ascii=False) + "\n")

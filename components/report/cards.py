@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ...schemas.anomalies import Anomaly
 from ...schemas.statistics import Correlation, FeatureStatistics, SplitStatistics
+from ...schemas.statistics_table import bytes_text
 from . import charts
 from .text import NONE, moment, number, safe, share
 
@@ -17,8 +18,14 @@ Found = Sequence[tuple[SplitStatistics, FeatureStatistics | None]]
 """The splits, in order, each with its statistics of the column."""
 
 
-def card(place: int, name: str, found: Found, anomalies: Sequence[Anomaly]) -> str:
-    """The card of the column `name`, the `place`-th of the data."""
+def card(
+    place: int,
+    name: str,
+    found: Found,
+    anomalies: Sequence[Anomaly],
+    pictures: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """The card of the column `name`, the `place`-th of the data; `pictures` are data URIs by split."""
     some = [feature for _, feature in found if feature is not None]
     first = some[0]
     worst = "error" if any(a.severity == "error" for a in anomalies) else "warning" if anomalies else ""
@@ -37,7 +44,8 @@ def card(place: int, name: str, found: Found, anomalies: Sequence[Anomaly]) -> s
         head += _correlation(first.correlation)
     ranges = _ranges(some)
     columns = "".join(
-        _split(number_, split, feature, ranges) for number_, (split, feature) in enumerate(found)
+        _split(number_, split, feature, ranges, (pictures or {}).get(split.name, ()))
+        for number_, (split, feature) in enumerate(found)
     )
     return (
         f'<article id="f{place}" {keys}><header>{head}</header>{_notes(anomalies)}'
@@ -59,17 +67,25 @@ def _notes(anomalies: Sequence[Anomaly]) -> str:
 
 def _ranges(some: Sequence[FeatureStatistics]) -> tuple[float, float, float]:
     numbers = [f.numeric.histogram if f.numeric else None for f in some]
-    lengths = [f.lengths.histogram if f.lengths else None for f in some]
+    sizes = [(f.images or f.lengths) for f in some]
+    lengths = [one.histogram if one else None for one in sizes]
     return charts.spread(numbers if any(numbers) else lengths)
 
 
 def _split(
-    place: int, split: SplitStatistics, feature: FeatureStatistics | None, ranges: tuple[float, float, float]
+    place: int,
+    split: SplitStatistics,
+    feature: FeatureStatistics | None,
+    ranges: tuple[float, float, float],
+    pictures: Sequence[str],
 ) -> str:
     head = f'<section class="s{place % 6}"><h4>{safe(split.name)}</h4>'
     if feature is None:
         return f"{head}<p class=none>not in this split</p></section>"
-    body = _numbers(feature, ranges) if feature.numeric is not None else _texts(feature, ranges)
+    if feature.images is not None:
+        body = _images(feature, ranges, pictures)
+    else:
+        body = _numbers(feature, ranges) if feature.numeric is not None else _texts(feature, ranges)
     return f"{head}{_facts(_common(feature))}{body}</section>"
 
 
@@ -84,8 +100,9 @@ def _common(feature: FeatureStatistics) -> list[tuple[str, str]]:
     unknown = feature.count > 0 and not feature.distinct
     facts = [
         ("missing", f"{gone} <i>{number(feature.missing)}</i>" if feature.missing else "0"),
-        ("distinct", "?" if unknown else f"{about}{number(feature.distinct)}{error}"),
     ]
+    if feature.images is None:
+        facts.append(("distinct", "?" if unknown else f"{about}{number(feature.distinct)}{error}"))
     if feature.weighted is not None:
         whole = feature.weighted.count + feature.weighted.missing
         facts.append(("weighted missing", share(feature.weighted.missing, whole)))
@@ -136,6 +153,25 @@ def _texts(feature: FeatureStatistics, ranges: tuple[float, float, float]) -> st
     told = f"{number(sizes.min)} to {number(sizes.max)}, ⌀ {sizes.mean:.1f}"
     drawn = charts.histogram(sizes.histogram, *ranges) if sizes.min != sizes.max else ""
     return f"{table}{_facts([('characters', told)])}<div class=small>{drawn}</div>"
+
+
+def _images(feature: FeatureStatistics, ranges: tuple[float, float, float], pictures: Sequence[str]) -> str:
+    images = feature.images
+    assert images is not None
+    shown = "".join(f'<img src="{safe(uri, len(uri))}" alt="an image of the split">' for uri in pictures)
+    shown = f"<div class=pictures>{shown}</div>" if shown else ""
+    if images.mean_bytes is None:
+        return shown
+    formats = ", ".join(f"{safe(name)} {share(count, feature.count)}" for name, count in images.formats)
+    facts = [
+        ("formats", formats),
+        ("bytes", bytes_text(images.bytes)),
+        ("mean", bytes_text(images.mean_bytes)),
+        ("range", f"{bytes_text(images.min_bytes)} … {bytes_text(images.max_bytes)}"),
+    ]
+    drawn = charts.histogram(images.histogram, *ranges) if images.min_bytes != images.max_bytes else ""
+    ends = f"<span>{bytes_text(ranges[0])}</span><span>{bytes_text(ranges[1])}</span>"
+    return f"{shown}{_facts(facts)}{drawn}{f'<p class=axis>{ends}</p>' if drawn else ''}"
 
 
 def _slices(found: Found, name: str) -> str:

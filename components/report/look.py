@@ -69,6 +69,8 @@ table{border-collapse:collapse}
 .top td:last-child{width:54px;text-align:right;color:var(--soft);font-variant-numeric:tabular-nums;
   padding:0}
 .bar{background:var(--c);opacity:.8;height:9px;border-radius:2px;min-width:1px}
+.pictures{display:flex;flex-wrap:wrap;gap:4px;margin:6px 0}
+.pictures img{display:block;border-radius:3px;image-rendering:pixelated;min-height:32px}
 .more,.none{color:var(--soft);margin:0 0 4px;font-size:12px}
 .plain{background:var(--card);width:100%;border:1px solid var(--line)}
 .plain th,.plain td{text-align:left;padding:6px 10px;border-bottom:1px solid var(--line);

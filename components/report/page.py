@@ -23,7 +23,12 @@ _ORDERS = (
 )
 
 
-def page(statistics: DatasetStatistics, anomalies: Sequence[Anomaly] | None, title: str) -> str:
+def page(
+    statistics: DatasetStatistics,
+    anomalies: Sequence[Anomaly] | None,
+    title: str,
+    pictures: Mapping[tuple[str, str], Sequence[str]] | None = None,
+) -> str:
     """One HTML document that needs nothing but a browser.
 
     Nothing in it is loaded, and a content security policy lets its own script run and no other. Equal for
@@ -33,6 +38,7 @@ def page(statistics: DatasetStatistics, anomalies: Sequence[Anomaly] | None, tit
         statistics: of the splits, which are shown side by side.
         anomalies: what was found; None where nobody looked.
         title: the heading.
+        pictures: data URIs of a few images by split and column.
     """
     names = list(dict.fromkeys(feature.name for split in statistics for feature in split))
     splits = [(split, {feature.name: feature for feature in split}) for split in statistics]
@@ -40,22 +46,29 @@ def page(statistics: DatasetStatistics, anomalies: Sequence[Anomaly] | None, tit
     for anomaly in anomalies or ():
         by_name.setdefault(anomaly.feature, []).append(anomaly)
     cards = [
-        card(place, name, [(split, held.get(name)) for split, held in splits], by_name.get(name, []))
+        card(
+            place,
+            name,
+            [(split, held.get(name)) for split, held in splits],
+            by_name.get(name, []),
+            {split: uris for (split, column), uris in (pictures or {}).items() if column == name},
+        )
         for place, name in enumerate(names)
     ]
     places = {name: place for place, name in enumerate(names)}
     types = sorted({feature.type for split in statistics for feature in split})
     return (
-        f"{_head(title)}<main><h1>{safe(title, 200)}</h1>"
+        f"{_head(title, bool(pictures))}<main><h1>{safe(title, 200)}</h1>"
         f"<p class=lead>{number(len(names))} columns, {_budget(statistics)}</p>"
         f"{_tiles(statistics, anomalies)}{_anomalies(anomalies, places)}<h2>Columns</h2>{_tools(types)}"
         f'<div id="list">{"".join(cards)}</div></main><script>{SCRIPT}</script></body></html>\n'
     )
 
 
-def _head(title: str) -> str:
+def _head(title: str, pictures: bool) -> str:
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    policy += "; img-src data:" if pictures else ""
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'

@@ -91,15 +91,15 @@ def convert(unit: Unit, decoded: Decoded, types: Mapping[str, str], max_rejects:
         if name in kinds:
             kinds[name][kind] = lists
     count = unit.cut.records
-    columns = {name: _values(kinds[name], stated, count) for name, stated in types.items()}
+    columns = {name: values_of(kinds[name], stated, count) for name, stated in types.items()}
     source = Rows(
         unit.file.name, unit.cut.first, count, tuple(types),
-        lambda name, row: _shown(kinds[name], row), "record", decoded.bad,
+        lambda name, row: shown_of(kinds[name], row), "record", decoded.bad,
     )  # fmt: skip
     return sift(columns, source, max_rejects)
 
 
-def _values(kinds: Mapping[str, Any], stated: str, count: int) -> Values:
+def values_of(kinds: Mapping[str, Any], stated: str, count: int) -> Values:
     """A feature's values from the lists of each of its kinds."""
     bare = stated.partition(":")[0]
     made = [
@@ -125,7 +125,7 @@ def _scalars(lists: pa.Array, stated: str) -> Values:
     )
 
 
-def _shown(kinds: Mapping[str, Any], row: int) -> str:
+def shown_of(kinds: Mapping[str, Any], row: int) -> str:
     """A feature as a message shows it: a value, or its list if it isn't one."""
     for lists in kinds.values():
         inside = lists.slice(row, 1)

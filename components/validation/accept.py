@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ...pipelines.artifact import Anomalies, Examples
 from ...pipelines.context import Context
@@ -71,7 +72,7 @@ class Thin:
         write_parquet(table.filter(pa.array(keep)), path)
         if lines is not None:
             write_lines(path, lines[0], lines[1][keep])
-        gone = table.take(pa.array(pairs[:, 0])).to_pylist()
+        gone = _told(table.take(pa.array(pairs[:, 0])))
         told: list[Any] = [{"path": str(path), "rows": int(keep.sum()), "read": table.num_rows}]
         for values, (row, reason) in zip(gone, pairs.tolist(), strict=True):
             file, line = place(part, lines, row)
@@ -80,6 +81,17 @@ class Thin:
             )
         text = "\n".join(json.dumps(one, ensure_ascii=False, default=str) for one in told)
         return Result(text.encode(), table.num_rows)
+
+
+def _told(rows: pa.Table) -> list[dict[str, Any]]:
+    """Rows as JSON values; of an image its size."""
+    for number, field in enumerate(rows.schema):
+        if pa.types.is_binary(field.type):
+            sizes = pc.cast(pc.binary_length(rows.column(number)), pa.string())
+            shown = pc.binary_join_element_wise("<image of ", sizes, " bytes>", "")
+            rows = rows.set_column(number, field.name, shown)
+    told: list[dict[str, Any]] = rows.to_pylist()
+    return told
 
 
 def _without_rows(ctx: Context, examples: Examples, anomalies: Anomalies, named: set[str]) -> Examples:

@@ -22,6 +22,7 @@ from ...schemas.packing import Blob, join
 from ...schemas.packing import split as split_blobs
 from ...schemas.schema import MULTI, Feature
 from ...schemas.string_counts import StringCounts
+from ..data_plane.image_parts import image_presence
 from ..data_plane.parts import read_part
 from ..data_plane.result import Result
 from ..data_plane.work import run_units
@@ -101,8 +102,7 @@ class Examine:
 
     def __call__(self, part: Part) -> Result:
         """Gives JSON of findings and the file of rows that may be dropped; then the counts of each column."""
-        wanted = list(dict.fromkeys([*(f.name for f in self.features), *self.texts, *self.numbers]))
-        table = read_part(part.path, wanted).combine_chunks()
+        table = self._read(part)
         told: dict[str, Any] = {"findings": [], "drop": ""}
         dropped: list[Any] = []
         lines: Any = None
@@ -136,6 +136,18 @@ class Examine:
             told["drop"] = str(Path(self.folder) / f"{part.number:06d}-{uuid.uuid4().hex}.npy")
             np.save(told["drop"], np.concatenate(dropped))
         return Result(join([json.dumps(told).encode(), *counts]), table.num_rows)
+
+    def _read(self, part: Part) -> pa.Table:
+        """The columns that are looked at; of images nothing but whether there is one."""
+        wanted = list(dict.fromkeys([*(f.name for f in self.features), *self.texts, *self.numbers]))
+        images = [name for name in wanted if self.types[name] == "image"]
+        if not images:
+            return read_part(part.path, wanted).combine_chunks()
+        columns = {name: image_presence(part.path, name) for name in images}
+        if len(images) < len(wanted):
+            rest = read_part(part.path, [name for name in wanted if name not in images])
+            columns |= dict(zip(rest.column_names, rest.combine_chunks().columns, strict=True))
+        return pa.table(columns)
 
     def read_counts(self, blobs: Sequence[Blob]) -> list[StringCounts | NumericCounts]:
         """The counts of texts, then of numbers."""

@@ -243,6 +243,10 @@ def _far(
 
 def bounds_of(feature: Feature, kind: str, default: float | None) -> Comparator:
     """The feature's bounds of drift or skew; without any, the default one on what suits its type."""
+    if feature.type == "image":
+        return (
+            Comparator()
+        )  # its values have no distribution; height, width and label are columns of their own
     own: Comparator | None = getattr(feature, kind)
     if own is not None or default is None:
         return own or Comparator()
@@ -261,6 +265,8 @@ def compared(
         bounds = [bounds_of(feature, kind, default) for kind, default in defaults.items()]
         kind = types[feature.name]
         textual = kind in ("string", "strings", "bool")
+        if kind == "image":
+            continue
         norm = any(b.infinity_norm is not None for b in bounds)
         divergence = any(b.jensen_shannon_divergence is not None for b in bounds)
         if norm or (divergence and textual):

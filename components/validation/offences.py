@@ -64,7 +64,7 @@ def offences(feature: Feature, found: str, column: Any) -> dict[str, Offending]:
     Args:
         feature: what is expected.
         found: the type that the column has.
-        column: a `pa.Array`.
+        column: a `pa.Array`; of images a bool one, null where there is no image.
     """
     missing = missing_rows(column)
     made = {"too_many_missing": Offending(np.flatnonzero(missing))}
@@ -75,7 +75,9 @@ def offences(feature: Feature, found: str, column: Any) -> dict[str, Offending]:
             made["value_count"] = _wrong_count(feature.value_count, column, missing)
     if not fits(found, feature):
         bad = _misfits(feature, found, values)
-        made["type_changed"] = Offending(rows[bad], values.filter(pa.array(bad)))
+        made["type_changed"] = Offending(
+            rows[bad], None if found == "image" else values.filter(pa.array(bad))
+        )
     else:
         for kind, bad in (
             ("unexpected_value", _unexpected(feature, values)),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from headrace.components.ingestion.writing import write_parquet
 from headrace.pipelines import Context, Examples
 from headrace.pipelines.artifact import Draft
 
@@ -43,7 +43,7 @@ def make_raw_examples(
         for number, start in enumerate(range(0, table.num_rows, rows_per_part)):
             piece = table.slice(start, rows_per_part)
             path = f"{split}/part-{number:05d}.parquet"
-            pq.write_table(piece, draft.path / path)
+            write_parquet(piece, draft.path / path)
             parts.append({"path": path, "rows": piece.num_rows})
         splits[split] = {"rows": table.num_rows, "parts": parts}
     schema = next(iter(tables.values())).schema

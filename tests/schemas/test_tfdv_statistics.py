@@ -14,6 +14,7 @@ from headrace.schemas.statistics import (
     Correlation,
     DatasetStatistics,
     FeatureStatistics,
+    ImageStatistics,
     SplitStatistics,
     StatisticsFormatError,
 )
@@ -29,6 +30,7 @@ TABLE = pa.table(
         "when": pa.array([0, 10**15, None, 5, 6], pa.timestamp("us", "UTC")),
         "tags": pa.array([["a", "b"], [], None, ["a"], ["c", "a", "a"]], pa.list_(pa.string())),
         "marks": pa.array([[1, 2], [], None, [3], [4, 5, 6]], pa.list_(pa.int64())),
+        "photo": pa.array([b"\xff\xd8\xff" * 700, b"\x89PNG1234", None, b"BM", b"\x89PNG"], pa.binary()),
         "w": pa.array([1.0, 2.0, 0.5, 0.0, 1.0]),
     }
 )
@@ -145,7 +147,8 @@ datasets {
       avg_num_values: 2 tot_num_values: 18 } mean: 1 histograms { type: STANDARD
         buckets { low_value: -inf high_value: 3 sample_count: 18 } } } }
   features { name: "empty" type: FLOAT num_stats { common_stats { num_missing: 10 } } }
-  features { name: "picture" type: BYTES bytes_stats { unique: 3 } }
+  features { name: "picture" type: BYTES bytes_stats { unique: 3 min_num_bytes: 5 max_num_bytes: 9
+    avg_num_bytes: 7.5 common_stats { num_non_missing: 8 num_missing: 2 } } }
   features { name: "trip" type: STRUCT struct_stats { common_stats { num_non_missing: 10 } } }
   cross_features { path_x { step: "fare" } path_y { step: "tip" } count: 8
     num_cross_stats { correlation: 0.5 covariance: 2 } }
@@ -155,8 +158,11 @@ datasets {
 
 def test_what_tfdv_writes_is_read() -> None:
     found, skipped = from_bytes(HAND_MADE.encode())
-    assert skipped == ["picture", "trip"]
+    assert skipped == ["trip"]
     (split,) = found
+    picture = split["picture"]
+    assert (picture.type, picture.missing, picture.distinct) == ("image", 2, 3)
+    assert picture.images == ImageStatistics(5, 9, 7.5, 60, ())
     assert (split.name, split.rows, split.weight) == ("eval", 10, 25.0)
     fare = split["fare"]
     assert (fare.type, fare.missing, fare.count, fare.distinct, fare.exact) == ("float", 2, 8, 0, False)

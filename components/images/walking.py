@@ -1,0 +1,205 @@
+"""The images below folders, in an order that no file system decides. Standard library only.
+
+Links are not followed where they lead out of the folder, nor are folders that are links: what is refused is
+told, and what is neither an image nor litter is counted.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from ...pipelines.errors import InvalidRequestError
+from ..csv.sources import resolve as resolve_files
+from ..ingestion.rejects import Reject
+from .names import begins_as_image, ending, foreign_format, is_litter, kind_of_name, one_line, shown
+
+_MAGIC = "*?["
+
+
+class Found(NamedTuple):
+    """An image.
+
+    Attributes:
+        file: where it is.
+        name: relative to what was given, with slashes.
+        folders: the names of the folders in which it lies below what was given.
+        size: bytes.
+        split: its split where paths are given by split, or "".
+    """
+
+    file: str
+    name: str
+    folders: tuple[str, ...]
+    size: int
+    split: str
+
+
+@dataclass
+class Walked:
+    """What was found.
+
+    Attributes:
+        images: in their order.
+        refused: what can't be read or must not be.
+        others: how many files are no images, by the ends of their names.
+        example: the first of these.
+        empty: folders in which there is no image at any depth.
+    """
+
+    images: list[Found] = field(default_factory=list)
+    refused: list[Reject] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    example: str = ""
+    empty: list[str] = field(default_factory=list)
+
+
+def walk(paths: Sequence[tuple[str, str]], allow_outside: bool = False) -> Walked:
+    """The images that paths name: folders with all below them, files, globs.
+
+    Args:
+        paths: each with its split, or "".
+        allow_outside: whether links may lead out of the folder that is given.
+
+    Raises:
+        InvalidRequestError: a path isn't there, or a file is in two splits.
+    """
+    walked = Walked()
+    bases = [base_of(path) for path, _ in paths]
+    common = os.path.commonpath([os.path.abspath(base) for base in bases])  # noqa: PTH100 - keeps links
+    owner: dict[str, str] = {}
+    for (path, split), base in zip(paths, bases, strict=True):
+        above = os.path.relpath(os.path.abspath(base), common)  # noqa: PTH100
+        walker = _Walker(walked, base, "" if above == os.curdir else f"{above}/", split, allow_outside)
+        if Path(path).is_dir():
+            walker.folder(base, ())
+        else:
+            for file in resolve_files(path):
+                walker.file(str(file), file.relative_to(base).parts if str(file) != base else (file.name,))
+    unique: list[Found] = []
+    for image in walked.images:
+        if owner.setdefault(image.file, image.split) != image.split:
+            raise InvalidRequestError(
+                f"the file is in split {owner[image.file]!r} and in {image.split!r}",
+                argument="path", file=image.file, remedy="name each file once",
+            )  # fmt: skip
+    seen = set()
+    for image in walked.images:
+        if image.file not in seen:
+            seen.add(image.file)
+            unique.append(image)
+    walked.images = unique
+    return walked
+
+
+def base_of(path: str) -> str:
+    """The folder that names are relative to: a folder itself, that of a file, a glob's up to a wildcard."""
+    if Path(path).is_dir():
+        return path
+    if Path(path).exists() or not set(path) & set(_MAGIC):
+        return str(Path(path).parent)
+    parts = Path(path).parts
+    return str(Path(*parts[: next(place for place, part in enumerate(parts) if set(part) & set(_MAGIC))]))
+
+
+class _Walker:
+    def __init__(self, walked: Walked, base: str, prefix: str, split: str, allow_outside: bool) -> None:
+        self._walked = walked
+        self._base = base
+        self._prefix = prefix
+        self._split = split
+        self._allow_outside = allow_outside
+        self._root = os.path.realpath(base)
+        self._above: list[str] = []
+
+    def folder(self, path: str, folders: tuple[str, ...]) -> None:
+        """Adds what is below a folder, in the order of the names."""
+        before = len(self._walked.images) + len(self._walked.refused)
+        try:
+            with os.scandir(path) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            self._refuse(path, folders, f"the folder can't be read: {error.strerror}", "mind its permissions")
+            return
+        self._above.append(os.path.realpath(path))
+        for entry in found:
+            if is_litter(entry.name):
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                self.folder(entry.path, (*folders, entry.name))
+            elif entry.is_dir():
+                self._linked_folder(entry.path, (*folders, entry.name))
+            else:
+                self.file(entry.path, (*folders, entry.name), entry)
+        self._above.pop()
+        if folders and before == len(self._walked.images) + len(self._walked.refused):
+            self._walked.empty.append(shown("/".join(folders)))
+
+    def _linked_folder(self, path: str, parts: tuple[str, ...]) -> None:
+        target = os.path.realpath(path)
+        if not self._allow_outside:
+            what = "is a link to a folder, and such links are not followed"
+            self._refuse(path, parts, what, "allow_outside: true follows it")
+        elif target in self._above:
+            self._refuse(path, parts, "is a link to a folder that it lies in", "remove it")
+        else:
+            self.folder(path, parts)
+
+    def file(self, path: str, parts: Sequence[str], entry: os.DirEntry[str] | None = None) -> None:
+        """Adds a file, if it is an image; `entry` saves asking the file system again."""
+        kind = kind_of_name(parts[-1])
+        if kind == "foreign":
+            what = f"its name says {foreign_format(parts[-1])}, which can't be read"
+            self._refuse(path, parts, what, "convert it to JPEG or PNG")
+            return
+        if kind == "other" or is_litter(parts[-1]):
+            self._other(parts)
+            return
+        status = self._status(path, entry)
+        if not isinstance(status, os.stat_result):
+            self._refuse(path, parts, *status)
+        elif kind == "bare" and not begins_as_image(path):
+            self._other(parts)
+        else:
+            found = Found(path, self._name(parts), tuple(parts[:-1]), status.st_size, self._split)
+            self._walked.images.append(found)
+
+    def _name(self, parts: Sequence[str]) -> str:
+        return shown(self._prefix + "/".join(parts))
+
+    def _status(self, path: str, entry: os.DirEntry[str] | None) -> os.stat_result | tuple[str, str]:
+        """What the file system says of a file, or why it isn't read, and what to do."""
+        try:
+            status = entry.stat(follow_symlinks=False) if entry else os.lstat(path)
+            if stat.S_ISLNK(status.st_mode):
+                target = os.path.realpath(path)
+                if not self._allow_outside and not inside(target, self._root):
+                    return "is a link that leads out of the folder", "copy the file, or allow_outside: true"
+                status = os.stat(path)  # noqa: PTH116
+        except OSError as error:
+            return f"can't be read: {error.strerror}", "remove the link, or mend it"
+        return status if stat.S_ISREG(status.st_mode) else ("is no plain file", "remove it")
+
+    def _other(self, parts: Sequence[str]) -> None:
+        end = ending(parts[-1])
+        self._walked.others[f".{end}" if end else "without an ending"] += 1
+        self._walked.example = self._walked.example or shown("/".join(parts))
+
+    def _refuse(self, path: str, parts: Sequence[str], reason: str, remedy: str) -> None:
+        self._walked.refused.append(Reject(one_line(path), 0, reason, remedy, "", self._name(parts)))
+
+
+def inside(path: str, folder: str) -> bool:
+    """Whether a real path is a folder or lies in it."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def top_level(path: str) -> Iterator[tuple[str, bool]]:
+    """The names in a folder that aren't litter, and whether each is a folder, in their order."""
+    with os.scandir(path) as entries:
+        yield from sorted((entry.name, entry.is_dir()) for entry in entries if not is_litter(entry.name))
