@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .digits_images import digits_images
     from .evaluate import evaluate
     from .export import export
+    from .image_examples import image_examples
     from .import_schema import import_schema
     from .import_statistics import import_statistics
     from .infer_schema import infer_schema
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .tfds_examples import tfds_examples
     from .tfrecord_examples import tfrecord_examples
     from .tfrecords.encoding import ApplyTransform
+    from .to_tfds import to_tfds
     from .train import train
     from .transform import transform
     from .validate_examples import validate_examples
@@ -45,12 +47,14 @@ COMPONENTS = (
     "digits_images",
     "evaluate",
     "export",
+    "image_examples",
     "import_statistics",
     "infer_schema",
     "parquet_examples",
     "statistics",
     "tfds_examples",
     "tfrecord_examples",
+    "to_tfds",
     "train",
     "transform",
     "wine_csv",
@@ -79,6 +83,7 @@ __all__ = [
     "digits_images",
     "evaluate",
     "export",
+    "image_examples",
     "import_schema",
     "import_statistics",
     "infer_schema",
@@ -88,6 +93,7 @@ __all__ = [
     "statistics",
     "tfds_examples",
     "tfrecord_examples",
+    "to_tfds",
     "train",
     "transform",
     "validate_examples",

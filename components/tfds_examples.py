@@ -31,7 +31,7 @@ def tfds_examples(
     builder: CodePath | None = None,
     builder_args: dict[str, Any] = {},  # noqa: B006 - never changed
     data_dir: Place | None = None,
-    download: bool = False,
+    download: Annotated[bool, Marker("operational")] = False,
     manual_dir: Place | None = None,
     splits: dict[str, str] | None = None,
     columns: list[str] | None = None,
@@ -149,8 +149,8 @@ def _sources(arguments: Mapping[str, Any]) -> list[str]:
 
 @tfds_examples.check
 def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
-    names = ("name", "path", "builder")
-    problems = _asked_problems({argument: arguments.get(argument) for argument in names}, arguments["builder_args"])
+    asked = {argument: arguments[argument] for argument in ("name", "path", "builder")}
+    problems = _asked_problems(asked, arguments["builder_args"])
     splits = arguments["splits"]
     output = Known(splits=tuple(splits) if splits is not None else None)
     if problems:

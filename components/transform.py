@@ -12,6 +12,7 @@ from ..pipelines.component import Marker
 from .preprocessing.features_checks import check_specs, weight_problems
 from .preprocessing.features_grammar import FeatureSpec, label_kind, own_code, parse_features, parse_labels
 from .split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
+from .tfds.layout_notes import packed_problems
 
 
 class Transformed(NamedTuple):
@@ -81,8 +82,9 @@ def transform(
         seed: of the shuffle.
         shards: files a split; without it about 64 MB each, and at least 4 from 10,000 rows on.
         layout: `packed` for one list of floats and one of ints a record, which is read fastest;
-            `columns` for a tf.Example feature per output, for readers that know nothing of headrace.
-        compression: `gzip` for smaller shards.
+            `columns` for a tf.Example feature per output, for readers that know nothing of headrace; with
+            TensorFlow Datasets' notes beside the shards, so that `tfds.builder_from_directory` opens them.
+        compression: `gzip` for smaller shards, in the layout `packed`.
         store: how images lie in the shards: `uint8`, raw and read fastest; `png`, smaller and the same to the
             bit; `jpeg`, smallest, and not the same; `float32`, normalized already, four times as large.
         jpeg_quality: of `store: jpeg`, 1 to 100.
@@ -165,6 +167,7 @@ def check_transform(
                 remedy="wire one, schema: ${steps.schema}, or name the features",
             )
         )
+    problems += packed_problems(arguments.get("layout", ""), arguments.get("compression", ""))
     names = tuple(spec.name for spec in specs) or None
     output = Known(columns=names, splits=table.splits, facts={"format": "tfrecord"})
     facts = {}

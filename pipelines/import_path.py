@@ -157,7 +157,7 @@ def defined_names(tree: ast.Module) -> set[str]:
 
 def _import_file(file: Path) -> Any:
     file = file.resolve()
-    name = f"headrace_user_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    name = f"headrace_user_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is no Python source file")

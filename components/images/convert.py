@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .orientation import is_rotated
-from .unusable import UnusableImageError
+from .unusable import TOO_LARGE, UnusableImageError, check_pixels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,9 +112,11 @@ def upright_pngs(
     image = open_image(data, source_format)
     pixels = frame = 0
     while True:
+        check_pixels(image.width, image.height, max_pixels)
         pixels += image.width * image.height
         if pixels > max_pixels:
-            raise too_large(image.width, image.height, max_pixels, frame + 1)
+            what = f"its first {frame + 1} frames have more than the {max_pixels:,} pixels of one file"
+            raise UnusableImageError(what, TOO_LARGE)
         try:
             plain = _upright(image, data, source_format, frame, inverted)
         except UnusableImageError:
@@ -129,14 +131,6 @@ def upright_pngs(
             raise UnusableImageError(
                 f"it has more than {max_frames} frames", "raise the bound on frames, or take the first only"
             )
-
-
-def too_large(width: int, height: int, most: int, frames: int = 1) -> UnusableImageError:
-    """Says that pictures have too many pixels."""
-    what = f"{width}x{height} pixels" if frames == 1 else f"{frames} frames of {width}x{height} pixels"
-    return UnusableImageError(
-        f"{what} are more than the {most:,} that one file may have", "make it smaller, or raise max_pixels"
-    )
 
 
 def _goes_on(image: ImageFile, frame: int, source_format: str) -> bool:
@@ -216,21 +210,21 @@ def _rawmode(image: ImageFile) -> str:
 def _sixteen(image: ImageFile, rawmode: str, data: bytes, source_format: str, frame: int) -> Image | None:
     """A decoded picture of 16 or 12 bits as 8 bits; None if it has fewer."""
     import numpy as np
-    from PIL import Image as pil
+    from PIL.Image import fromarray
 
     if image.mode.startswith("I;16"):
         bits = 12 if rawmode == "I;12" else 16
         values = np.asarray(image).astype(np.uint32)
         if source_format == "tiff" and image.tag_v2.get(262) == 0:  # type: ignore[attr-defined]
             values = (1 << bits) - 1 - values  # white is zero, which Pillow minds for 8 bits only
-        return pil.fromarray(_rounded(values, bits))
+        return fromarray(_rounded(values, bits))
     if rawmode == "LA;16B":  # four bytes: gray's two and alpha's two
         both = np.asarray(_again(data, source_format, frame, "RGBA")).astype(np.uint32)
-        return pil.fromarray(_rounded(both[..., 0::2] << 8 | both[..., 1::2], 16))
+        return fromarray(_rounded(both[..., 0::2] << 8 | both[..., 1::2], 16))
     if rawmode not in _LOW_BYTES:
         return None
     low = np.asarray(_again(data, source_format, frame, _LOW_BYTES[rawmode])).astype(np.uint32)
-    eight = pil.fromarray(_rounded(np.asarray(image).astype(np.uint32) << 8 | low, 16), image.mode)
+    eight = fromarray(_rounded(np.asarray(image).astype(np.uint32) << 8 | low, 16), image.mode)
     return eight.convert("RGB") if image.mode == "CMYK" else eight
 
 
@@ -247,7 +241,7 @@ def _again(data: bytes, source_format: str, frame: int, rawmode: str) -> Image:
     return image
 
 
-def _rounded(values: npt.NDArray[np.uint32], bits: int) -> npt.NDArray[np.uint8]:
+def _rounded(values: npt.NDArray[Any], bits: int) -> npt.NDArray[np.uint8]:
     import numpy as np
 
     most = (1 << bits) - 1

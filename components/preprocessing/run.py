@@ -10,6 +10,7 @@ from ...pipelines.artifact import Examples, Schema, Transform
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError
 from ..split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
+from ..tfds.layout_notes import notes_of, packed_problems
 from ..tfrecords.encoding import Encoder
 from ..tfrecords.image_shards import write_image_shards
 from ..tfrecords.layout import JPEG_QUALITY, Layout, Stored
@@ -23,6 +24,8 @@ from .fitting import TRAIN, Fitter, train_pass
 Store = Literal["uint8", "png", "jpeg", "float32"]
 STORED: Mapping[Store, Stored] = {"uint8": "pixels", "png": "png", "jpeg": "jpeg", "float32": "dense"}
 """How images are stored, by what a pipeline says."""
+PICTURE = "contact_sheet.png"
+"""The file of a Transform artifact that shows images of each class and split."""
 
 
 def run_transform(
@@ -42,6 +45,7 @@ def run_transform(
 ) -> tuple[Examples, Transform]:
     """See `headrace.components.transform.transform`."""
     _check_splits(examples)
+    _refuse(packed_problems(layout, compression))
     types: Mapping[str, str] = examples.properties["columns"]
     targets, problems = parse_labels(label)
     _refuse(problems)
@@ -61,7 +65,7 @@ def run_transform(
     stored = tuple(one.stored for one in fitted.labels)
     shape = Layout(fitted.features, stored, layout, compression, weight, jpeg_quality)
     made = _write_examples(ctx, examples, Encoder(fitted, shape), shards, seed)
-    return made, _write_transform(ctx, fitted, chosen)
+    return made, _write_transform(ctx, fitted, chosen, _picture(made, fitted))
 
 
 def _write_examples(
@@ -70,12 +74,26 @@ def _write_examples(
     draft = ctx.output(Examples, "examples")
     write = write_image_shards if encoder.layout.images else write_shards
     splits, digests = write(ctx, examples, encoder, draft.path, shards=shards, seed=seed)
+    if encoder.layout.layout == "columns":
+        sizes = {
+            s: sum((draft.path / part["path"]).stat().st_size for part in splits[s]["parts"]) for s in splits
+        }
+        classes = {label.column: label.classes for label in encoder.fitted.labels}
+        notes_of(encoder.layout, splits, classes, sizes).write(draft.path)
     properties = {"format": "tfrecord", **encoder.layout.to_json(), "splits": splits}
     summary = {"rows": {name: split["rows"] for name, split in splits.items()}}
     return draft.finish(properties, summary, digests=digests)
 
 
-def _write_transform(ctx: Context, fitted: FittedTransform, chosen: str) -> Transform:
+def _picture(made: Examples, fitted: FittedTransform) -> bytes:
+    if not fitted.images:
+        return b""
+    from .example_sheet import example_sheet
+
+    return example_sheet(made, fitted)
+
+
+def _write_transform(ctx: Context, fitted: FittedTransform, chosen: str, picture: bytes) -> Transform:
     draft = ctx.output(Transform, "transform")
     save_fitted(fitted, draft.path)
     if chosen:
@@ -88,7 +106,10 @@ def _write_transform(ctx: Context, fitted: FittedTransform, chosen: str) -> Tran
             for label in fitted.labels
         },
     }
-    return draft.finish(summary=summary, volatile=[CODE])
+    if picture:
+        (draft.path / PICTURE).write_bytes(picture)
+        summary["pictures"] = [PICTURE]
+    return draft.finish(summary=summary, volatile=[CODE, PICTURE])
 
 
 def _check_splits(examples: Examples) -> None:

@@ -63,7 +63,7 @@ def columns_of(prepared: Prepared) -> tuple[dict[str, Column], dict[str, Refused
     """The columns of a set, and the features that become none, each by name."""
     columns: dict[str, Column] = {}
     refused: dict[str, Refused] = {}
-    for found in _walk(prepared, prepared.features, "", False):
+    for found in _walk(prepared, prepared.features, (), False):
         if isinstance(found, Column):
             columns[found.name] = found
         else:
@@ -84,29 +84,36 @@ def chosen(
     problems = [
         Problem(f"feature {name!r} {refused[name].why}", argument="columns", remedy="leave it out")
         if name in refused
-        else Problem(f"there is no feature {name!r}", argument="columns", given=name, available=tuple(columns))
+        else Problem(
+            f"there is no feature {name!r}", argument="columns", given=name, available=tuple(columns)
+        )
         for name in asked
         if name not in columns
     ]
     return problems or {name: columns[name] for name in asked}
 
 
-def _walk(prepared: Prepared, node: Mapping[str, Any], name: str, listed: bool) -> Iterator[Column | Refused]:
+def _walk(
+    prepared: Prepared, node: Mapping[str, Any], place: tuple[str, ...], listed: bool
+) -> Iterator[Column | Refused]:
     """The columns of a feature; `listed` where it stands in a sequence."""
+    name = "/".join(place)
     if "featuresDict" in node:
         for inner, child in (node["featuresDict"].get("features") or {}).items():
-            yield from _walk(prepared, child, f"{name}/{inner}" if name else inner, listed)
+            yield from _walk(prepared, child, (*place, inner), listed)
     elif "sequence" in node:
         if listed:
             yield Refused(name, "is a sequence of sequences, and a column's lists are one level deep")
         else:
-            yield from _walk(prepared, node["sequence"]["feature"], name, True)
+            yield from _walk(prepared, node["sequence"]["feature"], place, True)
     elif "translation" in node:
         yield from _translation(node["translation"], name, listed)
     elif "image" in node:
         yield _image(node["image"], name, listed)
     elif "classLabel" in node:
-        yield _label(prepared, node["classLabel"], name, listed)
+        count = int(node["classLabel"].get("numClasses") or 0)
+        names = prepared.label_names(place) or [str(number) for number in range(count)]
+        yield Column(name, "strings" if listed else "string", "class", tuple(names))
     elif "text" in node:
         yield Column(name, "strings" if listed else "string")
     elif "tensor" in node:
@@ -115,7 +122,8 @@ def _walk(prepared: Prepared, node: Mapping[str, Any], name: str, listed: bool) 
         order = node["boundingBox"].get("bboxFormat") or "REL_YXYX"
         yield Column(name, "floats", note=f"boxes of four numbers, {order}")
     else:
-        yield Refused(name, f"is a {str(node.get('pythonClassName', '')).rpartition('.')[2]}, which no column holds")
+        kind = str(node.get("pythonClassName", "")).rpartition(".")[2]
+        yield Refused(name, f"is a {kind}, which no column holds")
 
 
 def _translation(told: Mapping[str, Any], name: str, listed: bool) -> Iterator[Column | Refused]:
@@ -133,11 +141,6 @@ def _image(told: Mapping[str, Any], name: str, listed: bool) -> Column | Refused
     if told.get("dtype", "uint8") not in ("uint8", "uint16"):
         return Refused(name, f"is an image of {told['dtype']}, and images are read at 8 bits a channel")
     return Column(name, "image", "image")
-
-
-def _label(prepared: Prepared, told: Mapping[str, Any], name: str, listed: bool) -> Column:
-    names = prepared.label_names(name) or [str(number) for number in range(int(told.get("numClasses") or 0))]
-    return Column(name, "strings" if listed else "string", "class", tuple(names))
 
 
 def _tensor(told: Mapping[str, Any], name: str, listed: bool) -> Column | Refused:
@@ -165,4 +168,6 @@ def _element(dtype: str) -> str:
         return "bool"
     if dtype.startswith(("int", "uint")):
         return "int"
-    return {"string": "string", "object": "string"}.get(dtype, "float" if dtype in ("float16", "float32", "float64", "bfloat16") else "")
+    return {"string": "string", "object": "string"}.get(
+        dtype, "float" if dtype in ("float16", "float32", "float64", "bfloat16") else ""
+    )

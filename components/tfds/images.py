@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from ..images.admit import Limits, Refused, admit
 from ..ingestion.values import Bad, Values
 
-_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+_LIMITS = Limits()
 
 
 def read_images(content: pa.Array) -> Values:
@@ -17,8 +17,19 @@ def read_images(content: pa.Array) -> Values:
     Args:
         content: large_binary [n].
     """
-    made = pc.if_else(pc.equal(pc.binary_length(content), 0), None, content).cast(pa.binary())
-    known = np.array([item is None or item.startswith(_STARTS) for item in made.to_pylist()], bool)
-    if known.all():
-        return Values(made, [])
-    return Values(pc.if_else(pa.array(known), made, None), [Bad(~known, "is neither a JPEG nor a PNG file")])
+    files: list[bytes | None] = []
+    wrong: dict[str, list[int]] = {}
+    for row, data in enumerate(content.to_pylist()):
+        found = admit(data, "", _LIMITS) if data else None
+        if isinstance(found, Refused):
+            wrong.setdefault(found.reason, []).append(row)
+        files.append(found[0].data if isinstance(found, list) else None)
+    return Values(
+        pa.array(files, pa.binary()), [Bad(_mask(rows, len(files)), why) for why, rows in wrong.items()]
+    )
+
+
+def _mask(rows: list[int], count: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    mask = np.zeros(count, bool)
+    mask[rows] = True
+    return mask

@@ -62,7 +62,9 @@ class CutShard:
         path = Path(file.path)
         if not path.is_file():
             raise DataError(
-                "a shard of the prepared set is missing", file=file.path, remedy="copy or prepare the set again"
+                "a shard of the prepared set is missing",
+                file=file.path,
+                remedy="copy or prepare the set again",
             )
         if file.format == "array_record":
             cuts = _even_cuts(path, self.block_rows)
@@ -112,7 +114,9 @@ def ingest(ctx: Context, prepared: Prepared, wanted: Wanted) -> Examples:
     rejects = [reject for read in reads for reject in read.rejects]
     if len(rejects) > wanted.max_rejects:
         raise rejects[wanted.max_rejects].error(wanted.max_rejects)
-    return publish(ctx, reads, placing, {name: c.type for name, c in found.items()}, _more(ctx, prepared, found))
+    return publish(
+        ctx, reads, placing, {name: c.type for name, c in found.items()}, _more(ctx, prepared, found)
+    )
 
 
 def _more(ctx: Context, prepared: Prepared, columns: Mapping[str, Column]) -> dict[str, Any]:
@@ -137,7 +141,9 @@ def label_of(prepared: Prepared, columns: Mapping[str, Any]) -> str:
 
 def _read(unit: Unit, told: Mapping[str, Any]) -> Read:
     rejects = from_json(told["rejects"])
-    return Read(unit, told["rows_in"], rejects, told["parts"], told["spill"], told["classes"], told["outside"])
+    return Read(
+        unit, told["rows_in"], rejects, told["parts"], told["spill"], told["classes"], told["outside"]
+    )
 
 
 def units_of(
@@ -177,7 +183,9 @@ def _cuts(
     needed = {prepared.shard(piece.split, piece.shard): piece for piece in pieces}
     files = [Shard(str(path), path.name, "", prepared.file_format) for path in needed]
     found = {}
-    for (path, piece), payload in zip(needed.items(), run_few(ctx, "cut", files, CutShard(block_rows)), strict=True):
+    for (path, piece), payload in zip(
+        needed.items(), run_few(ctx, "cut", files, CutShard(block_rows)), strict=True
+    ):
         found[path] = [Cut(**told) for told in json.loads(payload)]
         stated = prepared.splits[piece.split].lengths[piece.shard]
         held = sum(cut.records for cut in found[path])
@@ -202,8 +210,5 @@ def _within(path: Path, file_format: str, cuts: Sequence[Cut], first: int, end: 
 
 def _parted(path: Path, file_format: str, cut: Cut, records: int) -> tuple[Cut, Cut]:
     """A cut in two, the first of so many records."""
-    if file_format == "tfrecord":
-        head = shortened(path, cut, records)
-    else:
-        head = replace(cut, records=records)
+    head = shortened(path, cut, records) if file_format == "tfrecord" else replace(cut, records=records)
     return head, Cut(head.end, cut.end, cut.first + records, cut.records - records)

@@ -30,7 +30,9 @@ class DatasetName:
     version: str = ""
 
     def __str__(self) -> str:
-        return self.name + (f"/{self.config}" if self.config else "") + (f":{self.version}" * bool(self.version))
+        return (
+            self.name + (f"/{self.config}" if self.config else "") + (f":{self.version}" * bool(self.version))
+        )
 
 
 def parse_name(text: str) -> DatasetName:

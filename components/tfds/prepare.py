@@ -20,13 +20,12 @@ from ...pipelines.errors import InvalidRequestError, StepError
 from ...pipelines.import_path import load_function
 from .naming import INFO, default_data_dir, parse_name
 
-
 _LOOK_SECONDS = 1.0
 _CONNECT_SECONDS = 5.0
 _MOST_HOSTS = 3
 _OFFLINE = (
-    "look at the connection; or prepare the set where there is one, and give its folder with `path`, or that of"
-    " all sets with `data_dir`"
+    "look at the connection; or prepare the set where there is one, and give its folder with `path`, or that"
+    " of all sets with `data_dir`"
 )
 
 
@@ -85,8 +84,8 @@ def _registered(recipe: Recipe) -> Any:
         names = tfds.list_builders(with_community_datasets=False)
         if wanted.name not in names:
             raise InvalidRequestError(
-                f"TFDS has no dataset {wanted.name!r}", argument="name", given=wanted.name, available=tuple(names),
-                remedy="a builder class of your own is given with `builder`",
+                f"TFDS has no dataset {wanted.name!r}", argument="name", given=wanted.name,
+                available=tuple(names), remedy="a builder class of your own is given with `builder`",
             )  # fmt: skip
         cls = tfds.builder_cls(wanted.name)
     arguments: dict[str, Any] = {"config": wanted.config or None, "version": wanted.version or None}
@@ -99,8 +98,11 @@ def _own_builder(ctx: Context, recipe: Recipe) -> Any:
     from etils import epath
 
     assert recipe.builder is not None
-    cls: Any = load_function(recipe.builder)
-    if not (inspect.isclass(cls) and issubclass(cls, tfds.core.DatasetBuilder)):
+    # A file is imported afresh each time, and TFDS registers a name once.
+    with tfds.core.registered.skip_registration():
+        found: Any = load_function(recipe.builder)
+    cls: Any = found if inspect.isclass(found) else None
+    if cls is None or not issubclass(cls, tfds.core.DatasetBuilder):
         raise InvalidRequestError(
             f"{recipe.builder!r} is no builder class of TFDS", argument="builder",
             remedy="derive it from tfds.core.GeneratorBasedBuilder",
@@ -109,6 +111,8 @@ def _own_builder(ctx: Context, recipe: Recipe) -> Any:
     # that is loaded by its path doesn't have, and which isn't found where a namespace package is editable.
     file = epath.Path(inspect.getfile(cls))
     cls.code_path = file
+    if cls.name.startswith("headrace_user_"):  # a class `Builder`, whose module says what the set is called
+        cls.name = file.stem.removesuffix("_dataset_builder")
     if cls.__dict__.get("pkg_dir_path") is None:
         cls.pkg_dir_path = file.parent
     return _made(cls, recipe.builder_args, recipe.data_dir or str(ctx.scratch("tfds")), "builder")
@@ -120,11 +124,16 @@ def _made(cls: Any, arguments: Mapping[str, Any], data_dir: str, argument: str) 
     configs = tuple(cls.builder_configs)
     if given.get("config") and isinstance(given["config"], str) and given["config"] not in configs:
         raise InvalidRequestError(
-            f"{cls.name!r} has no config {given['config']!r}", argument=argument, given=given["config"], available=configs
+            f"{cls.name!r} has no config {given['config']!r}",
+            argument=argument,
+            given=given["config"],
+            available=configs,
         )
     try:
         return cls(data_dir=data_dir, **given)
     except (ValueError, AssertionError, TypeError) as error:
+        if not given:  # the builder's own code; where it failed is what its author needs
+            raise
         raise InvalidRequestError(
             f"{cls.name!r} can't be made as asked for: {error}", argument=argument,
             remedy="look at its config and version" if argument == "name" else "look at builder_args",
@@ -139,7 +148,11 @@ def _check_connection(builder: Any, downloads: Path) -> None:
     """
     known = builder.url_infos or {}
     hosts = sorted({host for url in known if (host := urlsplit(url).hostname)})
-    if not hosts or any(downloads.glob("*")) or any(not proxy_bypass(host) and getproxies() for host in hosts):
+    if (
+        not hosts
+        or any(downloads.glob("*"))
+        or any(not proxy_bypass(host) and getproxies() for host in hosts)
+    ):
         return
     for host in hosts[:_MOST_HOSTS]:
         try:
@@ -148,10 +161,9 @@ def _check_connection(builder: Any, downloads: Path) -> None:
             failure = error
         else:
             return
-    raise StepError(
-        f"{builder.info.full_name} can't be downloaded: {', '.join(hosts[:_MOST_HOSTS])} can't be reached ({failure})",
-        remedy=_OFFLINE,
-    )
+    where = ", ".join(hosts[:_MOST_HOSTS])
+    what = f"{builder.info.full_name} can't be downloaded: {where} can't be reached ({failure})"
+    raise StepError(what, remedy=_OFFLINE)
 
 
 @contextmanager
@@ -192,7 +204,9 @@ def _told(ctx: Context, folder: Path, downloads: Path) -> Iterator[None]:
     def watch() -> None:
         while not stop.wait(_LOOK_SECONDS):
             written = sum(_megabytes(place) for place in folder.parent.glob("incomplete.*"))
-            ctx.progress(downloaded_mb=round(_megabytes(downloads) - before, 1), prepared_mb=round(written, 1))
+            ctx.progress(
+                downloaded_mb=round(_megabytes(downloads) - before, 1), prepared_mb=round(written, 1)
+            )
 
     thread = threading.Thread(target=watch, daemon=True)
     tfds.display_progress_bar(False)

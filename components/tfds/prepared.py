@@ -71,16 +71,21 @@ class Prepared:
             name = name.replace(f"{{{key}}}", value)
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
-            raise DataError(f"a shard is called {name!r}, which leads out of the folder", file=str(self.folder / INFO))
+            raise DataError(
+                f"a shard is called {name!r}, which leads out of the folder", file=str(self.folder / INFO)
+            )
         return self.folder / path
 
-    def label_names(self, feature: str) -> list[str] | None:
+    def label_names(self, place: tuple[str, ...]) -> list[str] | None:
         """The names of a class label, or None where it has numbers only.
+
+        Args:
+            place: the feature's name, behind those of the features that it is in.
 
         Raises:
             DataError: the file can't be read.
         """
-        file = self.folder / f"{feature.replace('/', '.')}.labels.txt"
+        file = self.folder / labels_file(place)
         try:
             lines = file.read_text("utf-8").split("\n")
         except FileNotFoundError:
@@ -88,6 +93,11 @@ class Prepared:
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"the names of the classes can't be read: {error}", file=str(file)) from error
         return [line.strip() for line in lines if line.strip()]
+
+
+def labels_file(place: tuple[str, ...]) -> str:
+    """What TFDS calls the file of a class label's names."""
+    return "-".join(name.replace("/", ".") for name in place) + ".labels.txt"
 
 
 def read_prepared(folder: Path) -> Prepared:
@@ -98,7 +108,9 @@ def read_prepared(folder: Path) -> Prepared:
     """
     info = _json(folder, INFO)
     if not (folder / FEATURES).is_file():
-        raise DataError(f"the set was prepared by TFDS before 4.0: {FEATURES} is missing", file=str(folder), remedy=_AGAIN)
+        raise DataError(
+            f"the set was prepared by TFDS before 4.0: {FEATURES} is missing", file=str(folder), remedy=_AGAIN
+        )
     try:
         file_format = str(info.get("fileFormat") or "tfrecord")
         splits = {
@@ -110,11 +122,13 @@ def read_prepared(folder: Path) -> Prepared:
             for told in info.get("splits", ())
         }
         made = Prepared(
-            folder, str(info["name"]), str(info.get("configName", "")), str(info["version"]), file_format, splits,
-            _json(folder, FEATURES), _supervised(info.get("supervisedKeys")),
+            folder, str(info["name"]), str(info.get("configName", "")), str(info["version"]), file_format,
+            splits, _json(folder, FEATURES), _supervised(info.get("supervisedKeys")),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"it doesn't say what TFDS writes ({error!r})", file=str(folder / INFO), remedy=_AGAIN) from error
+        raise DataError(
+            f"it doesn't say what TFDS writes ({error!r})", file=str(folder / INFO), remedy=_AGAIN
+        ) from error
     if file_format not in READABLE:
         raise DataError(
             f"the shards are in the format {file_format!r}", file=str(folder), available=READABLE,

@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 
 from ..preprocessing.casting import serving_batch
 from ..preprocessing.fitted import Program
+from ..preprocessing.fitted_features import Branch
+from ..transforms.images import CenterCrop, Decode, Pixels, leading_steps
 from ..transforms.namespace import NumpyNamespace
 from .encoding import Encoder, Fault, faults_of
 from .layout import Field, OutputFeature
@@ -70,16 +72,19 @@ class ImageEncoder:
                 found += faults_of(f"features.{feature.name}", {what: absent}, raw, MISSING_REMEDY)
         return found
 
-    def records(self, batch: pa.RecordBatch, others: np.ndarray[Any, Any]) -> Iterator[bytes]:
-        """Serialized tf.Examples.
+    def records(
+        self, batch: pa.RecordBatch, others: np.ndarray[Any, Any], faults: list[Fault]
+    ) -> Iterator[bytes]:
+        """Serialized tf.Examples; where an image can't be decoded, that is added to `faults`.
 
         Args:
             batch: raw rows, [n], none without its images.
             others: what `encoder` made of them, uint8 [n, length].
+            faults: what is found to be wrong.
         """
         step, head = self.slice_rows, self.encoder.template.head
         for start in range(0, batch.num_rows, step):
-            images = self._images(batch.slice(start, step))
+            images = self._images(batch.slice(start, step), start, faults)
             for place, other in enumerate(others[start : start + step]):
                 pieces = [other[head:].tobytes()]
                 for (_, field), stored in zip(self._fields, images, strict=True):
@@ -89,10 +94,14 @@ class ImageEncoder:
                 size = sum(len(one) if isinstance(one, bytes) else one.nbytes for one in pieces)
                 yield b"".join([EXAMPLE, varint(size), *pieces])
 
-    def _images(self, batch: pa.RecordBatch) -> list[Sequence[Any]]:
+    def _images(self, batch: pa.RecordBatch, first: int, faults: list[Fault]) -> list[Sequence[Any]]:
         """What is stored of each image feature, for each row bytes or an array without gaps."""
         columns = serving_batch(batch, dict.fromkeys(self.columns, "image"))
-        made: Mapping[str, Any] = self._program.join(self._program.run(columns))
+        run = self._program.run(columns)
+        for each in self._program.features:
+            for branch, decoded in zip(each.branches, run[each.name], strict=True):
+                faults += _broken(each.name, branch, columns[branch.column], decoded, first)
+        made: Mapping[str, Any] = self._program.join(run)
         found: list[Sequence[Any]] = []
         for feature, _ in self._fields:
             pixels = np.ascontiguousarray(made[feature.name])
@@ -101,8 +110,24 @@ class ImageEncoder:
             if feature.stored in ("png", "jpeg"):
                 found.append(image_files(pixels, feature.stored, self.encoder.layout.jpeg_quality))
             else:
-                found.append(pixels.astype("<f4", copy=False) if feature.stored == "dense" else pixels)
+                found.append(list(pixels.astype("<f4", copy=False) if feature.stored == "dense" else pixels))
         return found
+
+
+def _broken(name: str, branch: Branch, raw: pa.Array, made: Pixels, first: int) -> list[Fault]:
+    """The images that can't be decoded, with TensorFlow's words for the first; `first` is the first row."""
+    rows = np.flatnonzero(~made.valid)
+    if not len(rows):
+        return []
+    from ..transforms.images_tf import decode_problem
+
+    steps = leading_steps([stage.transform for stage in branch.stages])
+    remedy = (
+        "have image_examples read such files, which rejects or rewrites them; TensorFlow says:"
+        f" {decode_problem(raw[int(rows[0])].as_py(), steps)}"
+    )
+    what = f"the column {branch.column!r} holds what TensorFlow can't decode as a JPEG or PNG file"
+    return [Fault(f"features.{name}", what, len(rows), first + int(rows[0]), "", remedy)]
 
 
 @lru_cache(maxsize=256)
@@ -122,6 +147,16 @@ def image_files(pixels: np.ndarray[Any, Any], kind: str, quality: int) -> list[b
     """
     encoded: np.ndarray[Any, Any] = _file_encoder(kind, quality)(pixels).numpy()
     return list(encoded)
+
+
+def recompressed(pixels: np.ndarray[Any, Any], quality: int) -> np.ndarray[Any, Any]:
+    """Images as they come out of JPEG files of shards; see `image_files`."""
+    from ..transforms.images_tf import render_arrow
+
+    files = pa.array(image_files(pixels, "jpeg", quality), pa.binary())
+    decode = Decode("rgb" if pixels.shape[-1] == 3 else "grayscale")
+    made: np.ndarray[Any, Any] = render_arrow(files, (decode, CenterCrop(pixels.shape[1:3]))).values
+    return made
 
 
 @lru_cache(maxsize=4)

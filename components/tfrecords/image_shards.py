@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
@@ -31,7 +32,7 @@ from ..data_plane.result import Result
 from ..data_plane.work import run_units
 from ..preprocessing.fitted_file import save_fitted
 from ..preprocessing.fitting import TRAIN
-from .encoding import Encoder
+from .encoding import Encoder, Fault
 from .image_encoding import ImageEncoder
 from .layout import Layout
 from .shard_plan import (
@@ -54,6 +55,8 @@ half of it, but for FEW_SHARDS."""
 FEW_BYTES = 64 * 2**20
 """A split of at least so many bytes gets at least FEW_SHARDS, as one of FEW_ROWS rows does."""
 _OPEN_FILES = 64
+PATH = "path"
+"""The column of raw examples that tells where an image was read."""
 
 
 class SpilledImages(NamedTuple):
@@ -93,25 +96,45 @@ class EncodeImages:
     layout: Layout
     folder: str
 
+    @property
+    def encoder(self) -> ImageEncoder:
+        """What makes records of rows."""
+        return _image_encoder(self.fitted, self.layout)
+
     def __call__(self, unit: Parts) -> Result:
         """Spills the records of some parts."""
-        images = _image_encoder(self.fitted, self.layout)
+        images = self.encoder
         encoder = images.encoder
         batch = unit.read(list(dict.fromkeys([*encoder.columns, *images.columns])))
         others, faults = encoder.encode(batch, unit.places if unit.split == TRAIN else None)
         faults += images.faults(batch)
         if others is None or faults:
-            return Result(json.dumps({"faults": faults}).encode(), unit.rows)
+            return _refused(unit, images, faults)
         path = Path(self.folder) / f"{unit.split}-{unit.places[0][0]:06d}-{uuid.uuid4().hex}"
         starts = [0]
         with record_file(path, "") as stream:
-            for record in images.records(batch, others):
+            for record in images.records(batch, others, faults):
                 pieces = framed(record)
                 stream.writelines(pieces)
                 starts.append(starts[-1] + sum(map(len, pieces)))
             stream.write(np.array(starts, "<i8").tobytes())
+        if faults:
+            path.unlink()
+            return _refused(unit, images, faults)
         spilled = SpilledImages(str(path), unit.places, starts[-1])
         return Result(json.dumps({"spilled": spilled}).encode(), unit.rows)
+
+
+def _refused(unit: Parts, images: ImageEncoder, faults: Sequence[Fault]) -> Result:
+    """What is wrong; of an image with its path, where the raw examples tell it."""
+    names = [f"features.{feature.name}" for feature in images.encoder.layout.images]
+    if PATH in pq.read_schema(unit.paths[0]).names:
+        paths = unit.read([PATH]).column(0)
+        faults = [
+            fault._replace(value=paths[fault.first].as_py() or "") if fault.where in names else fault
+            for fault in faults
+        ]
+    return Result(json.dumps({"faults": faults}).encode(), unit.rows)
 
 
 @lru_cache(maxsize=2)
