@@ -340,3 +340,18 @@ def test_an_unknown_set_is_told_without_the_network(ctx: Any, tmp_path: Path) ->
         tfds_examples.function(ctx, name="mnist:1.0.0", data_dir=str(tmp_path), download=True)
     with pytest.raises(InvalidRequestError, match="no builder class of TFDS"):
         tfds_examples.function(ctx, builder=f"{BUILDERS}:pixels")
+
+
+def test_the_digits_are_those_of_the_image_files(new_ctx: Callable[..., Any]) -> None:
+    from headrace.components import digits_images
+
+    files = digits_images.function(new_ctx())
+    made = tfds_examples.function(
+        new_ctx(), builder="headrace.components.tfds.digits_builder:HandwrittenDigits"
+    )
+    ours = sorted((decoded(row["image"]).tobytes(), row["label"]) for row in rows(made, "train"))
+    theirs = [
+        (decoded(files.file(f.path).read_bytes()).tobytes(), f.path.partition("/")[0]) for f in files.files
+    ]
+    assert ours == sorted(theirs)
+    assert len(ours) == 1797
