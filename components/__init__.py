@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .digits_images import digits_images
     from .evaluate import evaluate
     from .export import export
+    from .image_examples import image_examples
     from .import_schema import import_schema
     from .import_statistics import import_statistics
     from .infer_schema import infer_schema
@@ -46,6 +47,7 @@ COMPONENTS = (
     "digits_images",
     "evaluate",
     "export",
+    "image_examples",
     "import_statistics",
     "infer_schema",
     "parquet_examples",
@@ -81,6 +83,7 @@ __all__ = [
     "digits_images",
     "evaluate",
     "export",
+    "image_examples",
     "import_schema",
     "import_statistics",
     "infer_schema",

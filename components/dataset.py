@@ -57,6 +57,7 @@ def dataset(
     expand: bool = True,
     only: npt.NDArray[np.bool_] | None = None,
     numbers: bool = False,
+    images: bool = True,
 ) -> tf.data.Dataset:
     """One epoch of a split of transformed examples.
 
@@ -73,6 +74,7 @@ def dataset(
             as they were stored, uint8 [batch, height, width, channels], or float32 where floats were stored.
         only: which of the split's rows are wanted, a bool for each in the order of the shards; None for all.
         numbers: whether the last element of the tuple are the examples' numbers.
+        images: whether images are among the features; without them, nothing is decoded for who wants labels.
 
     Returns:
         A `tf.data.Dataset` of (features, label), or (features, label, weight) of examples with row weights,
@@ -94,12 +96,14 @@ def dataset(
     from .transforms.namespace_tf import TensorFlowNamespace
 
     layout = _layout(examples, split, batch_size)
+    stored = sum(f.decoded_bytes for f in layout.features) + 8
+    layout = layout if images else layout.without_images()
     xp = TensorFlowNamespace()
     if matrix:
         check_matrix(layout.features)
     key = hashlib.sha256(f"{seed}\0{epoch}".encode()).digest()
     check_shards(examples, split)
-    source = _Source(tf, examples, split, layout, key if shuffle else b"", only, numbers)
+    source = _Source(tf, examples, split, layout, stored, key if shuffle else b"", only, numbers)
 
     def cut(fields: Any) -> tuple[Any, ...]:
         features, *rest = cut_fields(layout, fields)
@@ -122,11 +126,20 @@ class _Source:
 
     Args:
         tf, examples, split, layout, only, numbers: see `dataset`.
+        stored: bytes of a row, those of images that aren't wanted among them.
         key: decides the order; empty for that of the shards.
     """
 
     def __init__(
-        self, tf: Any, examples: Examples, split: str, layout: Layout, key: bytes, only: Any, numbers: bool
+        self,
+        tf: Any,
+        examples: Examples,
+        split: str,
+        layout: Layout,
+        stored: int,
+        key: bytes,
+        only: Any,
+        numbers: bool,
     ) -> None:
         if only is not None and len(only) != examples.rows(split):
             raise DataError(
@@ -146,7 +159,6 @@ class _Source:
         self._select = selector(tf, rows, places, only, numbers)
         self._parse = parser(tf, layout)
         self._permute = permuter(tf, key)
-        stored = sum(f.decoded_bytes for f in layout.features) + 8
         self._window = max(min(WINDOW_ROWS, WINDOW_BYTES // stored), 1)
         self._parse_rows = max(min(PARSE_ROWS, PARSE_BYTES // stored), 1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
@@ -13,6 +14,7 @@ from ..pipelines.component import Known, component
 from ..pipelines.context import Context
 from ..pipelines.errors import InvalidRequestError, Problem
 from .evaluation.gates import Report, Thresholds, behind_naive, bless
+from .evaluation.metric_names import TOP
 from .evaluation.threshold_checks import Asked, threshold_problems
 from .split_checks import RAW_REMEDY, SLICES_NEED_RAW, are_transformed, split_problems
 
@@ -30,6 +32,8 @@ def evaluate(
     split: str = "test",
     slices: list[str] | None = None,
     thresholds: dict[str, float | dict[str, Any]] | None = None,
+    top_k: list[Annotated[int, Meta(ge=2)]] | None = None,
+    worst_examples: Annotated[int, Meta(ge=0, le=500)] = 24,
     batch_size: Annotated[int, Meta(ge=1)] = 4096,
 ) -> Evaluation:
     """Computes metrics in the label's own units, over a split and over slices of it, and gives a blessing.
@@ -38,6 +42,10 @@ def evaluate(
     each class; multi-label and regression: see `headrace.components.evaluation.metrics`, which defines them
     all. With several outputs a metric is called `output/metric`. Rows count by their weights, if the
     transform was given a weight.
+
+    Beside `evaluation.json` the artifact holds `worst_examples.json`: the rows of the highest loss with their
+    place, label, prediction and probability; and `worst_examples.png`, a sheet of their images, if they have
+    any.
 
     Two things to be better than: the naive prediction, which is made from the labels of the training split
     alone (their mean, or their shares), and is always measured; and the `baseline` model, where one is given.
@@ -54,7 +62,10 @@ def evaluate(
             `{better_than_naive: 0.05}`, `{better_than_baseline: 0}`, `{per_class: {bird: {recall: 0.8}}}` or
             `{slices: {city: {Rome: {rmse: 9000}}}}`; see `headrace.components.evaluation.gates`. Without any,
             the model is blessed.
-        batch_size: rows at once.
+        top_k: the k of `top_k_accuracy`, which is given of labels with more classes than k; 3, 5 and 10 if
+            not given.
+        worst_examples: how many of the rows with the highest loss are told, of each label.
+        batch_size: rows at once; fewer where rows hold large images.
 
     Raises:
         InvalidRequestError: no such split, slice column, class or metric; slices of transformed examples; a
@@ -63,10 +74,12 @@ def evaluate(
             training.
     """
     from .evaluation.outcome import Request, measure
+    from .evaluation.worst_files import SHEET, write_worst
 
-    request = Request(split, tuple(slices or ()), batch_size)
+    top = tuple(dict.fromkeys(top_k or TOP))
+    request = Request(split, tuple(slices or ()), batch_size, top, worst_examples)
     measured = measure(model, examples, request, ctx.progress)
-    asked = Asked(measured.names, request.slices, baseline is not None, measured.classes)
+    asked = Asked(measured.names, request.slices, baseline is not None, measured.classes, top)
     _refuse(threshold_problems(thresholds or {}, asked))
     report, naive = measured.report(), measured.naive()
     other = None if baseline is None else _baseline(ctx, baseline, examples, request, measured)
@@ -81,6 +94,7 @@ def evaluate(
     }
     draft = ctx.output(Evaluation)
     (draft.path / "evaluation.json").write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", "utf-8")
+    worst = write_worst(draft.path, examples, split, measured.worst)
     if not verdict.blessed:
         ctx.warn(f"the model is not blessed: {'; '.join(verdict.reasons)}")
     loss = behind_naive(report.metrics, naive.metrics, measured.names)
@@ -89,8 +103,12 @@ def evaluate(
     stated = {"blessed": verdict.blessed, "reasons": verdict.reasons}
     return draft.finish(
         properties={**stated, "weights": model.properties["weights"]},
-        summary={"metrics": report.metrics, "split": split, "rows": about["rows"], **stated},
-    )
+        summary={
+            "metrics": report.metrics, "split": split, "rows": about["rows"], **stated,
+            **({"pictures": [SHEET]} if SHEET in worst else {}),
+        },
+        volatile=[SHEET],
+    )  # fmt: skip
 
 
 def _told(measured: Measured, report: Report, split: str) -> dict[str, Any]:
@@ -118,7 +136,7 @@ def _baseline(
 ) -> Report:
     from .evaluation.outcome import measure
 
-    other = measure(baseline, examples, request, ctx.progress)
+    other = measure(baseline, examples, replace(request, worst=0), ctx.progress)
     if other.tasks != measured.tasks:
         ours, theirs = (
             "; ".join(f"{t.name} of {t.label} {list(t.classes) or ''}".strip() for t in m.tasks.values())
@@ -161,6 +179,8 @@ def _check(
         ]
     thresholds: Thresholds = arguments.get("thresholds") or {}
     if isinstance(thresholds, Mapping):
-        asked = Asked(model.facts.get("tasks"), slices, "baseline" in known)
+        given = arguments.get("top_k")
+        top = [k for k in given if isinstance(k, int)] if isinstance(given, list) else TOP
+        asked = Asked(model.facts.get("tasks"), slices, "baseline" in known, top=top)
         problems += threshold_problems(thresholds, asked)
     return problems, {"output": Known()}

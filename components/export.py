@@ -41,8 +41,9 @@ def export(
     """Writes a SavedModel that takes raw rows, and publishes it only if it does what training did.
 
     `1/` holds the SavedModel with the signatures `serving_default` (a tensor `[n]` for each raw column) and
-    `serve_examples` (serialized tf.Examples), see `headrace.components.exporting.saved_model`;
-    `export.json` the inputs' names and columns, the outputs, what the parity gate found.
+    `serve_examples` (serialized tf.Examples), see `headrace.components.exporting.saved_model`; an image goes
+    in as the bytes of an upright JPEG, PNG or still GIF file. `export.json` holds the inputs' names and
+    columns, the outputs, what the parity gate found.
     `tf.saved_model.load` alone loads it.
 
     Args:
@@ -125,17 +126,19 @@ def _require_raw(examples: Examples) -> None:
 def _pass_rows(ctx: Context, gate: Any, examples: Examples, split: str, rows: int) -> None:
     from .evaluation.predictions import raw_batches
 
-    for raw in raw_batches(examples, split, 1024):
+    for raw in raw_batches(examples, split, gate.batch_rows):
         gate.check(raw.slice(0, rows - gate.parity.rows))
         ctx.progress(rows=gate.parity.rows, total=min(rows, examples.rows(split)), done=gate.parity.rows)
         if gate.parity.rows >= rows:
-            return
+            break
+    gate.close()
 
 
 def _about(
     tasks: tuple[Task, ...], inputs: tuple[Input, ...], parity: Parity, split: str, examples: Examples
 ) -> dict[str, Any]:
     from .exporting.outputs import describe
+    from .exporting.saved_model import IMAGE_FORMATS
     from .training.tasks import tasks_to_json
 
     times: Mapping[str, str] = examples.properties.get("times", {})
@@ -146,6 +149,7 @@ def _about(
         **tasks_to_json(tasks),
         "inputs": [i.to_json() for i in inputs],
         "missing": {"float32": "NaN", "int64": -(2**63), "string": ""},
+        **({"image_formats": list(IMAGE_FORMATS)} if any(i.type == "image" for i in inputs) else {}),
         "missing_values": list(examples.properties.get("missing_values", MISSING)),
         "csv": {
             **{name: examples.properties.get(name, default) for name, default in CSV_DEFAULTS.items()},

@@ -64,17 +64,19 @@ def parquet_examples(
         columns: the columns to read, in this order; all if not given, but for the index that pandas writes.
         types: columns that shall get another type than the file suggests: int, float, string, bool,
             timestamp (of texts: ISO 8601, or `timestamp:%d/%m/%Y`; of whole numbers: `timestamp:s`, `:ms` or
-            `:us` since 1970), strings, ints, floats.
+            `:us` since 1970), strings, ints, floats; image, of bytes or of structs with a field `bytes`: a
+            JPEG or PNG that TensorFlow reads is kept, what else is an image becomes an upright PNG.
         max_rejects: how many bad rows to put into `rejects.jsonl` before it is an error: infinity, a whole
             number beyond int64 or the least int64 (which stands for a missing one at serving), bytes that
-            aren't UTF-8, NUL, a point in time beyond int64 microseconds, a value that doesn't fit `types`.
+            aren't UTF-8, NUL, a point in time beyond int64 microseconds, a value that doesn't fit `types`,
+            bytes that are no image.
             Their `line` is the number of the row in its file, from 1.
         block_rows: the greatest number of rows in a part. It decides the parts.
         sample: read only so many rows, from the beginning; of each split, if `path` names files by split.
 
     Returns:
-        Examples: Parquet parts of int64, float64, string, bool, timestamp[us, UTC] columns and lists of
-        string, int64 and float64, null where a value is missing.
+        Examples: Parquet parts of int64, float64, string, bool, timestamp[us, UTC] columns, lists of string,
+        int64 and float64, and binary columns of images, null where a value is missing.
 
     Raises:
         DataError: the files are not what they have to be; names file, row, column and value.

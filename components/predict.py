@@ -11,14 +11,19 @@ same order (a blank line is no row, and a row of delimiters alone neither): `pre
 `probability` of that class and one column `probability:<class>` each. A multi-label task has its names joined
 by `|` as prediction, and the probabilities of each. With several labels the names go on with the label:
 `prediction_price`, `probability_sold`, `probability_sold:yes`.
+
+    predict("…/export", "photos")                           # a model of images: folders, files, globs
+
+A model that takes an image gets image files, each looked at and turned upright as `image_examples` does it;
+or a table whose column of images holds paths relative to it (or in Parquet bytes). `path` stands before the
+answers then and `error` behind them: an image that can't be used has the reason there, and no answer.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -28,9 +33,13 @@ from ..pipelines.errors import DataError, InvalidRequestError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from .exporting.image_rows import ImageRows
+    from .images.admit import Limits
     from .training.tasks import Task
 
 ENDINGS = (".csv", ".parquet")
+TABLES = (".csv", ".csv.gz", ".jsonl", ".ndjson", ".parquet")
+"""What tells a table from an image, where a model of images could be given either."""
 OUTPUTS = ("prediction", "probability", "probabilities")
 """Of the signature's outputs, those that predictions are made of."""
 
@@ -72,20 +81,25 @@ class CsvOptions:
 
 def predict(
     export_folder: str | Path,
-    rows_path: str | Path,
+    rows_path: str | Path | Sequence[str | Path],
     output: str | Path | None = None,
     *,
     options: CsvOptions | None = None,
     stream: TextIO | None = None,
+    limits: Limits | None = None,
+    unusable: Callable[[str, str], None] | None = None,
 ) -> int:
-    """Writes a prediction for each row of a file, and gives the number of rows.
+    """Writes a prediction for each row of a file, or for each image, and gives their number.
 
     Args:
         export_folder: an ExportedModel artifact.
-        rows_path: the file: CSV, plain or gzip, with a header; `*.parquet`; or `*.jsonl`.
+        rows_path: the file: CSV, plain or gzip, with a header; `*.parquet`; or `*.jsonl`. For a model of
+            images also image files, folders or globs, one or several.
         output: a file to write, `*.csv` or `*.parquet`; None for CSV to `stream`.
         options: how the CSV file is written.
         stream: text stream to write to without `output`; standard output if not given.
+        limits: on each image's file.
+        unusable: is told the path of each image that can't be used, and why.
 
     Raises:
         InvalidRequestError: no export or no file there, or an output with another ending.
@@ -97,19 +111,113 @@ def predict(
         raise InvalidRequestError(
             f"predictions are written as CSV or Parquet, and {target.name!r} is neither", available=ENDINGS
         )
-    if not Path(rows_path).is_file():
-        raise InvalidRequestError("there is no such file", file=str(rows_path))
-    from .exporting.rows import read_rows
+    paths = [str(path) for path in ([rows_path] if isinstance(rows_path, str | Path) else rows_path)]
+    images = image_inputs(Path(export_folder))
+    if not images or _is_table(paths):
+        _require_one_file(paths, bool(images))
+    from .exporting.answer_files import write_csv, write_file
 
     exported = load_export(Path(export_folder))
     asked = (options or CsvOptions()).over(exported.written)
     _check_times(exported.types, asked.times or {})
     with tempfile.TemporaryDirectory(prefix="headrace-") as scratch:
-        rows = read_rows(exported.types, Path(rows_path), Path(scratch), asked)
-        tables = _answers(exported, rows, str(rows_path))
+        if images:
+            rows = _image_rows(exported, paths, images, Path(scratch), asked, limits)
+            tables = _image_answers(exported, rows, unusable)
+        else:
+            from .exporting.rows import read_rows
+
+            batches = read_rows(exported.types, Path(paths[0]), Path(scratch), asked)
+            tables = _answers(exported, batches, paths[0])
         if target is None:
-            return _write_csv(tables, stream or sys.stdout)
-        return _write_file(tables, target)
+            return write_csv(tables, stream or sys.stdout)
+        return write_file(tables, target)
+
+
+def image_inputs(export_folder: Path) -> list[str]:
+    """The columns of images that an exported model takes; nothing is loaded.
+
+    Raises:
+        InvalidRequestError: there is no exported model in the folder.
+    """
+    return [i["column"] for i in _about(export_folder)[1]["inputs"] if i["type"] == "image"]
+
+
+def _is_table(paths: Sequence[str]) -> bool:
+    return any(path.lower().endswith(TABLES) for path in paths)
+
+
+def _require_one_file(paths: Sequence[str], of_images: bool) -> None:
+    if len(paths) != 1:
+        what = (
+            "rows are read from one file"
+            if of_images
+            else "this model takes rows, which are read from one file"
+        )
+        raise InvalidRequestError(f"{what}, and {len(paths)} are given", remedy="run it for each")
+    if not Path(paths[0]).is_file():
+        raise InvalidRequestError("there is no such file", file=paths[0])
+
+
+def _image_rows(
+    exported: Exported,
+    paths: Sequence[str],
+    images: Sequence[str],
+    scratch: Path,
+    asked: CsvOptions,
+    limits: Limits | None,
+) -> Iterator[ImageRows]:
+    from .exporting.image_rows import rows_of_files, rows_of_table
+    from .exporting.rows import read_rows
+    from .images.admit import Limits
+
+    bounds = limits or Limits()
+    if _is_table(paths):
+        table = Path(paths[0])
+        return rows_of_table(read_rows(exported.types, table, scratch, asked), images, table, bounds)
+    if others := [name for name in exported.types if name not in images]:
+        raise InvalidRequestError(
+            f"the model takes {', '.join(map(repr, others))} beside the image",
+            remedy="give a CSV, JSON Lines or Parquet file with these columns and one of the images' paths",
+        )
+    if len(images) > 1:
+        what = f"the model takes {len(images)} images a row: {', '.join(images)}"
+        raise InvalidRequestError(what, remedy="give a CSV file with a column of paths for each")
+    return rows_of_files(paths, images[0], bounds)
+
+
+def _image_answers(
+    exported: Exported, batches: Iterator[ImageRows], unusable: Callable[[str, str], None] | None
+) -> Iterator[pa.Table]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for batch in batches:
+        answers = exported.answer(batch.rows)
+        lost, reasons = _without_answer(answers), list(batch.reasons)
+        for row, name in enumerate(batch.names):
+            if lost[row] and not reasons[row]:
+                reasons[row] = _why_lost(batch.rows, row)
+            if reasons[row] and unusable is not None:
+                unusable(name, reasons[row])
+        told = pa.array([reason or None for reason in reasons], pa.string())
+        usable = pc.is_null(told)
+        columns = {name: pc.if_else(usable, answers.column(name), None) for name in answers.column_names}
+        yield pa.table({"path": pa.array(batch.names, pa.string()), **columns, "error": told})
+
+
+def _why_lost(rows: pa.RecordBatch, row: int) -> str:
+    missing = [name for name, value in rows.slice(row, 1).to_pylist()[0].items() if value is None]
+    return f"{', '.join(missing)} missing" if missing else "the model can't decode it, or has no answer to it"
+
+
+def _without_answer(answers: pa.Table) -> Any:
+    """`[n]` bool: which rows have no number for an answer."""
+    import numpy as np
+    import pyarrow as pa
+
+    numbers = [column.to_numpy() for column in answers.columns if pa.types.is_floating(column.type)]
+    return ~np.isfinite(np.stack(numbers)).all(axis=0)
 
 
 def _check_times(types: Mapping[str, str], times: Mapping[str, str]) -> None:
@@ -131,13 +239,11 @@ def _check_times(types: Mapping[str, str], times: Mapping[str, str]) -> None:
 
 def _answers(exported: Exported, batches: Iterator[pa.RecordBatch], file: str) -> Iterator[pa.Table]:
     import numpy as np
-    import pyarrow as pa
 
     rows = 0
     for batch in batches:
         answers = exported.answer(batch)
-        numbers = [column.to_numpy() for column in answers.columns if pa.types.is_floating(column.type)]
-        lost = np.flatnonzero(~np.isfinite(np.stack(numbers)).all(axis=0))
+        lost = np.flatnonzero(_without_answer(answers))
         if len(lost):
             values = batch.slice(int(lost[0]), 1).to_pylist()[0]
             missing = [name for name, value in values.items() if value is None]
@@ -211,21 +317,11 @@ def load_export(folder: Path) -> Exported:
     Raises:
         InvalidRequestError: there is no exported model in the folder.
     """
-    import json
-
-    if not (folder / "export.json").is_file() and (folder.resolve().parent / "export.json").is_file():
-        folder = folder.resolve().parent
-    if not (folder / "export.json").is_file():
-        raise InvalidRequestError(
-            "this is not an exported model: it holds no export.json",
-            file=str(folder),
-            remedy="name the folder of an ExportedModel artifact; `headrace artifacts list` shows them",
-        )
     import tensorflow as tf
 
     from .training.tasks import tasks_from_json
 
-    about = json.loads((folder / "export.json").read_text("utf-8"))
+    folder, about = _about(folder)
     model = tf.saved_model.load(str(folder / about["version"]))
     return Exported(
         tuple(about["inputs"]),
@@ -240,54 +336,22 @@ def load_export(folder: Path) -> Exported:
     )
 
 
+def _about(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The artifact's folder, which may be given as that of its SavedModel, and what `export.json` says."""
+    import json
+
+    if not (folder / "export.json").is_file() and (folder.resolve().parent / "export.json").is_file():
+        folder = folder.resolve().parent
+    if not (folder / "export.json").is_file():
+        raise InvalidRequestError(
+            "this is not an exported model: it holds no export.json",
+            file=str(folder),
+            remedy="name the folder of an ExportedModel artifact; `headrace artifacts list` shows them",
+        )
+    return folder, json.loads((folder / "export.json").read_text("utf-8"))
+
+
 def _tensors(inputs: tuple[dict[str, str], ...], columns: dict[str, Any]) -> dict[str, Any]:
     import tensorflow as tf
 
     return {i["name"]: tf.constant(columns[i["column"]], tf.as_dtype(i["dtype"])) for i in inputs}
-
-
-def _write_csv(tables: Iterator[pa.Table], stream: TextIO) -> int:
-    import csv
-
-    writer = csv.writer(stream, lineterminator="\n")
-    rows = 0
-    for number, table in enumerate(tables):
-        if not number:
-            writer.writerow(table.column_names)
-        # str() of a NumPy float32 is the shortest text that reads back as the same float32.
-        columns = [[str(v) for v in c.to_numpy()] for c in table.columns]
-        writer.writerows(zip(*columns, strict=True))
-        rows += table.num_rows
-    return rows
-
-
-def _write_file(tables: Iterator[pa.Table], target: Path) -> int:
-    """Writes beside the target and renames, so that a failure leaves nothing half-written."""
-    partly = target.with_name(f".{target.name}.{os.getpid()}.partly")
-    try:
-        if target.suffix.lower() == ".csv":
-            with partly.open("w", encoding="utf-8", newline="") as stream:
-                rows = _write_csv(tables, stream)
-        else:
-            rows = _write_parquet(tables, partly)
-        partly.replace(target)
-    except OSError as error:
-        raise InvalidRequestError(f"the file can't be written: {error.strerror}", file=str(target)) from error
-    finally:
-        partly.unlink(missing_ok=True)
-    return rows
-
-
-def _write_parquet(tables: Iterator[pa.Table], path: Path) -> int:
-    import pyarrow.parquet as pq
-
-    rows, writer = 0, None
-    try:
-        for table in tables:
-            writer = writer or pq.ParquetWriter(path, table.schema)
-            writer.write_table(table)
-            rows += table.num_rows
-    finally:
-        if writer is not None:
-            writer.close()
-    return rows

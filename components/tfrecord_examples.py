@@ -61,17 +61,19 @@ def tfrecord_examples(
         columns: the features to read, in this order; all if not given.
         types: columns that shall get another type than the records suggest: int, float, string, bool,
             timestamp (of texts: ISO 8601, or `timestamp:%d/%m/%Y`; of whole numbers: `timestamp:s`, `:ms` or
-            `:us` since 1970), strings, ints, floats. A feature with values of two kinds has to be stated.
+            `:us` since 1970), strings, ints, floats; image, of bytes: a JPEG or PNG that TensorFlow reads is
+            kept, what else is an image becomes an upright PNG. A feature with values of two kinds has to be
+            stated.
         max_rejects: how many bad records to put into `rejects.jsonl` before it is an error: no tf.Example, a
             tf.SequenceExample, infinity, the least int64 (which stands for a missing one at serving), bytes
-            that aren't UTF-8, NUL, a value that doesn't fit `types`. Their `line` is the number of the record
-            in its file, from 1. A wrong checksum is always an error.
+            that aren't UTF-8, NUL, a value that doesn't fit `types`, bytes that are no image. Their `line` is
+            the number of the record in its file, from 1. A wrong checksum is always an error.
         block_rows: the greatest number of rows in a part. It decides the parts.
         sample: read only so many records, from the beginning; of each split, if `path` names files by split.
 
     Returns:
-        Examples: Parquet parts of int64, float64, string, bool, timestamp[us, UTC] columns and lists of
-        string, int64 and float64, null where a value is missing.
+        Examples: Parquet parts of int64, float64, string, bool, timestamp[us, UTC] columns, lists of string,
+        int64 and float64, and binary columns of images, null where a value is missing.
 
     Raises:
         DataError: the files are not what they have to be; names file, record, byte or feature.

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from ..pipelines.artifact import Examples, Model, Transform
-from ..pipelines.component import CodePath, Known, component
+from ..pipelines.component import CodePath, Known, Marker, component
 from ..pipelines.context import Context
 from ..pipelines.errors import Problem
 from .training.argument_checks import known_tasks, training_problems
@@ -36,6 +36,8 @@ def train(
     train_split: str = "train",
     validation_split: str = "validation",
     augment: list[Any] | None = None,
+    weights: Model | Annotated[str, Marker("file", ("imagenet",))] | None = None,
+    stages: list[dict[str, Any]] | None = None,
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0,
 ) -> Model:
     """Trains a network and keeps the weights of the epoch with the least validation loss.
@@ -50,7 +52,8 @@ def train(
     Args:
         examples: transformed examples.
         transform: the Transform that made them; the Model carries a copy.
-        model: `mlp`, `linear`, `wide_deep`, or the import path of a function that returns a Keras model; see
+        model: `mlp`, `linear`, `wide_deep`; for images `cnn`, `vgg16`, `vgg19`, `resnet34`, `resnet50` or
+            `keras.applications.NAME`; or the import path of a function that returns a Keras model; see
             `headrace.components.models`.
         model_args: more keyword arguments of the model function, for example `{hidden_units: [64, 32]}`.
         task: overrules the rule above, where there is one label.
@@ -74,19 +77,31 @@ def train(
             `noise` and `cutout`, each a name, `{name: value}` or `{name: {argument: value}}`, as in
             `[{flip: horizontal}, {rotate: 15}, {shift: 0.1}]`; see `headrace.components.augmentation`.
             `augmentation.png` in the Model shows some images before and after.
+        weights: what the network begins with in place of random weights: a Model, a Model's folder, a file
+            (`.keras`, `.weights.h5`, or an `.h5` that Keras publishes), or `imagenet` for those of Keras.
+            Layers are found by name; heads may differ, all other layers of a built-in model have to fit.
+        stages: one training behind the other, each a mapping of what it says otherwise: `epochs`,
+            `learning_rate`, `learning_rate_schedule`, `patience`; and which layers don't learn: `freeze`, a
+            pattern of names, a list of them, or a number of layers from the input on; `freeze_before`, a
+            pattern of the first layer that learns. As in
+            `[{epochs: 3, freeze: learner}, {epochs: 5, learning_rate: 1e-5}]`. A stage begins with the best
+            weights so far and a new optimizer; frozen batch normalization is used as in inference.
         seed: of the initial weights, the dropout, the order of the examples and their augmentation.
 
     Raises:
         InvalidRequestError: the task doesn't fit the label, a weight is of an unknown class or label, or
             Keras refuses model, optimizer or loss.
-        DataError: too few examples, negative row weights, or features of ids for a model that takes a matrix.
+        DataError: too few examples, negative row weights, features of ids for a model that takes a matrix, an
+            image that is too small for the model, or weights that don't fit or can't be fetched.
         StepError: the loss is NaN or infinite.
     """
     from .dataset import shard_errors
     from .training.loop import default_batch_size, train_network
     from .training.model_artifact import write_model
     from .training.preparing import prepare
+    from .training.pretrained import InitialWeights
     from .training.settings import Settings
+    from .training.stages import stages_of
 
     told = {
         "task": task, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
@@ -95,14 +110,16 @@ def train(
     }  # fmt: skip
     prepared = prepare(ctx, examples, transform, told)
     batch = batch_size or default_batch_size(examples.rows(train_split))
+    initial = InitialWeights.of(weights)
     settings = Settings(
         model, model_args or {}, epochs, batch, optimizer, learning_rate, learning_rate_schedule,
-        loss, loss_weights or {}, metrics or [], patience, seed, augment or [],
+        loss, loss_weights or {}, metrics or [], patience, seed, augment or [], stages_of(stages),
+        initial.name if initial else "",
     )  # fmt: skip
     with shard_errors(examples, train_split):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
-            prepared.class_weights, settings, ctx.progress,
+            prepared.class_weights, settings, ctx.progress, weights=initial, warn=ctx.warn,
         )  # fmt: skip
         pictures = {}
         if trained.augmentation is not None:

@@ -131,7 +131,8 @@ def _parameter(argument: Argument, value: Any, given: bool) -> tuple[Any, Proble
     )
     if problem:
         return None, problem
-    return plain(resolve_paths(located(converted, here), argument.markers, here)), None
+    resolved = resolve_paths(located(converted, here), argument.markers, here, words=argument.words)
+    return plain(resolved), None
 
 
 def run_function(

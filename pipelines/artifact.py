@@ -75,6 +75,11 @@ class Artifact:
         """The content of one of the artifact's JSON files."""
         return json.loads(self.file(name).read_text("utf-8"))
 
+    @property
+    def pictures(self) -> list[Path]:
+        """The pictures in it for people to look at: the files that `pictures` names in the summary."""
+        return [self.file(name) for name in self.summary.get("pictures") or ()]
+
     def manifest(self) -> dict[str, Any]:
         """The manifest as JSON values."""
         return {

@@ -105,7 +105,9 @@ class _StepCheck:
             self.problems.append(self.used.place(problem.at(argument=argument.name)))
             return
         paths = (
-            resolve_paths(converted, argument.markers, self.used.folder) if argument.markers else converted
+            resolve_paths(converted, argument.markers, self.used.folder, words=argument.words)
+            if argument.markers
+            else converted
         )
         self.parameters[argument.name] = plain(paths)
 

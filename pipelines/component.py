@@ -36,9 +36,14 @@ class Marker:
     `codes`: a value in which texts and keys of the form `file.py:name` are import paths; the code that the
     component's `code_of` finds in it is fingerprinted.
     `operational`: the value doesn't decide the output and is not fingerprinted.
+
+    Attributes:
+        kind: one of these.
+        words: texts that are no paths in an argument marked `file`, and stay as they are.
     """
 
     kind: str
+    words: tuple[str, ...] = ()
 
 
 FilePath = Annotated[str, Marker("file")]
@@ -62,6 +67,7 @@ class Argument:
         artifacts: the artifact types that it accepts; empty for a parameter.
         annotation: the type of a parameter's value; None if only artifacts are accepted.
         markers: kinds of the markers on the annotation.
+        words: texts that are no paths, see `Marker`.
         default: the default, converted as a given value would be (`1` of a `float` is `1.0`), or
             `inspect.Parameter.empty`.
     """
@@ -71,6 +77,7 @@ class Argument:
     annotation: Any
     markers: frozenset[str]
     default: Any
+    words: frozenset[str] = frozenset()
 
     @property
     def required(self) -> bool:
@@ -251,18 +258,23 @@ def component(function: Any = None, *, process: str = "") -> Any:
 
 def _argument(name: str, annotation: Any, default: Any) -> Argument:
     markers: set[str] = set()
+    words: set[str] = set()
     artifacts: list[type[Artifact]] = []
     values: list[Any] = []
     for member in _members(annotation):
         bare, notes = _unwrap(member)
-        markers.update(note.kind for note in notes if isinstance(note, Marker))
+        for note in notes:
+            if isinstance(note, Marker):
+                markers.add(note.kind)
+                words.update(note.words)
         if isinstance(bare, type) and issubclass(bare, Artifact):
             artifacts.append(bare)
         else:
             values.append(member)
     rest = [member for member in values if member is not type(None)]
     value = (Union[tuple(values)] if rest else None) if artifacts else annotation  # noqa: UP007 - built at run time
-    return Argument(name, tuple(artifacts), value, frozenset(markers), _converted(default, value))
+    default = _converted(default, value)
+    return Argument(name, tuple(artifacts), value, frozenset(markers), default, frozenset(words))
 
 
 def _converted(default: Any, annotation: Any) -> Any:

@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -281,7 +281,7 @@ class _Run:
         status = "cached" if decision.action == "cached" else "ran"
         self._note(StepRecord.of(name, status, decision, outputs, seconds, messages), written=status == "ran")
         if status == "ran":
-            for path in pictures(outputs):
+            for path in (path for artifact in outputs.values() for path in artifact.pictures):
                 self.listen({"step": name, "say": f"look at {path}"})
 
     def _failed(self, name: str, error: Exception, decision: Decision, seconds: float) -> None:
@@ -317,13 +317,6 @@ class _Run:
             if name not in self.records:
                 self.records[name] = StepRecord(name, "not reached", status)
                 self.store.write_step(self.records[name].to_json(self.run, self.bound.name, time.time()))
-
-
-def pictures(outputs: Mapping[str, Artifact]) -> Iterator[Path]:
-    """The pictures that a step made for people to look at: the files that `pictures` names in a summary."""
-    for artifact in outputs.values():
-        for name in artifact.summary.get("pictures", ()):
-            yield artifact.file(name)
 
 
 def reuse_of(decision: Decision, store: Store, staging: Path) -> Reuse | None:

@@ -126,8 +126,9 @@ class Trace:
         changed = leaf(value) if isinstance(value, Promise) else map_values(value, leaf)
         folder = self._folders[-1]
         # A path that was given from elsewhere must not become relative to the outer pipeline's folder.
+        argument = component.arguments[name]
         changed = resolve_paths(
-            changed, component.arguments[name].markers, folder, only_foreign_to=self.folder
+            changed, argument.markers, folder, only_foreign_to=self.folder, words=argument.words
         )
         return plain(changed)
 

@@ -15,7 +15,7 @@ from typing import Any
 from .artifact import Artifact
 from .bound import BoundStep
 from .code_digest import CodeDigest, code_digest
-from .component import Component
+from .component import Argument, Component
 from .errors import DataError, PipelineError
 from .fingerprint import Parts
 from .import_path import module_file, short_names
@@ -44,7 +44,7 @@ def parts_of(step: BoundStep, inputs: Mapping[str, Artifact], store: Store) -> P
             continue
         if "file" in markers and isinstance(value, Mapping):
             parameters[name] = {key: {"content": file_digests(files, store)} for key, files in value.items()}
-        elif "file" in markers and value is not None:
+        elif "file" in markers and value is not None and not _is_word(argument, value):
             parameters[name] = {"content": file_digests(value, store)}
         elif "code" in markers and isinstance(value, str) and ":" in value:
             user = user_code(value, store)
@@ -244,3 +244,8 @@ def _version(name: str) -> str:
     except metadata.PackageNotFoundError:
         found = metadata.packages_distributions().get(name, [])
         return ", ".join(sorted({f"{d} {metadata.version(d)}" for d in found}))
+
+
+def _is_word(argument: Argument | None, value: Any) -> bool:
+    """Whether a text is no path though its argument is marked `file`."""
+    return argument is not None and isinstance(value, str) and value in argument.words

@@ -152,8 +152,12 @@ class PipelineFunction(Generic[P, R]):
         converted, problem = convert_given(value, annotation)
         if problem:
             return None, problem.at(argument=name)
-        markers = frozenset(note.kind for note in _unwrap(annotation)[1] if isinstance(note, Marker))
-        return resolve_paths(located(converted, folder), markers, folder), None
+        notes = [note for note in _unwrap(annotation)[1] if isinstance(note, Marker)]
+        markers, words = (
+            frozenset(note.kind for note in notes),
+            frozenset(w for note in notes for w in note.words),
+        )
+        return resolve_paths(located(converted, folder), markers, folder, words=words), None
 
     def _outputs(self, returned: Any) -> dict[str, Promise]:
         if returned is None:

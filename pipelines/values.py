@@ -263,7 +263,11 @@ def _bare(annotation: Any) -> Any:
 
 
 def resolve_paths(
-    value: Any, markers: AbstractSet[str], folder: str, only_foreign_to: str | None = None
+    value: Any,
+    markers: AbstractSet[str],
+    folder: str,
+    only_foreign_to: str | None = None,
+    words: AbstractSet[str] = frozenset(),
 ) -> Any:
     """Makes relative paths absolute in an argument that is marked `file`, and `file.py:name` in a `code` one.
 
@@ -276,12 +280,15 @@ def resolve_paths(
         markers: the kinds of the argument's markers.
         folder: what a string is relative to that doesn't know its own folder.
         only_foreign_to: leave paths alone that are relative to this folder.
+        words: texts that are no paths, see `Marker`.
     """
 
     def base(text: str) -> str:
         return text.folder if isinstance(text, Text) else folder
 
     def absolute(text: str) -> str:
+        if text in words:
+            return str(text)
         if only_foreign_to is not None and base(text) == only_foreign_to:
             return text
         return absolute_path(text, base(text))

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .base import Augmentation, Drawn, FillingWarp, Warp
 from .color import Brightness, Contrast, Cutout, Noise
@@ -192,18 +194,23 @@ def _mean(tf: Any, images: Any, shape: Sequence[int]) -> Any:
 def _noise_pass(placed: _Placed, link: Noise, shape: Sequence[int]) -> Pass:
     size = int(np.prod(shape))
     count = -(-size // 4)  # four numbers of 16 bits out of each hash
-    spread = NormalDist()
-    normal = np.array([spread.inv_cdf((i + 0.5) / 65536) for i in range(65536)], np.float32)
 
     def run(tf: Any, images: Any, keys: Any) -> Any:
         random = placed.drawn(tf, keys, range(2, 2 + count))
         places = tf.reshape(tf.bitcast(random, tf.uint16), [-1, 4 * count])[:, :size]
-        noise = tf.gather(tf.constant(normal), tf.cast(places, tf.int32))
+        noise = tf.gather(tf.constant(_normal()), tf.cast(places, tf.int32))
         noise = tf.reshape(noise, [-1, *shape])
         deviation = placed.chosen(tf, keys, link.table(np), 0.0)
         return tf.clip_by_value(images + noise * deviation, 0.0, 255.0)
 
     return run
+
+
+@cache
+def _normal() -> npt.NDArray[np.float32]:
+    """The standard normal distribution's 65,536 quantiles in the middle of equal shares."""
+    spread = NormalDist()
+    return np.array([spread.inv_cdf((i + 0.5) / 65536) for i in range(65536)], np.float32)
 
 
 def _cutout_pass(placed: _Placed, link: Cutout, shape: Sequence[int]) -> Pass:

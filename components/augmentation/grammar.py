@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from ...pipelines.errors import Problem
-from ..preprocessing.chain_grammar import _arguments
+from ..preprocessing.link_arguments import link_arguments
 from . import AUGMENTATIONS
 from .base import Augmentation
 
@@ -49,7 +49,7 @@ def _augmentation(
         text = f"there is no augmentation {name!r}"
         return None, [Problem(text, argument=where, given=str(name), available=tuple(AUGMENTATIONS))]
     cls = AUGMENTATIONS[name]
-    arguments, problems = _arguments(cast("Any", cls), given, where)
+    arguments, problems = link_arguments(cls, given, where)
     if problems:
         return None, problems
     made = cls(**arguments)

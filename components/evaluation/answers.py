@@ -55,6 +55,11 @@ class Answers:
             return None
         return float(np.mean(values) if self.weights is None else self.weights @ values / self.total)
 
+    @property
+    def losses(self) -> npt.NDArray[np.float64]:
+        """`[n]`, how wrong each answer is: what it adds to log_loss, or the squared error."""
+        raise NotImplementedError
+
     def metrics(self) -> Metrics:
         """All metrics of the kind, by name."""
         raise NotImplementedError
@@ -79,6 +84,12 @@ class ValueAnswers(Answers):
     def reduce(cls, labels: Floats, predictions: Floats, weights: Weights | None = None) -> ValueAnswers:
         """Of `[n]` values each."""
         return cls(weights, np.asarray(labels, np.float64), np.asarray(predictions, np.float64))
+
+    @property
+    def losses(self) -> npt.NDArray[np.float64]:
+        """`[n]`, the squared errors."""
+        squares: npt.NDArray[np.float64] = (self.predictions - self.labels) ** 2
+        return squares
 
     @property
     def _rows(self) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..dataset import shard_errors
 from ..models.inputs import DENSE
 from ..preprocessing.fitted import FittedTransform
 from ..preprocessing.fitted_file import load_fitted
-from ..tfrecords.layout import Layout
+from ..tfrecords.layout import Layout, OutputFeature
 from ..training.epochs import Only, packed_batches
 from ..training.feed import Feed
 from ..training.networks import feed_of, forward, load_network, probabilities
@@ -27,7 +27,11 @@ from .predictions import raw_batches, require_same_transform
 
 MISSING = "(missing)"
 """The name of the slice of rows in which the column has no value."""
+VALUES_AT_ONCE = 1 << 24
+"""Numbers that the images of a batch have at most, as the network gets them: 64 MB, 111 of 224 x 224."""
 Weights = npt.NDArray[np.float64]
+Pixels = npt.NDArray[np.uint8]
+Shown = Callable[[Any], Pixels]
 ByLabel = Mapping[str, npt.NDArray[Any]]
 
 
@@ -40,12 +44,14 @@ class Answered:
         outputs: values `[n]` in the label's units, or probabilities `[n, classes]`.
         weights: `[n]`, or None.
         slices: the texts of the slice columns, `[n]`.
+        images: uint8 `[n, height, width, channels]`, where rows have images and they were asked for.
     """
 
     labels: ByLabel
     outputs: ByLabel
     weights: Weights | None
     slices: Mapping[str, pa.Array]
+    images: Pixels | None = None
 
     @property
     def rows(self) -> int:
@@ -99,36 +105,52 @@ class Answerer:
         batch_size: int,
         slices: Sequence[str] = (),
         only: Only = None,
+        images: bool = False,
     ) -> Iterator[Answered]:
         """The rows in their order, a batch at a time.
 
         Args:
             examples: transformed ones, or raw ones, which go through the transform.
             split: which of them.
-            batch_size: rows at once.
+            batch_size: rows at once; fewer where their images would have more than `VALUES_AT_ONCE`.
             slices: columns of raw examples whose texts are wanted.
             only: which rows of transformed examples, see `dataset()`; all by default.
+            images: whether the rows' images are wanted, of the first feature that is one.
 
         Raises:
             InvalidRequestError: transformed examples that another transform made.
             DataError: an answer is not a number, or a label or weight can't be one.
         """
         require_same_transform(examples, self.fitted)
+        batch_size = bounded_batch(self.fitted.features, batch_size)
+        shown = self._shown() if images else None
         if examples.properties["format"] == "tfrecord":
-            yield from self._of_shards(examples, split, batch_size, only)
+            yield from self._of_shards(examples, split, batch_size, only, shown)
             return
         for raw in raw_batches(examples, split, batch_size):
             tensors = self.feed.pack(np, self.fitted.apply_numpy(raw, expand=False))
             weights = self.fitted.weight_numpy(raw)
-            yield self._answered(tensors, self.fitted.labels_numpy(raw), weights, _texts(raw, slices))
+            found = self._answered(tensors, self.fitted.labels_numpy(raw), weights, _texts(raw, slices))
+            yield found if shown is None else replace(found, images=shown(tensors))
 
-    def _of_shards(self, examples: Examples, split: str, batch_size: int, only: Only) -> Iterator[Answered]:
+    def _of_shards(
+        self, examples: Examples, split: str, batch_size: int, only: Only, shown: Shown | None
+    ) -> Iterator[Answered]:
         order = {} if only is None else {"only": only}
         weighted = bool(Layout.from_json(examples.properties).weight)
         with shard_errors(examples, split):
             for tensors, labels, *rest in packed_batches(examples, split, self.feed, batch_size, **order):
                 told = by_column(labels, self.tasks)
-                yield self._answered(tensors, told, rest[0] if weighted else None, {})
+                found = self._answered(tensors, told, rest[0] if weighted else None, {})
+                yield found if shown is None else replace(found, images=shown(tensors))
+
+    def _shown(self) -> Shown | None:
+        """Gives the images of a batch's tensors; None where there is no feature that is an image."""
+        keys = {feature.name: feature.key for feature in self.feed.packed.features}
+        image = next((feature for feature in self.fitted.features if feature.is_image), None)
+        if image is None or image.name not in keys:
+            return None
+        return lambda tensors: pixels_of(image, np.asarray(tensors[keys[image.name]]))
 
     def _answered(
         self, tensors: Any, labels: Mapping[str, Any], weights: Any, slices: Mapping[str, pa.Array]
@@ -186,6 +208,27 @@ class Answerer:
                 remedy="weights are at least 0 and not missing: mend the column, or impute it",
             )
         return weights
+
+
+def bounded_batch(features: Sequence[OutputFeature], batch_size: int) -> int:
+    """How many rows are taken at once, so that their images' values are bounded."""
+    values = sum(feature.width for feature in features if feature.is_image)
+    return max(1, min(batch_size, VALUES_AT_ONCE // values)) if values else batch_size
+
+
+def pixels_of(feature: OutputFeature, stored: npt.NDArray[Any]) -> Pixels:
+    """Images as they are fed, `[n, height, width, channels]`, as uint8 for people.
+
+    Those that were normalized before they were stored are spread over the range from black to white, each for
+    itself, since what they were is not told.
+    """
+    if stored.dtype == np.uint8:
+        return stored
+    flat = np.asarray(stored, np.float32).reshape(len(stored), -1)
+    low, high = flat.min(axis=1, keepdims=True), flat.max(axis=1, keepdims=True)
+    scaled = (flat - low) / np.maximum(high - low, 1e-12) * 255
+    pixels: Pixels = np.rint(scaled).astype(np.uint8).reshape(stored.shape)
+    return pixels
 
 
 def by_output(tasks: Sequence[Task]) -> dict[str, Task]:

@@ -13,7 +13,7 @@ from .answers import Answers, Floats, Metrics, Weights
 from .calibration import bin_sums, expected_calibration_error, reliability_table
 from .counts import Counts
 from .curves import Areas, areas, areas_of_two
-from .metric_names import TOP
+from .metric_names import TOP, top_names
 
 CLIP = 1e-7
 """Probabilities come as float32, which has no finer step below 1."""
@@ -32,6 +32,7 @@ class ClassAnswers(Answers):
         ahead: `[n]`, how many classes come before the label.
         loss, brier: `[n]`, what the row adds to log_loss and brier.
         scores: float32 `[n, classes]` (binary: `[n, 1]`, of the second class), or None.
+        top: the k of `top_k_accuracy`.
     """
 
     classes: int
@@ -42,6 +43,7 @@ class ClassAnswers(Answers):
     loss: npt.NDArray[np.float64]
     brier: npt.NDArray[np.float64]
     scores: npt.NDArray[np.floating] | None
+    top: tuple[int, ...] = TOP
 
     @classmethod
     def reduce(
@@ -51,6 +53,7 @@ class ClassAnswers(Answers):
         weights: Weights | None = None,
         *,
         keep_scores: bool = True,
+        top: tuple[int, ...] = TOP,
     ) -> ClassAnswers:
         """Of `[n]` class numbers and `[n, classes]` probabilities."""
         actual, p = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
@@ -69,7 +72,12 @@ class ClassAnswers(Answers):
             before = np.arange(classes) < actual[:, None]
             ahead = ((p > column) | ((p == column) & before)).sum(axis=1)
         kept = scores if keep_scores else None
-        return cls(weights, classes, actual, predicted, probability, ahead, loss, brier, kept)
+        return cls(weights, classes, actual, predicted, probability, ahead, loss, brier, kept, top)
+
+    @property
+    def losses(self) -> npt.NDArray[np.float64]:
+        """`[n]`, what each row adds to log_loss."""
+        return self.loss
 
     @property
     def _rows(self) -> int:
@@ -89,7 +97,8 @@ class ClassAnswers(Answers):
         told["ece"] = expected_calibration_error(self._bins)
         if not binary:
             told.update(counts.weighted)
-            told.update({f"top_{k}_accuracy": self._mean(self.ahead < k) for k in TOP if self.classes > k})
+            tops = zip(top_names(self.top), self.top, strict=True)
+            told.update({name: self._mean(self.ahead < k) for name, k in tops if self.classes > k})
         return told if self.total else dict.fromkeys(told)
 
     def per_class(self) -> list[Metrics]:

@@ -186,7 +186,8 @@ def _labels(plan: Plan) -> dict[str, npt.NDArray[Any]]:
     """The labels of the split by column, as the network learns them, in the order of the shards."""
     columns: dict[str, list[Any]] = {task.label: [] for task in plan.tasks}
     with shard_errors(plan.examples, plan.split):
-        for _, label, *_ in dataset(plan.examples, plan.split, batch_size=8192, expand=False):
+        read = dataset(plan.examples, plan.split, batch_size=8192, expand=False, images=False)
+        for _, label, *_ in read:
             for name, values in by_column(label, plan.tasks).items():
                 columns[name].append(values.numpy())
     return {name: np.concatenate(parts) for name, parts in columns.items()}

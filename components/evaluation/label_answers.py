@@ -52,6 +52,11 @@ class LabelAnswers(Answers):
         )
 
     @property
+    def losses(self) -> npt.NDArray[np.float64]:
+        """`[n]`, what each row adds to log_loss."""
+        return self.loss
+
+    @property
     def _rows(self) -> int:
         return len(self.truth)
 

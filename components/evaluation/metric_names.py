@@ -3,7 +3,8 @@
 Regression, in the label's own units: rmse, mae, r2, median_absolute_error, mape, explained_variance.
 Binary: accuracy, auc, precision, recall, f1, log_loss, pr_auc, brier, ece.
 Multi-class: the same, and precision_weighted, recall_weighted, f1_weighted, top_3_accuracy, top_5_accuracy,
-top_10_accuracy. The micro means are the accuracy, and so have no names of their own.
+top_10_accuracy, or those with another k that is asked for. The micro means are the accuracy, and so have no
+names of their own.
 Multi-label: f1_micro, subset_accuracy, hamming_loss, auc, pr_auc, lrap, precision, recall, f1 (macro), the
 three `_micro` and `_weighted`, log_loss, brier, ece.
 
@@ -18,13 +19,17 @@ from itertools import chain
 from typing import Any
 
 TOP = (3, 5, 10)
-"""The k of top_k_accuracy; each is given where there are more than k classes."""
+"""The k of top_k_accuracy unless told otherwise; each is given where there are more than k classes."""
+
+
+def top_names(top: Sequence[int]) -> tuple[str, ...]:
+    """The names of the metrics: 5 → `top_5_accuracy`."""
+    return tuple(f"top_{k}_accuracy" for k in top)
+
 
 REGRESSION = ("rmse", "mae", "r2", "median_absolute_error", "mape", "explained_variance")
 BINARY = ("accuracy", "auc", "precision", "recall", "f1", "log_loss", "pr_auc", "brier", "ece")
-MULTICLASS = (
-    *BINARY, "precision_weighted", "recall_weighted", "f1_weighted", *(f"top_{k}_accuracy" for k in TOP),
-)  # fmt: skip
+MULTICLASS = (*BINARY, "precision_weighted", "recall_weighted", "f1_weighted", *top_names(TOP))
 MULTILABEL = (
     "f1_micro", "subset_accuracy", "hamming_loss", "auc", "pr_auc", "lrap", "precision", "recall", "f1",
     "precision_micro", "recall_micro", "precision_weighted", "recall_weighted", "f1_weighted",
@@ -48,9 +53,13 @@ LOWER = frozenset(
 )
 
 
-def metric_names(task: str) -> tuple[str, ...]:
+def metric_names(task: str, top: Sequence[int] = TOP) -> tuple[str, ...]:
     """The names of a task's metrics, the first the most telling; of all tasks for ""."""
-    return BY_TASK[task] if task else tuple(dict.fromkeys(chain.from_iterable(BY_TASK.values())))
+    names = BY_TASK[task] if task else tuple(dict.fromkeys(chain.from_iterable(BY_TASK.values())))
+    usual = top_names(TOP)
+    if not set(usual) <= set(names):
+        return names
+    return (*(name for name in names if name not in usual), *top_names(top))
 
 
 def higher_is_better(metric: str) -> bool:

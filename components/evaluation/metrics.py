@@ -9,7 +9,7 @@ Classification (labels are class numbers, scores are probabilities `[n, classes]
                 that occur among labels or predictions; 0 where a denominator is 0
     precision_weighted, recall_weighted, f1_weighted
                 multi-class: the means over the classes by how often each is the label
-    top_3_accuracy (5, 10)
+    top_3_accuracy (5, 10, or as asked for)
                 multi-class, where there are more classes: the share of rows whose label is among the k most
                 probable classes; of equally probable ones the first come first
     log_loss    the mean of -ln(probability of the label), probabilities clipped at 1e-7

@@ -82,4 +82,4 @@ def _of_classes(shares: npt.NDArray[np.float32], answers: ClassAnswers) -> Class
     if answers.scores is not None:
         columns = shares[1:] if len(shares) == 2 else shares
         scores = np.broadcast_to(columns, (len(place), len(columns)))
-    return replace(rows, weights=answers.weights, scores=scores)
+    return replace(rows, weights=answers.weights, scores=scores, top=answers.top)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,11 @@ from .class_answers import CURVE_CELLS, ClassAnswers
 from .counts import confusion_matrix, frequent_mistakes
 from .gates import Report
 from .label_answers import LabelAnswers
-from .metric_names import prefixed
+from .metric_names import TOP, prefixed
 from .metrics import by_value
 from .naive import FROM, naive_answers, naive_prediction
 from .predictions import require_split
+from .worst import Worst, WorstExamples
 
 MOST_VALUES = 200
 """A slice column with more values than that is refused: so many slices tell nothing."""
@@ -41,11 +42,21 @@ Progress = Callable[..., None]
 
 @dataclass(frozen=True)
 class Request:
-    """What to measure: the split, the slice columns, and how many rows at once."""
+    """What to measure.
+
+    Attributes:
+        split: which split.
+        slices: the slice columns.
+        batch_size: rows at once.
+        top: the k of `top_k_accuracy`.
+        worst: how many of the worst examples are wanted, of each output.
+    """
 
     split: str
     slices: tuple[str, ...] = ()
     batch_size: int = 4096
+    top: tuple[int, ...] = TOP
+    worst: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,7 @@ class Measured:
         rows: how many there are.
         slices: the texts of the slice columns, row by row.
         weight: the column of row weights, or "".
+        worst: the worst examples by output, the worst first.
     """
 
     tasks: Mapping[str, Task]
@@ -67,6 +79,7 @@ class Measured:
     rows: int
     slices: Mapping[str, pa.ChunkedArray]
     weight: str = ""
+    worst: Mapping[str, Sequence[Worst]] = field(default_factory=dict)
 
     @property
     def names(self) -> dict[str, str]:
@@ -149,19 +162,27 @@ def gather(
     gathered: dict[str, list[Answers]] = {output: [] for output in tasks}
     texts: dict[str, list[pa.Array]] = {name: [] for name in request.slices}
     waiting: list[Answered] = []
-    rows = 0
-    for answered in answerer.answers(examples, request.split, request.batch_size, request.slices, only):
+    worst = WorstExamples(tasks, request.worst)
+    rows = done = 0
+    for answered in answerer.answers(
+        examples, request.split, request.batch_size, request.slices, only, bool(request.worst)
+    ):
         waiting.append(answered)
         rows += answered.rows
-        if rows == total or sum(one.cells for one in waiting) >= CELLS_AT_ONCE:
-            _reduce(tasks, waiting, gathered, total)
+        many = sum(one.cells for one in waiting) >= CELLS_AT_ONCE
+        if many or rows == total or answered.images is not None:  # images are not kept waiting
+            found = _reduce(tasks, waiting, total, request.top)
+            worst.take(done, found, answered.images)
+            for output, one in found.items():
+                gathered[output].append(one)
             waiting.clear()
+            done = rows
         for name in request.slices:
             texts[name].append(answered.slices[name])
         progress(done=rows, total=total, rows=rows)
     answers = {output: type(parts[0]).join(parts) for output, parts in gathered.items()}
     slices = {name: _slice_column(name, parts) for name, parts in texts.items()}
-    measured = Measured(tasks, answers, train_labels, rows, slices, answerer.weight)
+    measured = Measured(tasks, answers, train_labels, rows, slices, answerer.weight, worst.found)
     _require_weight(measured, request.split)
     return measured
 
@@ -199,15 +220,17 @@ def calibration(task: Task, answers: Answers) -> dict[str, Any] | None:
 
 
 def _reduce(
-    tasks: Mapping[str, Task], waiting: list[Answered], gathered: Mapping[str, list[Answers]], total: int
-) -> None:
+    tasks: Mapping[str, Task], waiting: list[Answered], total: int, top: tuple[int, ...]
+) -> dict[str, Answers]:
+    found: dict[str, Answers] = {}
     weights = None
     if waiting[0].weights is not None:
         weights = np.concatenate([np.asarray(one.weights, np.float64) for one in waiting])
     for output, task in tasks.items():
         labels = np.concatenate([one.labels[output] for one in waiting])
         outputs = np.concatenate([one.outputs[output] for one in waiting])
-        gathered[output].append(_answers(task, labels, outputs, weights, total))
+        found[output] = _answers(task, labels, outputs, weights, total, top)
+    return found
 
 
 def _answers(
@@ -216,13 +239,14 @@ def _answers(
     outputs: npt.NDArray[Any],
     weights: npt.NDArray[np.float64] | None,
     total: int,
+    top: tuple[int, ...],
 ) -> Answers:
     if task.name == "regression":
         return ValueAnswers.reduce(labels, outputs, weights)
     if task.name == "multilabel":
         return LabelAnswers.reduce(labels, outputs, weights)
     keep = total * outputs.shape[1] <= CURVE_CELLS
-    return ClassAnswers.reduce(labels, outputs, weights, keep_scores=keep)
+    return ClassAnswers.reduce(labels, outputs, weights, keep_scores=keep, top=top)
 
 
 def _report(
@@ -257,12 +281,13 @@ def _check_slices(examples: Examples, slices: tuple[str, ...]) -> None:
     if examples.properties["format"] != "parquet":
         raise InvalidRequestError(SLICES_NEED_RAW, argument="slices", remedy=RAW_REMEDY)
     columns: Mapping[str, str] = examples.properties["columns"]
-    plain = tuple(name for name, kind in columns.items() if kind not in MULTIVALUED)
+    plain = tuple(name for name, kind in columns.items() if kind not in (*MULTIVALUED, "image"))
     for name in slices:
         if name not in plain:
             what = f"there is no column {name!r} to slice by"
             if name in columns:
-                what = f"the column {name!r} has several values a row, so that its rows are no slices"
+                holds = "images" if columns[name] == "image" else "several values a row"
+                what = f"the column {name!r} has {holds}, so that its rows are no slices"
             raise InvalidRequestError(what, argument="slices", given=name, available=plain)
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ...pipelines.errors import Problem
 from .gates import BASELINE, EVERY, GROUPS, NAIVE, Thresholds
-from .metric_names import PER_CLASS, bare, metric_names, output_of, prefixed
+from .metric_names import PER_CLASS, TOP, bare, metric_names, output_of, prefixed
 
 BOUNDS = ("min", "max", NAIVE, BASELINE)
 OLD_WORD = f"write {NAIVE} for the naive prediction, or {BASELINE} for the model that is given as `baseline`"
+
+_TOP_NAME = re.compile(r"top_(\d+)_accuracy")
 
 
 @dataclass(frozen=True)
@@ -24,19 +28,21 @@ class Asked:
         slices: the slice columns; None if unknown.
         baseline: whether a baseline model is given; None if unknown.
         classes: the class names by output; None if unknown.
+        top: the k of `top_k_accuracy`.
     """
 
     tasks: Mapping[str, str] | None = None
     slices: Sequence[str] | None = None
     baseline: bool | None = None
     classes: Mapping[str, Sequence[str]] | None = None
+    top: Sequence[int] = TOP
 
 
 def threshold_problems(thresholds: Thresholds, asked: Asked | None = None) -> list[Problem]:
     """What is wrong with the names and bounds of thresholds, before anything runs."""
     asked = asked or Asked()
     problems: list[Problem] = []
-    names = _names(asked, metric_names)
+    names = _names(asked, partial(metric_names, top=asked.top))
     for name, value in thresholds.items():
         if name == "baseline":
             problems.append(_problem("there is no threshold 'baseline'", remedy=OLD_WORD))
@@ -75,6 +81,9 @@ def _metric_problems(
         return _bound_problems(name, "", bound, asked)
     if asked.tasks is not None and "" not in asked.tasks:
         return [_of_several(name, tuple(asked.tasks), names, others)]
+    if told := _TOP_NAME.fullmatch(bare(name)):
+        remedy = f"name {told[1]} under `top_k` of the step"
+        return [_problem(f"{name!r} is not among the metrics that are asked for", remedy=remedy)]
     single = (asked.tasks or {}).get("")
     of = f" of a {single} task" if single else ""
     return [_problem(f"{name!r} is no metric{of}", given=name, available=(*names, *others))]

@@ -3,7 +3,9 @@
 Two planes get the same rows: NumPy (what Beam's workers did) with the Keras network, and the SavedModel read
 back from disk. They have to agree
 
-- exactly where a feature is an image: in every pixel.
+- exactly where a feature is an image: in every pixel. What is learned from JPEG shards was compressed once
+  more, and the export doesn't do that: its pixels are equal to those before, and what the compression made of
+  them is measured and may not exceed `JPEG_TOLERANCE`.
 - exactly where a feature is whole numbers, ids or one-hots. Rows in which a column lies within float32
   tolerance of a bucket's boundary are counted and not failed: there a unit in the last place of a logarithm
   decides. A row is such a one if shifting its floats by `NUDGE` relative makes NumPy itself change its mind.
@@ -29,6 +31,7 @@ import tensorflow as tf
 
 from ...pipelines.errors import GateError
 from ..preprocessing.fitted import FittedTransform
+from ..tfrecords.image_encoding import recompressed
 from ..tfrecords.layout import OutputFeature
 from ..training.feed import Feed
 from ..training.tasks import Task, output_keys
@@ -38,9 +41,35 @@ from .saved_model import Input
 NUDGE = 4e-6
 """How far from a boundary, relative to the value, a float counts as lying on it: 32 float32 epsilons."""
 OUTPUT_TOLERANCE = 1e-4
+JPEG_TOLERANCE = 8.0
+"""The mean absolute difference of pixels, in levels of 255, that JPEG may make in the shards."""
 EPSILON = float(np.finfo(np.float32).eps)
 
+BATCH_ROWS, BATCH_BYTES = 1024, 64 * 2**20
+"""Rows that go through at once, and bytes of their images as floats."""
+
 Columns = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass
+class JpegLoss:
+    """What training saw otherwise than the export does, since its images were compressed once more.
+
+    Attributes:
+        quality: of the compression.
+        images: how many were compared.
+        tolerance_levels: what `mean_levels` may be.
+        mean_levels, worst_levels: the mean absolute difference of pixels in levels of 255, of all images and
+            of the one where it is greatest.
+        worst_output: the greatest difference of the network's outputs, as `Parity.worst_output`.
+    """
+
+    quality: int
+    images: int = 0
+    tolerance_levels: float = JPEG_TOLERANCE
+    mean_levels: float = 0.0
+    worst_levels: float = 0.0
+    worst_output: float = 0.0
 
 
 @dataclass
@@ -53,6 +82,7 @@ class Parity:
         tolerance_ulps: what floats were allowed, in units in the last place of max(1, |value|).
         worst_ulps, worst_feature: the greatest difference of a float feature in these units, and where.
         worst_output: the greatest difference of the network's outputs, relative to max(1, |output|).
+        jpeg: what JPEG in the shards changed, see `JpegLoss`; None where images are stored otherwise.
     """
 
     rows: int = 0
@@ -62,10 +92,14 @@ class Parity:
     worst_ulps: float = 0.0
     worst_feature: str = ""
     worst_output: float = 0.0
+    jpeg: JpegLoss | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
-        return asdict(self)
+        told = asdict(self)
+        if self.jpeg is None:
+            del told["jpeg"]
+        return told
 
 
 def tensors(columns: Columns, inputs: tuple[Input, ...]) -> dict[str, tf.Tensor]:
@@ -102,7 +136,14 @@ class ParityGate:
         self._feed = feed
         self._tasks = tasks
         self._inputs = inputs
-        self.parity = Parity(tolerance_ulps=tolerance_ulps)
+        loss = JpegLoss(fitted.jpeg_quality) if fitted.stores_jpeg else None
+        self.parity = Parity(tolerance_ulps=tolerance_ulps, jpeg=loss)
+
+    @property
+    def batch_rows(self) -> int:
+        """How many rows `check` takes at once; fewer of large images."""
+        row = sum(4 * feature.width for feature in self._fitted.images)
+        return max(1, min(BATCH_ROWS, BATCH_BYTES // max(row, 1)))
 
     def check(self, raw: pa.RecordBatch) -> None:
         """Sends raw rows through both planes.
@@ -132,6 +173,8 @@ class ParityGate:
             else:
                 self._floats(feature, mine, other, columns)
         self._outputs(stored, there, columns, ~boundary)
+        if self.parity.jpeg is not None:
+            self._jpeg(self.parity.jpeg, stored, there)
         self.parity.boundary_rows += int(boundary.sum())
         self.parity.rows += raw.num_rows
 
@@ -192,14 +235,53 @@ class ParityGate:
         """Compares the network's outputs; rows without an image, which aren't `there`, have to be NaN."""
         if not inside.any():
             return
-        given = self._network(self._feed.pack(np, stored))
-        keys = output_keys(self._tasks)
-        mine = [given] if len(self._tasks) == 1 else [given[keys[task.label]] for task in self._tasks]
+        mine = self._given(stored)
         others = self._loaded.network_outputs(tensors(columns, self._inputs))
         for task, here, other in zip(self._tasks, mine, others, strict=True):
             what = "the network's output" if len(self._tasks) == 1 else f"the output for {task.label}"
             expected = np.where(there[:, None], np.asarray(here), np.float32(np.nan))
             self._output(what, expected, other.numpy(), columns, inside)
+
+    def _given(self, stored: Mapping[str, Any]) -> list[Any]:
+        """What the trained network gives for each label."""
+        given = self._network(self._feed.pack(np, stored))
+        keys = output_keys(self._tasks)
+        return [given] if len(self._tasks) == 1 else [given[keys[task.label]] for task in self._tasks]
+
+    def _jpeg(self, loss: JpegLoss, stored: Mapping[str, Any], there: npt.NDArray[np.bool_]) -> None:
+        """Compresses the images as the shards have them, and notes what that changes."""
+        kept = {name: values[there] for name, values in stored.items()}
+        rows = int(there.sum())
+        if not rows:
+            return
+        seen = dict(kept)
+        for feature in self._fitted.images:
+            if feature.stored == "jpeg":
+                seen[feature.name] = recompressed(kept[feature.name], loss.quality)
+                apart = np.abs(seen[feature.name].astype(np.int16) - kept[feature.name])
+                levels = apart.reshape(rows, -1).mean(axis=1)
+                loss.worst_levels = max(loss.worst_levels, float(levels.max()))
+                total = loss.mean_levels * loss.images + float(levels.sum())
+                loss.images += rows
+                loss.mean_levels = total / loss.images
+        for mine, other in zip(self._given(kept), self._given(seen), strict=True):
+            loss.worst_output = max(loss.worst_output, float(_distance(mine, other).max()))
+
+    def close(self) -> None:
+        """What is judged over all rows.
+
+        Raises:
+            GateError: JPEG in the shards changed the images too much.
+        """
+        loss = self.parity.jpeg
+        if loss is not None and loss.mean_levels > loss.tolerance_levels:
+            raise GateError(
+                f"training saw images that JPEG of quality {loss.quality} changed by {loss.mean_levels:.3g}"
+                f" levels of 255 on average, where {loss.tolerance_levels:g} are allowed, and the export sees"
+                " them as they are",
+                argument="examples",
+                remedy="transform with a higher jpeg_quality, or with store: png",
+            )
 
     def _output(
         self, name: str, mine: Any, other: Any, columns: Columns, inside: npt.NDArray[np.bool_]

@@ -3,16 +3,21 @@
 Parquet (`*.parquet`): the columns by name, of the types that raw examples have or what `parquet_examples`
 makes of others. JSON Lines (`*.jsonl`, `*.ndjson`): an object a line; a key that isn't there is a missing
 value; times are ISO 8601 texts, several values a row are lists. Everything else is CSV.
+
+Images come as they stand there: paths (string), or in Parquet the bytes of files too (binary); a column of
+images may also have one of the names that manifests give it.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...pipelines.errors import DataError, Problem
+from ..images.options import IMAGE_NAMES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
     from ..predict import CsvOptions
 
 BLOCK_BYTES = 4 << 20
+IMAGE_ROWS = 64
+"""Rows of a Parquet file that are read at a time where images are among them."""
 PARQUET_ROWS = 16_384
 MULTIVALUED = ("strings", "ints", "floats")
 Types = Mapping[str, str]
@@ -39,12 +46,26 @@ def read_rows(types: Types, path: Path, scratch: Path, options: CsvOptions) -> I
     """
     ending = path.suffix.lower()
     if ending in (".jsonl", ".ndjson"):
-        return _json_rows(types, path)
+        return _renamed(_json_rows(types, path), types)
     times = options.times or {}
     stated = {name: f"{kind}:{times[name]}" if times.get(name) else kind for name, kind in types.items()}
     if ending == ".parquet":
-        return _parquet_rows(stated, path)
-    return _csv_rows(stated, path, scratch, options)
+        return _renamed(_parquet_rows(stated, path), types)
+    return _renamed(_csv_rows(stated, path, scratch, options), types)
+
+
+def _renamed(batches: Iterator[pa.RecordBatch], types: Types) -> Iterator[pa.RecordBatch]:
+    """The columns, which are in the model's order, under the model's names."""
+    return (batch.rename_columns(list(types)) for batch in batches)
+
+
+def _as_named(types: Types, names: Sequence[str]) -> dict[str, str]:
+    """The types by the names that the columns have in a file; see `IMAGE_NAMES`."""
+    found: dict[str, str] = {}
+    for column, kind in types.items():
+        other = [name for name in IMAGE_NAMES if name in names and name not in types]
+        found[other[0] if kind == "image" and column not in names and other else column] = kind
+    return found
 
 
 def no_rows(types: Types) -> pa.RecordBatch:
@@ -53,6 +74,13 @@ def no_rows(types: Types) -> pa.RecordBatch:
 
     arrays = [pa.array([], _arrow_type(kind.partition(":")[0])) for kind in types.values()]
     return pa.RecordBatch.from_arrays(arrays, names=list(types))
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether cells of this type hold bytes."""
+    import pyarrow.types as at
+
+    return bool(at.is_binary(kind) or at.is_large_binary(kind) or at.is_fixed_size_binary(kind))
 
 
 def _arrow_type(kind: str) -> Any:
@@ -69,12 +97,14 @@ def _parquet_rows(types: Types, path: Path) -> Iterator[pa.RecordBatch]:
 
     try:
         with pq.ParquetFile(path) as file:
+            types = _as_named(types, file.schema_arrow.names)
             _require_columns(types, tuple(file.schema_arrow.names), path)
             _require_types(types, file.schema_arrow, path)
             if not file.metadata.num_rows:
                 yield no_rows(types)
             rows = 0
-            for batch in file.iter_batches(PARQUET_ROWS, columns=list(types)):
+            at_once = IMAGE_ROWS if "image" in types.values() else PARQUET_ROWS
+            for batch in file.iter_batches(at_once, columns=list(types)):
                 yield _converted(batch, types, path, rows)
                 rows += batch.num_rows
     except (pa.ArrowInvalid, OSError) as error:
@@ -91,7 +121,11 @@ def _require_types(types: Types, schema: pa.Schema, path: Path) -> None:
     for name, stated in types.items():
         kind, given = stated.partition(":")[0], schema.field(name).type
         own = kind_of(given)
-        if not own:
+        if kind == "image":
+            if own not in ("string", "null") and not is_bytes(given):
+                what = f"column {name!r} is {own or given} here, and images are paths or bytes"
+                problems.append(Problem(what, file=str(path)))
+        elif not own:
             problems.append(unsupported(name, given, str(path)).at(remedy="write it as text or numbers"))
         elif own != kind and kind not in CONVERTIBLE[own]:
             what = f"column {name!r} is {own} here, and the model takes {kind}"
@@ -112,6 +146,10 @@ def _converted(batch: pa.RecordBatch, types: Types, path: Path, before: int) -> 
 
     arrays = []
     for name, stated in types.items():
+        if stated == "image":
+            column = batch.column(name)
+            arrays.append(column.cast(pa.binary() if is_bytes(column.type) else pa.string()))
+            continue
         values = read_values(batch.column(name), stated)
         for bad in values.bad:
             row = int(np.flatnonzero(bad.mask)[0])
@@ -125,7 +163,9 @@ def _json_rows(types: Types, path: Path) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
     import pyarrow.json
 
-    stated = {name: pa.string() if kind == "timestamp" else _arrow_type(kind) for name, kind in types.items()}
+    types = _as_named(types, _first_keys(path)) if "image" in types.values() else types
+    texts = ("timestamp", "image")
+    stated = {name: pa.string() if kind in texts else _arrow_type(kind) for name, kind in types.items()}
     reading = pyarrow.json.ReadOptions(block_size=BLOCK_BYTES)
     parsing = pyarrow.json.ParseOptions(
         explicit_schema=pa.schema(list(stated.items())), unexpected_field_behavior="ignore"
@@ -143,6 +183,17 @@ def _json_rows(types: Types, path: Path) -> Iterator[pa.RecordBatch]:
         ) from error
     for batch in table.to_batches(max_chunksize=PARQUET_ROWS):
         yield _with_times(batch, types, path)
+
+
+def _first_keys(path: Path) -> tuple[str, ...]:
+    """The keys of the first line; none where it can't be read, of which others tell more."""
+    with path.open("rb") as stream:
+        line = stream.readline(BLOCK_BYTES)
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return ()
+    return tuple(told) if isinstance(told, dict) else ()
 
 
 def _with_times(batch: pa.RecordBatch, types: Types, path: Path) -> pa.RecordBatch:
@@ -176,12 +227,13 @@ def _csv_rows(types: Types, path: Path, scratch: Path, asked: CsvOptions) -> Ite
     sign = read_head(plain, "utf-8", asked.delimiter, quote, str(path)).delimiter
     dialect = Dialect(sign, quote, asked.missing_values or ())
     file, names = table_file(str(path), plain, encoding, dialect, True)
-    if asked.names is not None and not set(types) <= set(names):
+    if asked.names is not None and not set(_as_named(types, names)) <= set(names):
         _require_width(names, asked.names, path)
         file, names = (
             table_file(str(path), plain, encoding, dialect, bool(asked.header))[0],
             tuple(asked.names),
         )
+    types = {name: "string" if kind == "image" else kind for name, kind in _as_named(types, names).items()}
     hint = f"cells are taken to be separated by {sign!r}; if not, state the delimiter"
     _require_columns(types, names, path, hint if len(names) == 1 else "")
     lists = [column for column, kind in types.items() if kind in MULTIVALUED]

@@ -5,8 +5,9 @@ folders), `labelling` (labels by folder or pattern), `json_rows` and `manifest_f
 Then `listing`, `csv_manifest` and `json_manifest` (all of it as tables), `units` (how it is cut), `embedded`
 (pixels in cells), `work` (one unit: read, admit, place, write), `duplicates`, and `ingest`.
 
-What a file is: `admit`, with `sniffing`, `jpeg`, `png`, `orientation`, and `convert` for what TensorFlow can't
-read as it is.
+What a file is: `admit`, with `sniffing`, `jpeg`, `png`, `orientation`, and `convert` for what TensorFlow
+can't read as it is. How files come from the network: `remote`, with `web_client`, `addresses` and
+`remote_cache`.
 """
 
 from __future__ import annotations

@@ -18,10 +18,10 @@ from typing import Literal
 from .jpeg import read_jpeg
 from .png import read_png
 from .sniffing import claimed, describe, sniff
-from .unusable import UnusableImageError
+from .unusable import UnusableImageError, check_pixels
 
-DECODABLE = (2**29 - 1) // 3
-"""The most pixels that TensorFlow's decoder takes for three channels."""
+DECODABLE = 2**29 - 1
+"""The most pixels that TensorFlow's decoder takes."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,7 @@ def _format(data: bytes, name: str) -> str:
 
 
 def _jpeg(data: bytes, limits: Limits) -> Admitted:
-    facts = read_jpeg(data)
-    _check_size(facts.width, facts.height, limits)
+    facts = read_jpeg(data, _most_pixels(limits))
     if facts.components == 4 or (facts.rotated and _turned(data, "jpeg")):
         inverted = facts.components == 4 and not facts.adobe
         return _converted(data, "jpeg", limits, every=False, inverted=inverted)[0]
@@ -143,20 +142,15 @@ def _jpeg(data: bytes, limits: Limits) -> Admitted:
 
 
 def _png(data: bytes, limits: Limits, every: bool) -> list[Admitted]:
-    facts = read_png(data)
-    _check_size(facts.width, facts.height, limits)
+    facts = read_png(data, _most_pixels(limits))
     if facts.depth == 16 or (every and facts.animated) or (facts.rotated and _turned(data, "png")):
         return _converted(data, "png", limits, every)
     _check_by_decoding(data, "png", limits)
     return [Admitted(data, facts.height, facts.width, facts.channels, "png")]
 
 
-def _check_size(width: int, height: int, limits: Limits) -> None:
-    from .convert import too_large
-
-    most = min(limits.max_pixels, DECODABLE)
-    if width * height > most:
-        raise too_large(width, height, most)
+def _most_pixels(limits: Limits) -> int:
+    return min(limits.max_pixels, DECODABLE)
 
 
 def _check_webp_size(data: bytes, limits: Limits) -> None:
@@ -171,7 +165,7 @@ def _check_webp_size(data: bytes, limits: Limits) -> None:
     else:
         width = int.from_bytes(data[26:28], "little") & 0x3FFF
         height = int.from_bytes(data[28:30], "little") & 0x3FFF
-    _check_size(width, height, limits)
+    check_pixels(width, height, _most_pixels(limits))
 
 
 def _check_by_decoding(data: bytes, source_format: str, limits: Limits) -> None:
@@ -196,7 +190,7 @@ def _converted(
         data,
         source_format,
         every=every,
-        max_pixels=min(limits.max_pixels, DECODABLE),
+        max_pixels=_most_pixels(limits),
         max_frames=limits.max_frames,
         inverted=inverted,
     )

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .orientation import is_rotated
-from .unusable import UnusableImageError
+from .unusable import TOO_LARGE, UnusableImageError, check_pixels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,9 +112,11 @@ def upright_pngs(
     image = open_image(data, source_format)
     pixels = frame = 0
     while True:
+        check_pixels(image.width, image.height, max_pixels)
         pixels += image.width * image.height
         if pixels > max_pixels:
-            raise too_large(image.width, image.height, max_pixels, frame + 1)
+            what = f"its first {frame + 1} frames have more than the {max_pixels:,} pixels of one file"
+            raise UnusableImageError(what, TOO_LARGE)
         try:
             plain = _upright(image, data, source_format, frame, inverted)
         except UnusableImageError:
@@ -129,14 +131,6 @@ def upright_pngs(
             raise UnusableImageError(
                 f"it has more than {max_frames} frames", "raise the bound on frames, or take the first only"
             )
-
-
-def too_large(width: int, height: int, most: int, frames: int = 1) -> UnusableImageError:
-    """Says that pictures have too many pixels."""
-    what = f"{width}x{height} pixels" if frames == 1 else f"{frames} frames of {width}x{height} pixels"
-    return UnusableImageError(
-        f"{what} are more than the {most:,} that one file may have", "make it smaller, or raise max_pixels"
-    )
 
 
 def _goes_on(image: ImageFile, frame: int, source_format: str) -> bool:
@@ -247,7 +241,7 @@ def _again(data: bytes, source_format: str, frame: int, rawmode: str) -> Image:
     return image
 
 
-def _rounded(values: npt.NDArray[np.uint32], bits: int) -> npt.NDArray[np.uint8]:
+def _rounded(values: npt.NDArray[Any], bits: int) -> npt.NDArray[np.uint8]:
     import numpy as np
 
     most = (1 << bits) - 1

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from .orientation import exif_orientation, is_rotated, xmp_orientation
-from .unusable import UnusableImageError
+from .unusable import UnusableImageError, check_pixels
 
 MOST_SCANS = 200
 """A bound on the work that a small file can ask for; encoders write 1 to about 10."""
@@ -72,6 +72,7 @@ class JpegFacts:
 class _Walk:
     """What the segments so far have said."""
 
+    max_pixels: int
     progressive: bool = False
     height: int = 0
     width: int = 0
@@ -87,13 +88,13 @@ class _Walk:
     coded: int = 0
 
 
-def read_jpeg(data: bytes) -> JpegFacts:
+def read_jpeg(data: bytes, max_pixels: int) -> JpegFacts:
     """Walks a JPEG file.
 
     Raises:
-        UnusableImageError: it is damaged, cut off, or of a kind that TensorFlow can't decode.
+        UnusableImageError: it is too large, damaged, cut off, or of a kind that TensorFlow can't decode.
     """
-    walk, position, end = _Walk(), 2, len(data)
+    walk, position, end = _Walk(max_pixels), 2, len(data)
     while True:
         while data[position : position + 2] == b"\xff\xff":
             position += 1
@@ -172,6 +173,7 @@ def _take_frame(walk: _Walk, segment: bytes) -> None:
     walk.width = int.from_bytes(segment[3:5], "big")
     if not (0 < walk.height <= MOST_SIDE and 0 < walk.width <= MOST_SIDE):
         raise _damaged(f"its size is given as {walk.width}x{walk.height} pixels")
+    check_pixels(walk.width, walk.height, walk.max_pixels)
     if segment[5] not in (1, 3, 4):
         raise UnusableImageError(f"it is a JPEG of {segment[5]} components, which is no picture", _RESAVE)
     for at in range(6, len(segment), 3):
@@ -224,7 +226,8 @@ def _check_huffman(walk: _Walk, chosen: bytes, first: int, high: int) -> None:
             needed = set() if high else {direct}
         else:
             needed = {alternating}
-        if not needed <= walk.huffman and (walk.huffman or not needed <= {0, 1, 0x10, 0x11}):
+        usual = not walk.progressive and not walk.huffman and needed <= {0, 1, 0x10, 0x11}
+        if not usual and not needed <= walk.huffman:
             raise _damaged("a Huffman table is missing")
 
 

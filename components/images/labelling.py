@@ -1,4 +1,4 @@
-"""Labels of images by the folders that they lie in, or by a pattern over their names. Standard library only."""
+"""Labels of images by the folders that they lie in, or by a pattern over their names."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from ..ingestion.rejects import Reject
 from .names import one_line
 from .options import SPLIT_NAMES, ImageOptions
 from .walking import Found
+
+NO_CLASS = (
+    r"labels: [] for images without labels, or label_pattern: (?P<label>[a-z]+)_\d+ for labels in names"
+)
+"""What to do where no folder tells a class."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ def label(images: Sequence[Found], options: ImageOptions) -> Labelled:
     _check_folders(images, options)
     deepest = max(len(image.folders) for image in images)
     if options.join is not None:
-        texts = [normalized(options.join.join(image.folders)) for image in images]
+        texts: list[str | None] = [normalized(options.join.join(image.folders)) for image in images]
         return _split_off(images, {names[0]: texts})
     columns: dict[str, list[str | None]] = {
         name: [normalized(image.folders[level]) if level < len(image.folders) else None for image in images]
@@ -92,7 +97,9 @@ def _by_pattern(images: Sequence[Found], pattern: re.Pattern[str], names: Sequen
         found = pattern.search(image.name)
         if found is None:
             remedy = "mend label_pattern, or rename the file"
-            rejects.append(Reject(image.file, 0, "label_pattern doesn't match its name", remedy, "", image.name))
+            rejects.append(
+                Reject(image.file, 0, "label_pattern doesn't match its name", remedy, "", image.name)
+            )
             continue
         kept.append(image)
         for place, name in enumerate(names, 1):
@@ -105,12 +112,11 @@ def _check_folders(images: Sequence[Found], options: ImageOptions) -> None:
     tops = Counter(image.folders[0] if image.folders else "" for image in images)
     if set(tops) == {""}:
         raise DataError(
-            f"the {len(images)} images lie in no folder that tells a class, the first one {one_line(images[0].name)}",
+            f"{len(images)} images lie in no folder that tells a class, such as {one_line(images[0].name)}",
             argument="labels",
-            remedy=r"labels: [] for images without labels, or label_pattern: (?P<label>[a-z]+)_\d+ for labels in"
-            " the files' names",
+            remedy=NO_CLASS,
         )
-    if looks_split(tuple(tops)) and not options.split_folders and options.split.files is None:
+    if takes_splits_for_classes(tuple(tops), options):
         raise DataError(
             f"the folders {', '.join(sorted(tops))} are called as splits are, and would be the classes",
             argument="path",
@@ -118,10 +124,20 @@ def _check_folders(images: Sequence[Found], options: ImageOptions) -> None:
         )
 
 
+def takes_splits_for_classes(folders: Sequence[str], options: ImageOptions) -> bool:
+    """Whether folders that are called as splits are would be the classes, and nobody has said so."""
+    asked = options.split_folders or options.split.files is not None or not isinstance(options.labels, str)
+    return not asked and looks_split(folders)
+
+
 def looks_split(names: Sequence[str]) -> bool:
     """Whether folders are called as splits are, all of them and `train` among them."""
     lowered = [name.lower() for name in names]
-    return len(lowered) > 1 and all(n in SPLIT_NAMES for n in lowered) and "train" in map(SPLIT_NAMES.get, lowered)
+    return (
+        len(lowered) > 1
+        and all(n in SPLIT_NAMES for n in lowered)
+        and "train" in map(SPLIT_NAMES.get, lowered)
+    )
 
 
 def by_split_folder(images: Sequence[Found]) -> tuple[list[Found], list[Reject]]:
@@ -150,4 +166,6 @@ def order_of_splits(names: Sequence[str]) -> tuple[str, ...]:
 
 def normalized(text: str) -> str:
     """A label in one form of Unicode: file systems keep `é` in either of two."""
-    return unicodedata.normalize("NFC", text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    return unicodedata.normalize(
+        "NFC", text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
 from .sniffing import ENDINGS, OTHER_ENDINGS, sniff
 
 RAW = ("3fr", "arw", "cr2", "cr3", "dng", "nef", "nrw", "orf", "pef", "raf", "raw", "rw2", "srw", "x3f")
@@ -16,9 +14,15 @@ def is_litter(name: str) -> bool:
     return name.startswith(".") or name.lower() in _LITTER
 
 
+def ending(name: str) -> str:
+    """What stands behind the last dot of a name, in small letters, or ""."""
+    stem, _, end = name.rpartition(".")
+    return end.lower() if stem else ""
+
+
 def kind_of_name(name: str) -> str:
     """`image`, `foreign` (an image that can't be read), `bare` (no ending) or `other`."""
-    end = PurePath(name).suffix[1:].lower()
+    end = ending(name)
     if end in ENDINGS:
         return "image"
     if end in RAW or (end in OTHER_ENDINGS and end != "pdf"):
@@ -28,7 +32,7 @@ def kind_of_name(name: str) -> str:
 
 def foreign_format(name: str) -> str:
     """What the format of such a `foreign` name is called."""
-    return OTHER_ENDINGS.get(PurePath(name).suffix[1:].lower(), "a camera's raw format")
+    return OTHER_ENDINGS.get(ending(name), "a camera's raw format")
 
 
 def begins_as_image(path: str) -> bool:
@@ -51,4 +55,6 @@ def shown(name: str) -> str:
 
 def one_line(name: str) -> str:
     """A name as a message shows it: without line ends, or what else would run over a terminal."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in shown(name))
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in shown(name)
+    )

@@ -75,6 +75,30 @@ class ImageOptions:
         """The columns that `image` puts together, `train/{id}.jpg`; none where it is a column's name."""
         return tuple(re.findall(r"\{([^{}]+)\}", self.image or ""))
 
+    def kind_told(self, name: str, inferred: str = "string") -> str:
+        """The type of a column, bare: as stated, or a list where it has a separator, or what was inferred."""
+        stated = (self.types or {}).get(name, "").partition(":")[0]
+        return stated or ("strings" if name in self.separators else inferred)
+
+    def folder_problems(self) -> list[Problem]:
+        """What doesn't fit where folders are given, and no manifest."""
+        asked = {
+            "image": self.image, "shape": self.shape, "columns": self.columns, "delimiter": self.delimiter,
+            "image_as": None if self.image_as == "path" else self.image_as,
+        }  # fmt: skip
+        remedy = f"leave it out, or give a manifest ({', '.join(MANIFESTS[:5])}) as path"
+        found = [
+            Problem(f"{argument} is for manifests, and path names images", argument=argument, remedy=remedy)
+            for argument, value in asked.items()
+            if value is not None
+        ]
+        return found + [
+            Problem(f"there is no column {name!r}", argument=argument, given=name, available=self.label_names)
+            for argument, names in (("types", self.types or {}), ("separators", self.separators))
+            for name in names
+            if name not in self.label_names
+        ]
+
     def csv_options(self, name: str, types: Mapping[str, str]) -> CsvOptions:
         """How a manifest in CSV is read.
 
@@ -100,14 +124,20 @@ class ImageOptions:
             if kind not in KINDS:
                 what = f"column {name!r} can't have the type {stated!r}"
                 found.append(Problem(what, argument="types", given=kind, available=KINDS))
-            elif pattern and (wrong := "no second part fits" if kind != "timestamp" else pattern_problem(pattern)):
+            elif pattern and (
+                wrong := "no second part fits" if kind != "timestamp" else pattern_problem(pattern)
+            ):
                 found.append(Problem(f"column {name!r}: {wrong}", argument="types"))
         return found
 
     def _split_problems(self) -> list[Problem]:
         if not self.split_folders:
             return self.split.problems()
-        asked = [name for name in ("split_by", "split_by_time", "split_by_value", "stratify") if getattr(self.split, name)]
+        asked = [
+            name
+            for name in ("split_by", "split_by_time", "split_by_value", "stratify")
+            if getattr(self.split, name)
+        ]
         if self.split.files is not None or asked:
             other = asked[0] if asked else "path"
             what = f"split_folders takes the splits from folders, and {other} says something else"
@@ -126,10 +156,12 @@ class ImageOptions:
                 remedy = r"mark what is a label: (?P<label>[a-z]+)_\d+"
                 found.append(Problem("the pattern has no group", argument="label_pattern", remedy=remedy))
             elif not pattern.groupindex and pattern.groups != len(names):
-                what = f"the pattern has {pattern.groups} groups without a name, and there are {len(names)} labels"
+                what = f"the pattern has {pattern.groups} unnamed groups, and there are {len(names)} labels"
                 found.append(Problem(what, argument="label_pattern", remedy="name them: (?P<label>…)"))
             if self.join is not None:
-                found.append(Problem("join joins the names of folders, and label_pattern is given", argument="join"))
+                found.append(
+                    Problem("join joins the names of folders, and label_pattern is given", argument="join")
+                )
             names = self.label_names if not found else ()
         if self.join is not None and len(names) != 1:
             what = f"join puts all levels into one column, and there are {len(names)}"
@@ -145,7 +177,9 @@ class ImageOptions:
         found = []
         if self.shape is not None and (len(self.shape) not in (2, 3) or min(self.shape) < 1):
             remedy = "shape: [height, width], or [height, width, channels]"
-            found.append(Problem(f"{list(self.shape)} is no shape of an image", argument="shape", remedy=remedy))
+            found.append(
+                Problem(f"{list(self.shape)} is no shape of an image", argument="shape", remedy=remedy)
+            )
         elif self.shape is not None and len(self.shape) == 3 and self.shape[2] not in (1, 3, 4):
             what = f"an image has 1, 3 or 4 channels, not {self.shape[2]}"
             found.append(Problem(what, argument="shape"))
@@ -153,7 +187,9 @@ class ImageOptions:
             remedy = "shape: [height, width], or [height, width, channels]"
             found.append(Problem("the shape of the pixels isn't stated", argument="shape", remedy=remedy))
         if self.image_as != "pixels" and self.shape is not None:
-            found.append(Problem("only pixels have a shape to state", argument="shape", remedy="image_as: pixels"))
+            found.append(
+                Problem("only pixels have a shape to state", argument="shape", remedy="image_as: pixels")
+            )
         if self.image_as != "path" and self.template:
             what = f"image: {self.image!r} is put together as a path, and image_as is {self.image_as}"
             found.append(Problem(what, argument="image", remedy="name one column"))

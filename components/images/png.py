@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from struct import Struct
 
 from .orientation import exif_orientation, is_rotated, xmp_orientation
-from .unusable import UnusableImageError
+from .unusable import UnusableImageError, check_pixels
 
 MOST_SIDE = 1_000_000
 """What libpng takes, in pixels."""
@@ -25,8 +25,9 @@ INFLATED = 1 << 18
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-_HEAD = Struct(">I4s")
-_ADAM7 = ((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2))
+_HEAD, _HEADER = Struct(">I4s"), Struct(">IIBBBBB")
+_ADAM7 = ((0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2), (1, 2, 0, 1))
+"""Of each pass: the first row and every how many-th follow, and the same of columns."""
 _KNOWN = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 _ONCE = {b"IHDR", b"PLTE"}
 
@@ -51,11 +52,11 @@ class PngFacts:
     rotated: bool
 
 
-def read_png(data: bytes) -> PngFacts:
+def read_png(data: bytes, max_pixels: int) -> PngFacts:
     """Walks a PNG file.
 
     Raises:
-        UnusableImageError: it is damaged, cut off, or no PNG that TensorFlow can decode.
+        UnusableImageError: it is too large, damaged, cut off, or no PNG that TensorFlow can decode.
     """
     position, end = 8, len(data)
     seen: dict[bytes, int] = {}
@@ -73,6 +74,7 @@ def read_png(data: bytes) -> PngFacts:
         _check_order(kind, last, seen)
         if kind == b"IHDR":
             header = data[start:stop]
+            _check_size(header, max_pixels)
         elif kind == b"IDAT":
             pixels.append((start, stop))
         elif kind in (b"eXIf", b"iTXt", b"zTXt", b"tEXt"):
@@ -118,15 +120,19 @@ def _orientation(kind: bytes, chunk: bytes) -> int:
     return 0
 
 
+def _check_size(header: bytes, max_pixels: int) -> None:
+    if len(header) != _HEADER.size:
+        raise _damaged("its header has a wrong length")
+    width, height = _HEADER.unpack(header)[:2]
+    if not (0 < width <= MOST_SIDE and 0 < height <= MOST_SIDE):
+        raise _damaged(f"its size is given as {width}x{height} pixels")
+    check_pixels(width, height, max_pixels)
+
+
 def _facts(
     data: bytes, header: bytes, seen: dict[bytes, int], pixels: list[tuple[int, int]], orientation: int
 ) -> PngFacts:
-    if len(header) != 13:
-        raise _damaged("its header has a wrong length")
-    width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
-    depth, color, compression, filtering, interlace = header[8:]
-    if not (0 < width <= MOST_SIDE and 0 < height <= MOST_SIDE):
-        raise _damaged(f"its size is given as {width}x{height} pixels")
+    width, height, depth, color, compression, filtering, interlace = _HEADER.unpack(header)
     if depth not in _DEPTHS.get(color, ()) or compression or filtering or interlace > 1:
         raise _damaged("its header makes no sense")
     palette = seen.get(b"PLTE", 0)

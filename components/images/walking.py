@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ...pipelines.errors import InvalidRequestError
 from ..csv.sources import resolve as resolve_files
 from ..ingestion.rejects import Reject
-from .names import begins_as_image, foreign_format, is_litter, kind_of_name, one_line, shown
+from .names import begins_as_image, ending, foreign_format, is_litter, kind_of_name, one_line, shown
 
 _MAGIC = "*?["
 
@@ -75,7 +75,7 @@ def walk(paths: Sequence[tuple[str, str]], allow_outside: bool = False) -> Walke
     owner: dict[str, str] = {}
     for (path, split), base in zip(paths, bases, strict=True):
         above = os.path.relpath(os.path.abspath(base), common)  # noqa: PTH100
-        walker = _Walker(walked, base, "" if above == os.curdir else f"{above}{os.sep}", split, allow_outside)
+        walker = _Walker(walked, base, "" if above == os.curdir else f"{above}/", split, allow_outside)
         if Path(path).is_dir():
             walker.folder(base, ())
         else:
@@ -135,7 +135,7 @@ class _Walker:
             elif entry.is_dir():
                 self._linked_folder(entry.path, (*folders, entry.name))
             else:
-                self.file(entry.path, (*folders, entry.name))
+                self.file(entry.path, (*folders, entry.name), entry)
         self._above.pop()
         if folders and before == len(self._walked.images) + len(self._walked.refused):
             self._walked.empty.append(shown("/".join(folders)))
@@ -150,8 +150,8 @@ class _Walker:
         else:
             self.folder(path, parts)
 
-    def file(self, path: str, parts: Sequence[str]) -> None:
-        """Adds a file, if it is an image."""
+    def file(self, path: str, parts: Sequence[str], entry: os.DirEntry[str] | None = None) -> None:
+        """Adds a file, if it is an image; `entry` saves asking the file system again."""
         kind = kind_of_name(parts[-1])
         if kind == "foreign":
             what = f"its name says {foreign_format(parts[-1])}, which can't be read"
@@ -160,35 +160,38 @@ class _Walker:
         if kind == "other" or is_litter(parts[-1]):
             self._other(parts)
             return
-        if reason := self._refused(path):
-            self._refuse(path, parts, *reason)
+        status = self._status(path, entry)
+        if not isinstance(status, os.stat_result):
+            self._refuse(path, parts, *status)
         elif kind == "bare" and not begins_as_image(path):
             self._other(parts)
         else:
-            size = Path(path).stat().st_size
-            name = self._prefix + os.sep.join(parts)
-            found = Found(path, shown(name.replace(os.sep, "/")), tuple(parts[:-1]), size, self._split)
+            found = Found(path, self._name(parts), tuple(parts[:-1]), status.st_size, self._split)
             self._walked.images.append(found)
 
-    def _refused(self, path: str) -> tuple[str, str] | None:
+    def _name(self, parts: Sequence[str]) -> str:
+        return shown(self._prefix + "/".join(parts))
+
+    def _status(self, path: str, entry: os.DirEntry[str] | None) -> os.stat_result | tuple[str, str]:
+        """What the file system says of a file, or why it isn't read, and what to do."""
         try:
-            mode = os.lstat(path).st_mode
-            if stat.S_ISLNK(mode):
+            status = entry.stat(follow_symlinks=False) if entry else os.lstat(path)
+            if stat.S_ISLNK(status.st_mode):
                 target = os.path.realpath(path)
                 if not self._allow_outside and not inside(target, self._root):
                     return "is a link that leads out of the folder", "copy the file, or allow_outside: true"
-                mode = os.stat(path).st_mode  # noqa: PTH116
+                status = os.stat(path)  # noqa: PTH116
         except OSError as error:
             return f"can't be read: {error.strerror}", "remove the link, or mend it"
-        return None if stat.S_ISREG(mode) else ("is no plain file", "remove it")
+        return status if stat.S_ISREG(status.st_mode) else ("is no plain file", "remove it")
 
     def _other(self, parts: Sequence[str]) -> None:
-        self._walked.others[Path(parts[-1]).suffix.lower() or "no extension"] += 1
+        end = ending(parts[-1])
+        self._walked.others[f".{end}" if end else "without an ending"] += 1
         self._walked.example = self._walked.example or shown("/".join(parts))
 
     def _refuse(self, path: str, parts: Sequence[str], reason: str, remedy: str) -> None:
-        name = shown((self._prefix + os.sep.join(parts)).replace(os.sep, "/"))
-        self._walked.refused.append(Reject(one_line(path), 0, reason, remedy, "", name))
+        self._walked.refused.append(Reject(one_line(path), 0, reason, remedy, "", self._name(parts)))
 
 
 def inside(path: str, folder: str) -> bool:

@@ -11,12 +11,12 @@ from ..csv.sources import name_problems
 from .split_options import SplitOptions
 from .time_patterns import UNITS, pattern_problem
 
-KINDS = ("int", "float", "string", "bool", "timestamp", "strings", "ints", "floats")
+KINDS = ("int", "float", "string", "bool", "timestamp", "strings", "ints", "floats", "image")
 CONVERTIBLE = {
     "int": ("float", "string", "bool", "timestamp"),
     "float": ("int", "string"),
     "bool": ("int", "float", "string"),
-    "string": ("int", "float", "bool", "timestamp"),
+    "string": ("int", "float", "bool", "timestamp", "image"),
     "timestamp": ("int", "string"),
     "strings": ("ints", "floats"),
     "ints": ("floats", "strings"),
@@ -24,6 +24,7 @@ CONVERTIBLE = {
     "null": KINDS,
 }
 """What `types` can make of a column of a type."""
+IMAGE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ class ColumnOptions:
         """The options among a component's arguments by name."""
         own = {f.name: arguments[f.name] for f in fields(cls) if f.name != "split"}
         return cls(SplitOptions.of(arguments), **own)
+
+    def unit_bytes(self, usual: int) -> int:
+        """How many bytes are read at once: fewer where there are images, as parts with images are small."""
+        return min(usual, IMAGE_BYTES) if "image" in (self.types or {}).values() else usual
 
     def problems(self) -> list[Problem]:
         """What doesn't fit, known from the arguments alone."""
@@ -104,9 +109,10 @@ class ColumnOptions:
         kind = types.get(name, "").partition(":")[0]
         if not kind:
             return None
-        if kind.endswith("s") and not self.split.split_by:
+        if (kind == "image" or kind.endswith("s")) and not self.split.split_by:
             argument = {"values": "split_by_value", "stratify": "stratify"}.get(
                 self.split.kind, "split_by_time"
             )
-            return Problem(f"column {name!r} holds lists, and no split is made by them", argument=argument)
+            holds = "images" if kind == "image" else "lists"
+            return Problem(f"column {name!r} holds {holds}, and no split is made by them", argument=argument)
         return self.split.kind_problem(kind)

@@ -48,6 +48,13 @@ def is_list(kind: pa.DataType) -> bool:
     return bool(at.is_list(kind) or at.is_large_list(kind) or at.is_fixed_size_list(kind) or views)
 
 
+def can_be_images(kind: pa.DataType) -> bool:
+    """Whether values of the type may be image files: bytes, or structs with bytes, as Hugging Face writes."""
+    if at.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0 and can_be_images(kind.field("bytes").type)
+    return bool(at.is_binary(kind) or at.is_large_binary(kind) or at.is_binary_view(kind))
+
+
 def is_text(kind: pa.DataType) -> bool:
     """Whether the type may hold text: strings, and bytes, which are looked at."""
     strings = at.is_string(kind) or at.is_large_string(kind) or at.is_string_view(kind)
@@ -57,7 +64,9 @@ def is_text(kind: pa.DataType) -> bool:
 
 def unsupported(name: str, kind: pa.DataType, file: str) -> Problem:
     """What to say of a column whose type is none of ours."""
-    if at.is_struct(kind):
+    if at.is_struct(kind) and can_be_images(kind):
+        remedy = f"types: {{{name}: image}} reads its bytes as images"
+    elif at.is_struct(kind):
         fields = ", ".join(f"{name}.{field.name}" for field in kind)
         remedy = f"write its fields as columns of their own ({fields})"
     elif at.is_map(kind):

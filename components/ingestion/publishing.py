@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, StepError
+from ..data_plane.few_units import run_few
 from .known_files import KnownFiles, taken_digests
 from .placing import NOWHERE
 from .rejects import Reject, write_rejects
@@ -118,8 +119,6 @@ def place_exactly(ctx: Context, reads: Sequence[ReadUnit], placing: Placing) -> 
     Raises:
         DataError: the column has too many distinct values to be a class.
     """
-    from ..data_plane.work import run_units  # Beam, which only this needs here
-
     classes, ranks, names = _gathered(reads)
     shares, column = list(placing.rule.shares().values()), placing.rule.column
     if len(names) > MOST_CLASSES:
@@ -142,7 +141,7 @@ def place_exactly(ctx: Context, reads: Sequence[ReadUnit], placing: Placing) -> 
         np.save(f"{read.spill}.splits.npy", assigned[begin:end])
         own = f"{read.spill}.arrow", f"{read.spill}.splits.npy"
         items.append((read.unit.number, *own, read.unit.file.name))
-    for read, payload in zip(reads, run_units(ctx, "place", items, PlaceSpilled(placing)), strict=True):
+    for read, payload in zip(reads, run_few(ctx, "place", items, PlaceSpilled(placing)), strict=True):
         read.parts = json.loads(payload)
 
 

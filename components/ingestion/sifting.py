@@ -16,7 +16,8 @@ from .values import Bad, Values
 _REMEDIES = {
     "infinite": "write a finite number or null",
     "beyond 64 bits": "types: {COLUMN: float} reads it as a float where the file has one",
-    "UTF-8": "write UTF-8, or leave the column out with `columns`",
+    "UTF-8": "write UTF-8, or leave the column out with `columns`; types: {COLUMN: image} reads images",
+    "used as an image": "mend the file, or leave the column out with `columns`",
     "several values": "types: {COLUMN: ints} (or floats, strings) reads lists",
 }
 _MOST_CELLS = 200

@@ -21,6 +21,7 @@ from .times import parse_times, scaled
 _LARGEST = (1 << 63) - 1
 _PER_UNIT = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _DAY = 86_400_000_000
+_LONG_TEXT = 10_000
 
 
 class Bad(NamedTuple):
@@ -41,11 +42,15 @@ def read_values(column: pa.Array, stated: str) -> Values:
     """The values of a column.
 
     Args:
-        column: of any Arrow type that `kind_of` knows.
+        column: of any Arrow type that `kind_of` knows; or, for images, of structs that hold bytes.
         stated: the type to give them, perhaps with a second part (`timestamp:ms`).
     """
     column = _plain(column)
     kind, _, pattern = stated.partition(":")
+    if kind == "image" and not at.is_null(column.type):
+        from .image_values import read_images  # what decodes images is not for every worker
+
+        return read_images(column)
     own = kind_of(column.type)
     if own == "null":
         return Values(pa.nulls(len(column), ARROW[kind]), [])
@@ -198,10 +203,19 @@ def shown(column: pa.Array, row: int, most: int = 80) -> str:
         told = value.as_py()
     except (UnicodeDecodeError, OverflowError, ValueError):
         told = _raw(column.slice(row, 1))
+    if isinstance(told, dict):
+        told = {name: _brief(value) for name, value in told.items()}
+    told = _brief(told)
     if isinstance(told, bytes):
         told = told.decode("utf-8", "backslashreplace")
     text = told if isinstance(told, str) else str(told)
     return text if len(text) <= most else text[:most] + "…"
+
+
+def _brief(value: Any) -> Any:
+    """Bytes that are too long to be text as their number."""
+    long = isinstance(value, bytes) and len(value) > _LONG_TEXT
+    return f"<{len(value):,} bytes>" if long else value
 
 
 def _raw(column: pa.Array) -> Any:

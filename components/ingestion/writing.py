@@ -37,7 +37,7 @@ class Placing:
         rule: what is asked for.
         exact: whether shares are exact, so that rows are spilled and placed once all are known.
         folder: where parts and spills are written, by whatever worker.
-        key: a column whose hash stands for that of a row, and which isn't written; "" for that of all columns.
+        key: a column whose hash stands for a row's, and which isn't written; "" for that of all columns.
     """
 
     rule: SplitOptions
@@ -82,7 +82,7 @@ def place_rows(
 
     Returns:
         JSON values: `parts` by split, or `spill` and `classes` where shares are exact; `outside` tells of
-        the rows in no split. And the number of each row's split, uint8 [rows], or None where they are spilled.
+        the rows in no split. And the split of each row, uint8 [rows], or None where they are spilled.
     """
     told: dict[str, Any] = {"parts": {}, "spill": "", "classes": [], "outside": None}
     assigned = None
@@ -134,7 +134,8 @@ def spill_rows(rows: pa.Table, placing: Placing, unit: int) -> tuple[str, list[s
         classes = np.where(outside, -1, 0)
     else:
         classes, names = _classes(column)
-        ranks, outside = row_hash(rows, (placing.key,) if placing.key else None, placing.rule.seed), np.zeros(rows.num_rows, bool)
+        ranks = row_hash(rows, (placing.key,) if placing.key else None, placing.rule.seed)
+        outside = np.zeros(rows.num_rows, bool)
     np.save(f"{path}.classes.npy", classes.astype(np.int32))
     np.save(f"{path}.ranks.npy", ranks)
     return str(path), names, outside
@@ -204,7 +205,8 @@ def _groups(rows: pa.Table, images: Sequence[str]) -> Iterator[pa.Table]:
     lengths = np.zeros(rows.num_rows, np.int64)
     for name in images:
         lengths += pc.fill_null(pc.binary_length(rows.column(name)), 0).to_numpy()
-    groups = (np.cumsum(lengths) - lengths) // GROUP_BYTES  # by where a row begins: missing ones have no bytes
+    # By where a row begins: the first of a part may be missing, and then has no bytes.
+    groups = (np.cumsum(lengths) - lengths) // GROUP_BYTES
     begins = np.flatnonzero(np.diff(groups, prepend=-1)).tolist() or [0]
     for begin, end in pairwise([*begins, rows.num_rows]):
         yield rows.slice(begin, end - begin)

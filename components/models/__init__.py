@@ -53,7 +53,7 @@ _MODULES = {
 
 
 def arguments_of(model: str) -> tuple[str, ...] | None:
-    """The names of the `model_args` of a built-in name or `keras.applications.NAME`; None of anything else."""
+    """The `model_args` that a built-in model or `keras.applications.NAME` takes; None of anything else."""
     return APPLICATION_ARGS if architecture_of(model) else BUILT_IN.get(model)
 
 

@@ -1,4 +1,4 @@
-"""The architectures of `keras.applications`: what they are called and what they expect. Standard library only.
+"""The architectures of `keras.applications`, what they are called and expect. Standard library only.
 
 A test compares the names with the installed Keras.
 """
@@ -55,8 +55,8 @@ PIXELS: dict[Pixels, Scale] = {
         "{standardize: {mean: [123.68, 116.779, 103.939], deviation: 1}}",
     ),
 }
-"""What the pretrained weights of Keras were trained on. Those of `caffe` were trained on blue, green, red; the
-order of the first kernel's inputs is turned round as they are loaded, so that here all take red, green, blue."""
+"""What the pretrained weights of Keras were trained on. Those of `caffe` saw blue, green, red; as they are
+loaded, the inputs of the first kernel are turned round, so that here all take red, green, blue."""
 
 _FAMILIES: dict[Pixels, tuple[str, ...]] = {
     "raw": (

@@ -19,7 +19,7 @@ FILTERS = (32, 64, 128, 256)
 
 @dataclass(frozen=True)
 class ConvLearner:
-    """Stages of 3 × 3 convolutions, each normalized and activated, with a 2 × 2 pooling behind each stage.
+    """Stages of 3 x 3 convolutions, each normalized and activated, with a 2 x 2 pooling behind each stage.
 
     `[batch, h, w, c]` → `[batch, h / 2^n, w / 2^n, filters[-1]]` for n stages.
 
@@ -56,10 +56,10 @@ def cnn(
     l2: float = 0.0,
     hidden_units: Sequence[int] = (),
 ) -> keras.Model:
-    """A small convolutional network, made for images from 8 × 8 to 64 × 64.
+    """A small convolutional network, made for images from 8 x 8 to 64 x 64.
 
-    A 3 × 3 convolution, then stages of two, with 32, 64, 128 and 256 channels, each halving the image: two
-    stages for 8 × 8, three for 16 × 16, four from 32 × 32 on. Every convolution is normalized; the average
+    A 3 x 3 convolution, then stages of two, with 32, 64, 128 and 256 channels, each halving the image: two
+    stages for 8 x 8, three for 16 x 16, four from 32 x 32 on. Every convolution is normalized; the average
     over what is left of the image goes to the head.
 
     Args:
@@ -73,7 +73,7 @@ def cnn(
         hidden_units: the width of each dense layer before the head.
 
     Raises:
-        DataError: no feature is an image, or it has less than 4 × 4 pixels.
+        DataError: no feature is an image, or it has less than 4 x 4 pixels.
     """
     shape = images_among(features, 4, "cnn")[0].shape
     stages = max(1, min(len(FILTERS), int(math.log2(min(shape[:2]))) - 1))

@@ -122,8 +122,8 @@ def application(
         l2: the penalty on the weights of convolutions and dense layers, at least 0.
         hidden_units: the width of each dense layer before the head.
         pooling: what becomes of the last image: "average", "max" or "flatten".
-        momentum: of batch normalization's moving averages. Keras' own 0.99 to 0.999 take hundreds to thousands
-            of steps to follow, during which a network that learns well answers badly.
+        momentum: of batch normalization's moving averages. Keras' own 0.99 to 0.999 take hundreds or
+            thousands of steps to follow, during which a network that learns well answers badly.
 
     Raises:
         DataError: no feature is an image, or it is too small.

@@ -1,4 +1,4 @@
-"""What the image models are put together from: `ConvStem`, a learner, `Classifier`, and `image_model` around them.
+"""What the image models are put together from: a stem, a learner, a classifier, `image_model` around them.
 
 A part is a callable from a Keras tensor to one, float32 `[batch, height, width, channels]`. The stem looks at
 pixels and makes the image smaller; the learner finds features in it; the classifier makes a row of what is
@@ -43,7 +43,7 @@ EPSILON = 1.001e-5
 
 @dataclass(frozen=True)
 class ConvStem:
-    """A convolution, normalized and activated, and by choice a 3 × 3 pooling of stride 2 behind it.
+    """A convolution, normalized and activated, and by choice a 3 x 3 pooling of stride 2 behind it.
 
     `[batch, h, w, c]` → `[batch, h / stride, w / stride, filters]`, halved once more by pooling.
 
@@ -206,8 +206,7 @@ def images_among(features: Sequence[FeatureInput], smallest: int, name: str) -> 
     shape = images[0].shape
     if min(shape[:2]) < smallest:
         raise DataError(
-            f"{images[0].name} is {shape[0]} × {shape[1]} pixels, and {name} needs {smallest} × {smallest} at "
-            "the least",
+            f"{images[0].name} is {shape[0]} x {shape[1]} pixels, and {name} needs {smallest} x {smallest}",
             argument="model",
             remedy=f"resize the image in the transform step, {{resize: {smallest}}} or more, or use cnn",
         )
@@ -270,4 +269,4 @@ def _row(feature: FeatureInput, values: Any) -> Any:
 
 
 def _times(shape: Sequence[int]) -> str:
-    return " × ".join(map(str, shape))
+    return " x ".join(map(str, shape))

@@ -1,15 +1,16 @@
 """Residual networks with 34 and 50 layers, in their three published versions.
 
 From He et al., "Deep Residual Learning for Image Recognition", 2015 (v1), and "Identity Mappings in Deep
-Residual Networks", 2016 (v2). v1.5 is what most trainings since call ResNet-50: v1 with the stride in the 3 × 3
-convolution of a block and not in the 1 × 1 before it, half a point more accurate on ImageNet.
+Residual Networks", 2016 (v2). v1.5 is what most trainings since call ResNet-50: v1 with the stride in the
+3 x 3 convolution of a block and not in the 1 x 1 before it, half a point more accurate on ImageNet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, get_args
 
 import keras
 
@@ -34,9 +35,9 @@ class ResidualLearner:
 
     Attributes:
         blocks: how many there are in each stage.
-        filters: the channels of each stage's 3 × 3 convolutions.
-        bottleneck: whether a block is 1 × 1, 3 × 3, 1 × 1 convolutions, the last with four times the channels,
-            or two of 3 × 3.
+        filters: the channels of each stage's 3 x 3 convolutions.
+        bottleneck: whether a block is 1 x 1, 3 x 3 and 1 x 1 convolutions, the last with four times the
+            channels, or two of 3 x 3.
         version: where stride, normalization and activation are.
         bias: whether convolutions in front of a normalization have a bias, as in Keras' v1; it does nothing.
         l2: the penalty on the weights of the convolutions.
@@ -112,71 +113,55 @@ class ResidualLearner:
         )
 
 
-def resnet34(features: tuple[FeatureInput, ...], outputs: Outputs, task: Tasks, **told: Any) -> keras.Model:
-    """A residual network of 34 layers, in blocks of two convolutions; arguments as of `resnet`.
-
-    Raises:
-        DataError: no feature is an image, or it is too small.
-    """
-    return resnet(features, outputs, task, blocks=(3, 4, 6, 3), bottleneck=False, name="resnet34", **told)
-
-
-def resnet50(features: tuple[FeatureInput, ...], outputs: Outputs, task: Tasks, **told: Any) -> keras.Model:
-    """A residual network of 50 layers, in blocks with a bottleneck; arguments as of `resnet`.
-
-    Raises:
-        DataError: no feature is an image, or it is too small.
-    """
-    return resnet(features, outputs, task, blocks=(3, 4, 6, 3), bottleneck=True, name="resnet50", **told)
-
-
 def resnet(
+    blocks: Sequence[int],
+    bottleneck: bool,
+    name: str,
     features: tuple[FeatureInput, ...],
     outputs: Outputs,
     task: Tasks,
     *,
-    blocks: Sequence[int],
-    bottleneck: bool,
-    name: str = "resnet",
-    version: Version = "v1.5",
-    stem: Stem = "large",
     width: float = 1.0,
     depth: float = 1.0,
     dropout: float = 0.0,
     l2: float = 0.0,
     hidden_units: Sequence[int] = (),
+    version: Version = "v1.5",
+    stem: Stem = "large",
 ) -> keras.Model:
     """A residual network.
 
     Args:
-        features: an image, and others beside it.
-        outputs: 1, or the number of classes of a multi-class or multi-label task; by key for several labels.
-        task: "regression", "binary", "multiclass" or "multilabel"; by key for several labels.
         blocks: how many there are in each of four stages.
         bottleneck: whether blocks have one.
         name: of the network.
-        version: "v1", "v1.5" or "v2".
-        stem: "large" as published, which quarters the image; "small", a 3 × 3 convolution that keeps its size,
-            for images below 64 × 64.
+        features: an image, and others beside it.
+        outputs: 1, or the number of classes of a multi-class or multi-label task; by key for several labels.
+        task: "regression", "binary", "multiclass" or "multilabel"; by key for several labels.
         width: multiplies the channels.
         depth: multiplies the blocks of a stage.
         dropout: the rate before the head, or after each hidden layer, from 0 to below 1.
         l2: the penalty on the weights of convolutions and hidden layers, at least 0.
         hidden_units: the width of each dense layer before the head.
+        version: "v1", "v1.5" or "v2".
+        stem: "large" as published, which quarters the image; "small", a 3 x 3 convolution that keeps its
+            size, for images below 64 x 64.
 
     Raises:
-        DataError: no feature is an image, or it has less than 32 × 32 pixels, 8 × 8 with the small stem.
+        DataError: no feature is an image, or it has less than 32 x 32 pixels, 8 x 8 with the small stem.
     """
-    # Keras' own v1 has biases in front of the normalization, and its v2 one in the stem, so that its weights fit.
+    if version not in get_args(Version) or stem not in SMALLEST:
+        raise ValueError(
+            f"version is one of v1, v1.5, v2 and stem large or small, not {version!r} and {stem!r}"
+        )
+    # Keras' v1 has biases in front of the normalization, its v2 one in the stem: so that its weights fit.
     bias = version == "v1"
     shape: dict[str, Any] = {} if stem == "large" else {"kernel": 3, "stride": 1, "pool": False}
     return image_model(
         features,
         outputs,
         task,
-        stem=ConvStem(
-            scaled(64, width), activated=version != "v2", bias=version != "v1.5", l2=l2, **shape
-        ),
+        stem=ConvStem(scaled(64, width), activated=version != "v2", bias=version != "v1.5", l2=l2, **shape),
         learner=ResidualLearner(
             tuple(repeated(count, depth) for count in blocks),
             tuple(scaled(one, width) for one in FILTERS),
@@ -189,6 +174,12 @@ def resnet(
         smallest=SMALLEST[stem],
         name=name,
     )
+
+
+resnet34 = partial(resnet, (3, 4, 6, 3), False, "resnet34")
+"""34 layers, in blocks of two convolutions; arguments from `features` on as of `resnet`."""
+resnet50 = partial(resnet, (3, 4, 6, 3), True, "resnet50")
+"""50 layers, in blocks with a bottleneck; arguments from `features` on as of `resnet`."""
 
 
 def _relu(values: Any, name: str) -> Any:

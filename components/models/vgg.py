@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import keras
@@ -19,7 +20,7 @@ SMALLEST = 32
 
 @dataclass(frozen=True)
 class VggLearner:
-    """Blocks of 3 × 3 convolutions with a 2 × 2 pooling behind each.
+    """Blocks of 3 x 3 convolutions with a 2 x 2 pooling behind each.
 
     `[batch, h, w, c]` → `[batch, h / 2^n, w / 2^n, filters[-1]]` for n blocks. Layers have the names of
     `keras.applications.VGG16`.
@@ -50,31 +51,13 @@ class VggLearner:
         return values
 
 
-def vgg16(features: tuple[FeatureInput, ...], outputs: Outputs, task: Tasks, **told: Any) -> keras.Model:
-    """VGG with 13 convolutions and 3 dense layers; arguments as of `vgg`.
-
-    Raises:
-        DataError: no feature is an image, or it has less than 32 × 32 pixels.
-    """
-    return vgg(features, outputs, task, convolutions=(2, 2, 3, 3, 3), name="vgg16", **told)
-
-
-def vgg19(features: tuple[FeatureInput, ...], outputs: Outputs, task: Tasks, **told: Any) -> keras.Model:
-    """VGG with 16 convolutions and 3 dense layers; arguments as of `vgg`.
-
-    Raises:
-        DataError: no feature is an image, or it has less than 32 × 32 pixels.
-    """
-    return vgg(features, outputs, task, convolutions=(2, 2, 4, 4, 4), name="vgg19", **told)
-
-
 def vgg(
+    convolutions: Sequence[int],
+    name: str,
     features: tuple[FeatureInput, ...],
     outputs: Outputs,
     task: Tasks,
     *,
-    convolutions: Sequence[int],
-    name: str = "vgg",
     width: float = 1.0,
     depth: float = 1.0,
     dropout: float = 0.5,
@@ -86,11 +69,11 @@ def vgg(
     """Five blocks of convolutions, and dense layers on all that is left of the image.
 
     Args:
+        convolutions: how many there are in each of five blocks.
+        name: of the network.
         features: an image, and others beside it.
         outputs: 1, or the number of classes of a multi-class or multi-label task; by key for several labels.
         task: "regression", "binary", "multiclass" or "multilabel"; by key for several labels.
-        convolutions: how many there are in each of five blocks.
-        name: of the network.
         width: multiplies the channels, and the default hidden units.
         depth: multiplies the convolutions of a block.
         dropout: the rate after each hidden layer, from 0 to below 1.
@@ -101,7 +84,7 @@ def vgg(
             scratch it learns far more easily so.
 
     Raises:
-        DataError: no feature is an image, or it has less than 32 × 32 pixels.
+        DataError: no feature is an image, or it has less than 32 x 32 pixels.
     """
     units = (scaled(4096, width),) * 2 if hidden_units is None else hidden_units
     return image_model(
@@ -118,3 +101,9 @@ def vgg(
         smallest=SMALLEST,
         name=name,
     )
+
+
+vgg16 = partial(vgg, (2, 2, 3, 3, 3), "vgg16")
+"""13 convolutions and 3 dense layers; arguments from `features` on as of `vgg`."""
+vgg19 = partial(vgg, (2, 2, 4, 4, 4), "vgg19")
+"""16 convolutions and 3 dense layers; arguments from `features` on as of `vgg`."""

@@ -18,7 +18,7 @@ from ...pipelines.errors import DataError, InvalidRequestError
 from ..csv.sources import name_problems
 from ..data_plane.few_units import run_few
 from ..ingestion.column_options import ColumnOptions
-from ..ingestion.kinds import ARROW, kind_of, unsupported
+from ..ingestion.kinds import ARROW, can_be_images, kind_of, unsupported
 from ..ingestion.known_files import KnownFiles, KnownUnit
 from ..ingestion.partitions import Partition, check_own_columns, partition_kinds, partition_of
 from ..ingestion.publishing import is_exact, publish
@@ -141,6 +141,8 @@ def common_kinds(files: Sequence[File], chosen: Sequence[str], options: ColumnOp
         _check_names(first, file, chosen, options)
         for name in chosen:
             kind = kind_of(file.arrow[name])
+            if (options.types or {}).get(name) == "image" and can_be_images(file.arrow[name]):
+                kind = "image"
             if not kind:
                 raise DataError(unsupported(name, file.arrow[name], file.path))
             if kinds.get(name, "null") == "null":
@@ -173,11 +175,14 @@ def _check_names(first: File, file: File, chosen: Sequence[str], options: Column
         )
 
 
-def cut(files: Sequence[File], block_rows: int, sample: int | None) -> list[Unit]:
+def cut(
+    files: Sequence[File], block_rows: int, sample: int | None, block_bytes: int = BLOCK_BYTES
+) -> list[Unit]:
     """Cuts the files into units.
 
-    A block is at most `block_rows` rows of one row group. To read one, a row group has to be read from its
-    beginning, so that a group is cut into few units, and only where there are few groups.
+    A block is at most `block_rows` rows of one row group, and about `block_bytes`. To read one, a row group
+    has to be read from its beginning, so that a group is cut into few units, and only where there are few
+    groups.
     """
     groups = [(file, place) for file in files for place in range(len(file.groups))]
     pieces = _PIECES if len(groups) < _FEW_GROUPS else 1
@@ -188,7 +193,7 @@ def cut(files: Sequence[File], block_rows: int, sample: int | None) -> list[Unit
     for file, place in groups:
         rows, size = file.groups[place]
         wanted = rows if sample is None else min(rows, sample - taken[file.split])
-        each = max(1, min(block_rows, BLOCK_BYTES * rows // max(size, 1)))
+        each = max(1, min(block_rows, block_bytes * rows // max(size, 1)))
         blocks = [
             Block(number + i, at, min(each, wanted - at)) for i, at in enumerate(range(0, wanted, each))
         ]
@@ -227,7 +232,7 @@ def ingest(
     files = [look_at(*file) for file in zip(paths, splits, between, strict=True)]
     files = with_partitions(files, options.types or {})
     types = _settled(ctx, files, options)
-    units = cut(files, options.block_rows, options.sample)
+    units = cut(files, options.block_rows, options.sample, options.unit_bytes(BLOCK_BYTES))
     if not units:
         raise DataError("there is no row", file=files[0].path, remedy="add rows")
     rule = options.split

@@ -10,6 +10,9 @@
   median day, the most frequent month, weekday and hour.
 - several values a row: multi_hot, of the 100 most frequent ones if there are more; dropped where values occur
   less than twice on average. Lists of floats are dropped.
+- an image is decoded (gray, if all that are looked at are), resized and scaled to 0 … 1. Its size is that of
+  all images, if they have one, and else a square of their median shorter side; at most 224 pixels a side.
+  `path`, `height` and `width` beside it tell of its file and are dropped.
 - a column with one value, or none, is dropped; so is an int column that numbers the rows: all values
   different, and hardly any number left out between the first and the last of all splits.
 """
@@ -130,10 +133,12 @@ def choose_features(
             given=unknown[0],
             available=tuple(fitter.types),
         )
-    plain = [f for f in features if fitter.types[f.name] in RAW_TYPES]
+    images = _images(fitter, examples, [f.name for f in features])
+    plain = [f for f in features if f.name not in images and fitter.types[f.name] in RAW_TYPES]
     profiles = _profiles(ctx, fitter, examples, plain)
     others = [split for split in examples.splits if split != TRAIN]
-    deep = choose_deep(ctx, fitter, examples, [f.name for f in features if f not in plain], others)
+    rest = [f.name for f in features if f not in plain and f.name not in images]
+    deep = {**images, **choose_deep(ctx, fitter, examples, rest, others)}
     choices = {f.name: choose(f, profiles[f.name]) if f.name in profiles else deep[f.name] for f in features}
     text = as_yaml(choices)
     ctx.say("features: auto chose this, which can be edited and put into the pipeline:\n" + text.rstrip())
@@ -141,6 +146,14 @@ def choose_features(
     if not made:
         raise DataError("auto left no column to learn from:\n" + text.rstrip(), argument="features")
     return parse_features(made)[0], text
+
+
+def _images(fitter: Fitter, examples: Examples, columns: Sequence[str]) -> dict[str, Choice]:
+    if not any(fitter.types[name] == "image" for name in columns):
+        return {}
+    from .auto_images import choose_images  # imports TensorFlow
+
+    return choose_images(fitter, examples, columns)
 
 
 def as_yaml(choices: Mapping[str, Choice]) -> str:

@@ -24,6 +24,8 @@ from .fitting import TRAIN, Fitter, train_pass
 Store = Literal["uint8", "png", "jpeg", "float32"]
 STORED: Mapping[Store, Stored] = {"uint8": "pixels", "png": "png", "jpeg": "jpeg", "float32": "dense"}
 """How images are stored, by what a pipeline says."""
+PICTURE = "contact_sheet.png"
+"""The file of a Transform artifact that shows images of each class and split."""
 
 
 def run_transform(
@@ -63,7 +65,7 @@ def run_transform(
     stored = tuple(one.stored for one in fitted.labels)
     shape = Layout(fitted.features, stored, layout, compression, weight, jpeg_quality)
     made = _write_examples(ctx, examples, Encoder(fitted, shape), shards, seed)
-    return made, _write_transform(ctx, fitted, chosen)
+    return made, _write_transform(ctx, fitted, chosen, _picture(made, fitted))
 
 
 def _write_examples(
@@ -80,7 +82,15 @@ def _write_examples(
     return draft.finish(properties, summary, digests=digests)
 
 
-def _write_transform(ctx: Context, fitted: FittedTransform, chosen: str) -> Transform:
+def _picture(made: Examples, fitted: FittedTransform) -> bytes:
+    if not fitted.images:
+        return b""
+    from .example_sheet import example_sheet
+
+    return example_sheet(made, fitted)
+
+
+def _write_transform(ctx: Context, fitted: FittedTransform, chosen: str, picture: bytes) -> Transform:
     draft = ctx.output(Transform, "transform")
     save_fitted(fitted, draft.path)
     if chosen:
@@ -93,7 +103,10 @@ def _write_transform(ctx: Context, fitted: FittedTransform, chosen: str) -> Tran
             for label in fitted.labels
         },
     }
-    return draft.finish(summary=summary, volatile=[CODE])
+    if picture:
+        (draft.path / PICTURE).write_bytes(picture)
+        summary["pictures"] = [PICTURE]
+    return draft.finish(summary=summary, volatile=[CODE, PICTURE])
 
 
 def _check_splits(examples: Examples) -> None:

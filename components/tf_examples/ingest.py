@@ -63,10 +63,11 @@ class CutFile:
 
     block_rows: int
     limit: int | None
+    unit_bytes: int = UNIT_BYTES
 
     def __call__(self, file: RecordFile) -> Result:
         """Gives cuts as JSON."""
-        cuts = cut_file(Path(file.path), file.name, self.block_rows, UNIT_BYTES, self.limit)
+        cuts = cut_file(Path(file.path), file.name, self.block_rows, self.unit_bytes, self.limit)
         return Result(json.dumps([asdict(cut) for cut in cuts]).encode(), sum(cut.records for cut in cuts))
 
 
@@ -107,7 +108,7 @@ def cut_files(ctx: Context, files: Sequence[RecordFile], options: ColumnOptions)
 
 
 def _cuts(ctx: Context, files: Sequence[RecordFile], options: ColumnOptions) -> Iterator[list[Cut]]:
-    work = CutFile(options.block_rows, options.sample)
+    work = CutFile(options.block_rows, options.sample, options.unit_bytes(UNIT_BYTES))
     payloads = run_few(ctx, "cut", files, work)
     return ([Cut(**values) for values in json.loads(payload)] for payload in payloads)
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from ..preprocessing.casting import serving_batch
 from ..preprocessing.fitted import Program
 from ..preprocessing.fitted_features import Branch
-from ..transforms.images import Pixels, leading_steps
+from ..transforms.images import CenterCrop, Decode, Pixels, leading_steps
 from ..transforms.namespace import NumpyNamespace
 from .encoding import Encoder, Fault, faults_of
 from .layout import Field, OutputFeature
@@ -147,6 +147,16 @@ def image_files(pixels: np.ndarray[Any, Any], kind: str, quality: int) -> list[b
     """
     encoded: np.ndarray[Any, Any] = _file_encoder(kind, quality)(pixels).numpy()
     return list(encoded)
+
+
+def recompressed(pixels: np.ndarray[Any, Any], quality: int) -> np.ndarray[Any, Any]:
+    """Images as they come out of JPEG files of shards; see `image_files`."""
+    from ..transforms.images_tf import render_arrow
+
+    files = pa.array(image_files(pixels, "jpeg", quality), pa.binary())
+    decode = Decode("rgb" if pixels.shape[-1] == 3 else "grayscale")
+    made: np.ndarray[Any, Any] = render_arrow(files, (decode, CenterCrop(pixels.shape[1:3]))).values
+    return made
 
 
 @lru_cache(maxsize=4)

@@ -96,9 +96,14 @@ class EncodeImages:
     layout: Layout
     folder: str
 
+    @property
+    def encoder(self) -> ImageEncoder:
+        """What makes records of rows."""
+        return _image_encoder(self.fitted, self.layout)
+
     def __call__(self, unit: Parts) -> Result:
         """Spills the records of some parts."""
-        images = _image_encoder(self.fitted, self.layout)
+        images = self.encoder
         encoder = images.encoder
         batch = unit.read(list(dict.fromkeys([*encoder.columns, *images.columns])))
         others, faults = encoder.encode(batch, unit.places if unit.split == TRAIN else None)

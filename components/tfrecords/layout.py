@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...pipelines.errors import DataError
@@ -169,6 +169,12 @@ class Layout:
     def images(self) -> tuple[OutputFeature, ...]:
         """The features that are images."""
         return tuple(f for f in self.features if f.is_image)
+
+    def without_images(self) -> Layout:
+        """The same records to a reader that leaves the images in them alone."""
+        light = replace(self, features=tuple(f for f in self.features if not f.is_image))
+        # An image may have taken the weight's name.
+        return light if light.weight_key == self.weight_key else self
 
     @property
     def fields(self) -> tuple[Field, ...]:

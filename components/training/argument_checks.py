@@ -13,6 +13,7 @@ from ..models import BUILT_IN, arguments_of
 from ..models.applications import ARCHITECTURES, PREFIX
 from ..models.user import call_problem
 from .keras_names import LOSSES, METRICS, OPTIMIZERS
+from .stages import stage_problems
 
 TASK_OF_KIND = {"value": "regression", "class": "classification", "multi": "multilabel", "": ""}
 """What a label of a kind is for; "classification" is binary or multi-class, "" isn't known yet."""
@@ -34,6 +35,7 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
         for metric in [names] if isinstance(names, str) else names or []:
             problems += _name_problems("metrics", metric, METRICS)
     problems += _weight_problems(arguments.get("class_weights"))
+    problems += [] if arguments.get("stages") is None else stage_problems(arguments["stages"])
     problems += parse_augmentation(arguments.get("augment"))[1]
     problems += _label_problems(arguments, known.get("transform", Known()).facts.get("labels"))
     splits = known["examples"].splits if "examples" in known else None
@@ -123,17 +125,18 @@ def model_problems(arguments: Arguments) -> list[Problem]:
             if name not in accepted
         ]
     if ":" not in model:
+        of_keras = model.startswith("keras.") or model in ARCHITECTURES
         keras_own = tuple(f"{PREFIX}{name}" for name in ARCHITECTURES)
         remedy = (
-            "for a network of Keras write keras.applications.NAME, for a function of your own module:function "
-            "or file.py:function"
+            "for a network of Keras write keras.applications.NAME, for a function of your own "
+            "module:function or file.py:function"
         )
         return [
             Problem(
                 f"there is no model {model!r}",
                 argument="model",
                 given=model,
-                available=keras_own if PREFIX.startswith(model[:8]) or model in ARCHITECTURES else tuple(BUILT_IN),
+                available=keras_own if of_keras else tuple(BUILT_IN),
                 remedy=remedy,
             )
         ]

@@ -5,8 +5,8 @@ The model function says which by the keyword that it takes:
     inputs     the width of a matrix: the network is fed float32 `[batch, inputs]`
     packed     a `Packed`: the network is fed `{"dense": float32 [batch, dense], "ids": int64 [batch, ids]}`,
                which is what the shards hold; without ids a matrix
-    features   a tuple of `FeatureInput`: the network is fed a tensor `[batch, width]` for each, by its key, and
-               float32 `[batch, height, width, channels]` for an image, which only this way takes
+    features   a tuple of `FeatureInput`: the network is fed a tensor `[batch, width]` for each, by its key,
+               and float32 `[batch, height, width, channels]` for an image, which only this way takes
 
 Inside the framework rows always travel as `Tensors`, one or two matrices by name, and images by their keys as
 they are stored; a tensor a feature is cut out of them, and pixels become floats, just before the network.
@@ -27,8 +27,8 @@ from ..tfrecords.layout import OutputFeature, as_matrix, check_matrix
 from ..transforms.namespace import namespace_of
 
 Tensors = Mapping[str, Any]
-"""`dense` float32 [n, width] and `ids` int64 [n, width], and each image by its key, uint8 (or float32, where it is
-stored so) [n, height, width, channels]; what a network isn't fed with is absent."""
+"""`dense` float32 [n, width] and `ids` int64 [n, width], and each image by its key, uint8 (or float32, where
+it is stored so) [n, height, width, channels]; what a network isn't fed with is absent."""
 FeedKind = Literal["matrix", "packed", "features"]
 _BYTES = {"float32": 4, "int64": 8, "uint8": 1}
 
@@ -50,8 +50,8 @@ class Feed:
         """The feed of a model function that takes `inputs`, `packed` or `features`.
 
         Raises:
-            DataError: it takes `inputs`, and a feature is ids, or there is none; or a feature is an image, and
-                it doesn't take `features`.
+            DataError: it takes `inputs`, and a feature is ids, or there is none; or a feature is an image,
+                and it doesn't take `features`.
         """
         if keyword != "features":
             _require_no_images(columns)
@@ -152,6 +152,6 @@ def _require_no_images(columns: Sequence[OutputFeature]) -> None:
         raise DataError(
             f"{images}: the model takes rows of numbers, and this is an image",
             argument="model",
-            remedy=f"use a model for images: {', '.join(IMAGE_MODELS)} or keras.applications.NAME; a function of "
-            "your own takes `features`",
+            remedy=f"use a model for images: {', '.join(IMAGE_MODELS)} or keras.applications.NAME; a "
+            "function of your own takes `features`",
         )

@@ -6,7 +6,6 @@ operations are the deterministic ones, and the order of the examples is a functi
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,20 +17,23 @@ import tensorflow as tf
 
 from ...pipelines.artifact import Examples
 from ...pipelines.errors import DataError, InvalidRequestError, StepError
-from ..models import model_function
-from ..models.user import fed_by
 from ..tfrecords.layout import OutputFeature
 from .augmenting import TrainAugmentation, finish_in_step, train_augmentation
+from .building import build_network, compile_network, is_sparse
 from .epochs import Epochs, Only
 from .feed import Feed
-from .probe import probe
+from .freezing import Freezer
+from .pretrained import InitialWeights, load_weights
 from .settings import Settings
+from .stages import Stage
 from .targets import Targets
-from .tasks import LOSSES, METRICS, Task, output_keys
+from .tasks import Task, output_keys
 
 Progress = Callable[..., None]
 STEPS = 16
 """The least steps in an epoch that the default batch size aims at: a small table needs updates too."""
+HELD_OUT_BYTES = 32 << 20
+"""Of images as floats that go through the network at once in validation."""
 SECONDS = 0.25
 """The least time between two reports within an epoch."""
 
@@ -43,7 +45,8 @@ class Trained:
     Attributes:
         network: with the best weights if there were examples to validate on, else the last.
         feed: how it is fed.
-        history: for each epoch `epoch` (from 1), `loss`, the metrics, and `val_…` of each.
+        history: for each epoch `epoch` (from 1), `stage` (from 1) if there are stages, `loss`, the metrics,
+            and `val_…` of each.
         best_epoch: the epoch, from 1, whose weights these are.
         augmentation: what was done to the images of the train split, if anything.
     """
@@ -65,6 +68,8 @@ def train_network(
     settings: Settings,
     tell: Progress,
     only: Only = None,
+    weights: InitialWeights | None = None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Builds, compiles and trains a network.
 
@@ -78,48 +83,50 @@ def train_network(
         settings: the hyperparameters.
         tell: takes `epoch`, `epochs`, `loss`, `rows` and so on as keyword arguments.
         only: which rows of the split to learn from, see `dataset()`; all by default.
+        weights: what the network begins with; random weights by default.
+        warn: takes a text that people should see.
 
     Raises:
-        InvalidRequestError: Keras refuses the model, the optimizer, the loss or a metric.
+        InvalidRequestError: Keras refuses the model, the optimizer, the loss or a metric; or a stage freezes
+            what isn't there, or everything.
+        DataError: the weights can't be had, or don't fit.
         DataError, StepError: the loss is no longer a finite number.
     """
     make_deterministic(settings.seed)
     network, feed = build_network(settings, features, tasks)
+    if weights is not None:
+        load_weights(network, feed, settings, weights, warn)
+    stages = settings.stages or (Stage(),)
     rows = examples.rows(train) if only is None else int(only.sum())
     steps = math.ceil(rows / settings.batch_size)
-    compile_network(network, settings, tasks, steps)
+    if settings.stages and network.compiled:
+        raise InvalidRequestError(
+            f"the model of {settings.model} comes compiled, and each stage compiles it anew",
+            argument="stages",
+            remedy="leave compile() out of the model function, or stages out of the step",
+        )
+    compile_network(network, settings.of_stage(stages[0]), tasks, steps)
     targets = Targets(
-        tasks, {t.label: _is_sparse(network, output_keys(tasks)[t.label]) for t in tasks}, class_weights
+        tasks, {t.label: is_sparse(network, output_keys(tasks)[t.label]) for t in tasks}, class_weights
     )
 
     def shape(tensors: Any, *rest: Any) -> tuple[Any, ...]:
         return feed.network_input(tensors), *targets(*rest)
 
     trained = Trained(network, feed)
-    live = _Live(tell, settings, rows)
     augmentation = trained.augmentation = train_augmentation(settings.augment, feed.images, settings.seed)
     source = Epochs(examples, train, feed, settings.batch_size, shape, settings.seed, only, augmentation)
-    held_out = validation and Epochs(examples, validation, feed, max(settings.batch_size, 1024), shape)
-    if source.in_step:
-        finish_in_step(network, source.finish, source(0))
-    best, best_weights = math.inf, None
-    for epoch in range(settings.epochs):
-        live.epoch = epoch
-        row = {"epoch": epoch + 1, **_fit_epoch(network, source(epoch), epoch, live)}
-        if held_out:
-            checked = network.evaluate(held_out(epoch), verbose=0, return_dict=True)
-            row.update({f"val_{key}": float(value) for key, value in checked.items()})
-        trained.history.append(row)
-        live.after_epoch(row)
-        _require_finite(row, settings)
-        if not held_out:
-            trained.best_epoch = epoch + 1
-        elif row["val_loss"] < best:
-            best, best_weights, trained.best_epoch = row["val_loss"], network.get_weights(), epoch + 1
-        elif settings.patience is not None and epoch + 1 - trained.best_epoch >= settings.patience:
-            break
-    if best_weights is not None:
-        network.set_weights(best_weights)
+    held_out = validation and Epochs(examples, validation, feed, _held_out_batch(settings, feed), shape)
+    live = _Live(tell, settings, rows)
+    course = _Course(trained, source, held_out or None, live)
+    freezer = Freezer(network)
+    for number, stage in enumerate(stages, start=1):
+        told = settings.of_stage(stage)
+        if settings.stages:
+            freezer.freeze(stage, number)
+            compile_network(network, told, tasks, steps, again=True)
+        course.run(told, number if settings.stages else 0)
+    freezer.thaw()
     return trained
 
 
@@ -135,106 +142,73 @@ def make_deterministic(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def build_network(
-    settings: Settings, features: Sequence[OutputFeature], tasks: Sequence[Task]
-) -> tuple[keras.Model, Feed]:
-    """Calls the model function and checks what it returns: type, output shape, and range of the outputs.
+def _held_out_batch(settings: Settings, feed: Feed) -> int:
+    """Examples at once where nothing is learned: many, but not of large images."""
+    pixels = sum(math.prod(image.shape) for image in feed.images.values())
+    most = max(1, HELD_OUT_BYTES // (4 * pixels)) if pixels else 1024
+    return max(settings.batch_size, min(1024, most))
 
-    Raises:
-        InvalidRequestError: it can't be called so, or what it returns doesn't do the task.
-        DataError: it can't take features of ids, and there are some.
+
+class _Course:
+    """The epochs of a training, over all of its stages, with the best weights so far.
+
+    Args:
+        trained: the network, compiled; its history and best epoch are filled in.
+        source: the batches to learn from.
+        held_out: the batches that choose the epoch; None to take the last one.
+        live: reports what goes on.
     """
-    function = model_function(settings.model)
-    keyword = fed_by(inspect.signature(function).parameters)
-    feed = Feed.of(keyword, features)
-    arguments = {**_called_with(keyword, feed, tasks), **settings.model_args}
-    try:
-        inspect.signature(function).bind(**arguments)
-    except TypeError as error:
-        raise InvalidRequestError(
-            f"the model function {settings.model} can't be called with {', '.join(arguments)}: {error}",
-            argument="model_args",
-            available=tuple(inspect.signature(function).parameters),
-            remedy="it takes inputs (or features), outputs and task, and then what model_args names",
-        ) from error
-    try:
-        network = function(**arguments)
-    except (TypeError, ValueError) as error:
-        raise InvalidRequestError(
-            f"the model function {settings.model} failed: {error}", argument="model"
-        ) from error
-    if not isinstance(network, keras.Model):
-        raise InvalidRequestError(
-            f"the model function {settings.model} returned a {type(network).__name__}, not a keras.Model",
-            argument="model",
-            remedy="return the model, for example keras.Sequential([...])",
-        )
-    probe(network, feed, tasks, settings.model)
-    return network, feed
 
+    def __init__(self, trained: Trained, source: Epochs, held_out: Epochs | None, live: _Live) -> None:
+        self._trained = trained
+        self._source = source
+        self._held_out = held_out
+        self._live = live
+        self._best = math.inf
+        self._best_weights: list[Any] | None = None
 
-def _called_with(keyword: str, feed: Feed, tasks: Sequence[Task]) -> dict[str, Any]:
-    keys = output_keys(tasks)
-    several = len(tasks) > 1
-    given: dict[str, Any] = {"inputs": sum(feed.widths.values())}
-    if keyword != "inputs":
-        given = {"packed": feed.packed, "features": feed.packed.features}
-    return {
-        keyword: given[keyword],
-        "outputs": {keys[t.label]: t.outputs for t in tasks} if several else tasks[0].outputs,
-        "task": {keys[t.label]: t.name for t in tasks} if several else tasks[0].name,
-    }
+    def run(self, settings: Settings, stage: int) -> None:
+        """Trains up to `settings.epochs` epochs more, and leaves the best weights so far in the network.
 
+        Args:
+            settings: the hyperparameters of the stage.
+            stage: its number, from 1; 0 where there are none.
 
-def compile_network(network: keras.Model, settings: Settings, tasks: Sequence[Task], steps: int) -> None:
-    """Gives a network that doesn't come compiled its optimizer, losses and metrics.
+        Raises:
+            InvalidRequestError, DataError, StepError: see `train_network`.
+        """
+        network, history = self._trained.network, self._trained.history
+        if self._source.in_step:
+            finish_in_step(network, self._source.finish, self._source(len(history)))
+        since = len(history)
+        for epoch in range(since, since + settings.epochs):
+            self._live.epoch = epoch
+            row: dict[str, float] = {"epoch": epoch + 1, **({"stage": stage} if stage else {})}
+            row |= _fit_epoch(network, self._source(epoch), epoch, self._live)
+            if self._held_out:
+                checked = network.evaluate(self._held_out(epoch), verbose=0, return_dict=True)
+                row |= {f"val_{key}": float(value) for key, value in checked.items()}
+            history.append(row)
+            self._live.after_epoch(row)
+            _require_finite(row, settings)
+            if not self._better(row) and self._stale(since, settings):
+                break
+        if self._best_weights is not None:
+            network.set_weights(self._best_weights)
 
-    Raises:
-        InvalidRequestError: Keras refuses one of them.
-    """
-    if network.compiled:
-        return
-    try:
-        optimizer = keras.optimizers.get(settings.optimizer)
-        rate: Any = settings.learning_rate
-        if settings.learning_rate_schedule == "cosine":
-            start = float(optimizer.learning_rate) if rate is None else rate
-            rate = keras.optimizers.schedules.CosineDecay(start, steps * settings.epochs)
-        if rate is not None:
-            optimizer = type(optimizer).from_config({**optimizer.get_config(), "learning_rate": rate})
-        network.compile(optimizer=optimizer, **_losses(settings, tasks))
-    except (TypeError, ValueError) as error:
-        raise InvalidRequestError(f"Keras refuses the optimizer, loss or metrics: {error}") from error
+    def _better(self, row: Mapping[str, float]) -> bool:
+        """Whether an epoch is the best so far; it is then remembered."""
+        if self._held_out and not row["val_loss"] < self._best:
+            return False
+        self._trained.best_epoch = int(row["epoch"])
+        if self._held_out:
+            self._best, self._best_weights = row["val_loss"], self._trained.network.get_weights()
+        return True
 
-
-def _losses(settings: Settings, tasks: Sequence[Task]) -> dict[str, Any]:
-    """`loss`, `loss_weights` and `metrics` as Keras' compile takes them."""
-    told = settings.loss or {}
-    each = {t.label: told if isinstance(told, str) else told.get(t.label, LOSSES[t.name]) for t in tasks}
-    metrics = {t.label: _metrics(settings, t) for t in tasks}
-    if len(tasks) == 1:
-        return {"loss": each[tasks[0].label], "metrics": metrics[tasks[0].label]}
-    keys = output_keys(tasks)
-    return {
-        "loss": {keys[label]: loss for label, loss in each.items()},
-        "loss_weights": {keys[label]: settings.loss_weights.get(label, 1.0) for label in each},
-        "metrics": {keys[label]: names for label, names in metrics.items()},
-    }
-
-
-def _metrics(settings: Settings, task: Task) -> list[str]:
-    told = settings.metrics
-    named = told.get(task.label, ()) if isinstance(told, Mapping) else told
-    return list(named) or list(METRICS[task.name])
-
-
-def _is_sparse(network: keras.Model, key: str) -> bool:
-    """Whether the loss of an output takes class numbers."""
-    loss = network.loss
-    if isinstance(loss, Mapping):
-        loss = loss.get(key, "")
-    name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
-    return str(name).lower().startswith("sparse")
+    def _stale(self, since: int, settings: Settings) -> bool:
+        """Whether the patience is over; it begins anew with each stage."""
+        waited = len(self._trained.history) - max(self._trained.best_epoch, since)
+        return settings.patience is not None and waited >= settings.patience
 
 
 def _fit_epoch(network: keras.Model, batches: Any, epoch: int, live: _Live) -> dict[str, float]:
@@ -291,8 +265,9 @@ class _Live(keras.callbacks.Callback):
 
     def after_epoch(self, row: Mapping[str, float]) -> None:
         """Reports the finished epoch."""
-        self._report(self._rows, {key: value for key, value in row.items() if key != "epoch"})
+        told = {key: value for key, value in row.items() if key not in ("epoch", "stage")}
+        self._report(self._rows, told)
 
     def _report(self, seen: int, values: Mapping[str, float]) -> None:
         rows = self.epoch * self._rows + seen
-        self._tell(epoch=self.epoch + 1, epochs=self._settings.epochs, rows=rows, **values)
+        self._tell(epoch=self.epoch + 1, epochs=self._settings.all_epochs, rows=rows, **values)

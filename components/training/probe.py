@@ -55,6 +55,7 @@ def _rows(feed: Feed) -> dict[str, Any]:
     draw = np.random.default_rng(0)
     made: dict[str, Any] = {}
     for name, (dtype, shape) in feed.shapes.items():
+        values: Any
         if dtype == "float32":
             values = draw.normal(size=(ROWS, *shape))
         else:

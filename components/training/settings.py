@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from .stages import Stage
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,9 @@ class Settings:
     Attributes:
         loss: a name for every label, or names by label.
         metrics: names for every label, or by label; those that aren't named have the task's own.
+        stages: what the training consists of; none for one over all epochs.
+        weights: what the network begins with, as it is told: "imagenet", a file's name, or a Model's digest;
+            empty for random weights.
         augment: the list of augmentations, as the component's argument has it.
     """
 
@@ -30,12 +35,33 @@ class Settings:
     patience: int | None
     seed: int
     augment: Sequence[Any] = ()
+    stages: tuple[Stage, ...] = ()
+    weights: str = ""
+
+    @property
+    def all_epochs(self) -> int:
+        """The most epochs of all stages together."""
+        return sum(self.of_stage(stage).epochs for stage in self.stages) if self.stages else self.epochs
+
+    def of_stage(self, stage: Stage) -> Settings:
+        """The hyperparameters in a stage: what it says itself, and these else."""
+        return replace(
+            self,
+            epochs=stage.epochs or self.epochs,
+            learning_rate=self.learning_rate if stage.learning_rate is None else stage.learning_rate,
+            learning_rate_schedule=stage.learning_rate_schedule or self.learning_rate_schedule,
+            patience=stage.patience or self.patience,
+        )
 
     def told(self) -> dict[str, Any]:
         """As JSON values, without the place of the user's code, which is no part of the content."""
         values = asdict(self)
-        if not self.augment:
-            del values["augment"]
+        values["stages"] = [stage.told() for stage in self.stages]
+        values = {
+            key: value
+            for key, value in values.items()
+            if value or key not in ("augment", "stages", "weights")
+        }
         if ":" in self.model:
             values["model"] = self.model.replace("\\", "/").rpartition("/")[2]
         return values

@@ -35,7 +35,7 @@ def look_at(examples: Examples, split: str, tasks: Sequence[Task], labels: Seque
     columns: dict[str, list[Any]] = {task.label: [] for task in tasks}
     weights: list[Any] = []
     with shard_errors(examples, split):
-        for _, label, *weight in dataset(examples, split, batch_size=8192, expand=False):
+        for _, label, *weight in dataset(examples, split, batch_size=8192, expand=False, images=False):
             for column, values in by_column(label, tasks).items():
                 columns[column].append(values.numpy())
             weights += [one.numpy() for one in weight]

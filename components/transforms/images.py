@@ -343,6 +343,8 @@ def image_problem(chain: Sequence[Transform]) -> str:
     if not chain or not isinstance(chain[0], Decode):
         first = f"{chain[0].name} stands first" if chain else "the chain is empty"
         return f"{first}, and an image is an encoded file: put decode before"
+    if any(isinstance(transform, Decode) for transform in chain[1:]):
+        return "decode stands twice: leave the second one out"
     late = next((t for t in chain[len(leading_steps(chain)) :] if isinstance(t, ImageStep)), None)
     if late is not None:
         before = chain[list(chain).index(late) - 1].name

@@ -55,6 +55,13 @@ def render_arrow(column: pa.Array, steps: tuple[ImageStep, ...]) -> Pixels:
     return Pixels(np.asarray(made.values), made.valid.numpy())
 
 
+def sizes_of(column: pa.Array) -> list[tuple[int, int, int]]:
+    """Height, width and channels of each encoded image; those that can't be decoded are left out."""
+    images = tf.data.Dataset.from_tensor_slices(tf.constant(column.to_pylist(), tf.string))
+    shapes = images.map(lambda one: tf.shape(tf.io.decode_jpeg(one)), PARALLEL).ignore_errors()
+    return [tuple(shape.tolist()) for shape in shapes.as_numpy_iterator()]
+
+
 def decode_problem(image: bytes, steps: tuple[ImageStep, ...]) -> str:
     """Why an image can't be decoded, in TensorFlow's words; empty if it can."""
     made: Any = tf.constant(image)

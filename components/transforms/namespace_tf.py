@@ -62,7 +62,10 @@ class TensorFlowNamespace:
 
     def rescale(self, pixels: Any, shift: tuple[float, ...], divisor: tuple[float, ...]) -> Any:
         """See `Namespace`."""
-        return (tf.cast(pixels, tf.float32) - tf.constant(shift)) / tf.constant(divisor)
+        made = tf.cast(pixels, tf.float32)
+        # Each is a pass over memory, which is most of what reading stored pixels costs.
+        made = made - tf.constant(shift) if any(shift) else made
+        return made if set(divisor) == {1.0} else made / tf.constant(divisor)
 
     def render(self, column: Any, steps: tuple[ImageStep, ...]) -> Pixels:
         """See `Namespace`."""

@@ -90,7 +90,8 @@ def _told(rows: pa.Table) -> list[dict[str, Any]]:
             sizes = pc.cast(pc.binary_length(rows.column(number)), pa.string())
             shown = pc.binary_join_element_wise("<image of ", sizes, " bytes>", "")
             rows = rows.set_column(number, field.name, shown)
-    return rows.to_pylist()
+    told: list[dict[str, Any]] = rows.to_pylist()
+    return told
 
 
 def _without_rows(ctx: Context, examples: Examples, anomalies: Anomalies, named: set[str]) -> Examples:

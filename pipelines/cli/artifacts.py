@@ -89,6 +89,8 @@ def _shown(artifact: Artifact) -> Iterator[str]:
     if lines := view(artifact):
         yield ""
         yield from lines
+        for path in artifact.pictures:
+            yield f"\nlook at {path}"
         return
     text = artifact.path / _TEXTS.get(artifact.type, "")
     if text.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ _MOST_CLASSES = 12
 """With more classes the confusion matrix is too wide to be read."""
 _MOST_METRICS = 8
 """In a table with a column for each metric; the first are the most telling."""
+_TOP = re.compile(r"top_\d+_accuracy")
 
 
 def evaluation(told: Mapping[str, Any], properties: Mapping[str, Any]) -> list[str]:
@@ -42,6 +44,13 @@ def _own(output: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of one output by metric, without the output before it."""
     parts = ((name.rpartition("/"), value) for name, value in values.items())
     return {metric: value for (before, _, metric), value in parts if before == output}
+
+
+def _first(output: str, told: Mapping[str, Any]) -> list[str]:
+    """The metrics of an output that have a column: the first, and behind the very first the top-k ones."""
+    names = list(_own(output, told["metrics"]))
+    top = [name for name in names if _TOP.fullmatch(name)]
+    return [*names[:1], *top, *(name for name in names[1:] if name not in top)][:_MOST_METRICS]
 
 
 def _titled(output: str, what: str) -> list[str]:
@@ -86,7 +95,7 @@ def _parts(told: Mapping[str, Any]) -> list[str]:
     lines: list[str] = []
     slices = [(f"{c} = {v}", m) for c, values in told["slices"].items() for v, m in values.items()]
     for output in _outputs(told) if slices else ():
-        names = list(_own(output, told["metrics"]))[:_MOST_METRICS]
+        names = _first(output, told)
         rows = [(title, {"rows": m["rows"], **_own(output, m)}) for title, m in slices]
         lines += [*_titled(output, ""), _grid(rows, ["rows", *names])]
     for output in _outputs(told):
@@ -104,7 +113,7 @@ def _folds(told: Mapping[str, Any]) -> list[str]:
     lines: list[str] = []
     sizes = ("train_rows", "rows", "best_epoch")
     for output in _outputs(told):
-        names = list(_own(output, told["metrics"]))[:_MOST_METRICS]
+        names = _first(output, told)
         folds = [
             (f"fold {f['fold']}", {**{s: f[s] for s in sizes}, **_own(output, f["metrics"])})
             for f in told["folds"]

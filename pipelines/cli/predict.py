@@ -1,4 +1,4 @@
-"""`headrace predict`: an exported model applied to a file."""
+"""`headrace predict`: an exported model applied to the rows of a file, or to images."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from .naming import artifact_named, outputs_of
 
 @click.command()
 @click.argument("export")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE…")
 @click.option("--output", default=None, metavar="FILE", help="Write *.csv or *.parquet; else CSV is printed.")
 @click.option("--delimiter", default=None, metavar="C", help="What separates cells; as in the examples.")
 @click.option("--quote", default=None, metavar="C", help="What quotes cells; as in the examples.")
@@ -43,11 +44,21 @@ from .naming import artifact_named, outputs_of
     metavar="COLUMN=PATTERN",
     help="How times are written: %d/%m/%Y, s, ms or us, nothing for ISO 8601; as in the examples.",
 )
+@click.option(
+    "--max-pixels", type=click.IntRange(min=1), default=None, help="Of an image; as in the examples."
+)
+@click.option(
+    "--max-rejects",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="End with 0 though up to N images can't be used; each has its reason in the output all the same.",
+)
 @click.option("--run", "run", default="", metavar="RUN", help="The run whose step EXPORT names.")
 @store_option
 def predict(
     export: str,
-    file: Path,
+    files: tuple[str, ...],
     output: str | None,
     delimiter: str | None,
     quote: str | None,
@@ -55,17 +66,23 @@ def predict(
     missing: tuple[str, ...],
     columns: str | None,
     times: tuple[str, ...],
+    max_pixels: int | None,
+    max_rejects: int,
     run: str,
     uri: str,
 ) -> int:
-    """Give a prediction for each row of the CSV file FILE.
+    """Give a prediction for each row of FILE: CSV, Parquet (*.parquet) or JSON Lines (*.jsonl).
+
+    For a model of images FILE is an image or a folder of them, once or more often, or such a table with a
+    column of their paths. An image that can't be used is told in its row, and the command ends with 1.
 
     EXPORT is the folder of an exported model or of its SavedModel, the beginning of its digest, or a step
     that exported one (`export`).
     """
-    if not file.is_file():
-        beside = tuple(sorted(p.name for p in file.absolute().parent.glob("*.csv")))
-        raise InvalidRequestError(f"there is no file {file}", given=file.name, available=beside)
+    for file in map(Path, files):
+        if not file.exists() and not _is_glob(file.name):
+            beside = tuple(sorted(p.name for p in file.absolute().parent.glob(f"*{file.suffix or '.csv'}")))
+            raise InvalidRequestError(f"there is no file {file}", given=file.name, available=beside)
     folder = export_folder(export, run, uri)
     if sys.stderr.isatty():
         click.echo("loading the model …", err=True)
@@ -75,9 +92,41 @@ def predict(
     options = predictions.CsvOptions(
         delimiter, quote, encoding, missing or None, names=_names(columns), times=_by_column(times)
     )
-    rows = predictions.predict(folder, file, output, options=options)
-    click.echo(counted(rows, "prediction") + (f" in {output}" if output else ""), err=True)
-    return 0
+    limits = import_module("headrace.components.images.admit").Limits()
+    limits = replace(limits, max_pixels=max_pixels) if max_pixels else limits
+    unusable = _Unusable()
+    rows = predictions.predict(folder, files, output, options=options, limits=limits, unusable=unusable)
+    click.echo(counted(rows - unusable.count, "prediction") + (f" in {output}" if output else ""), err=True)
+    return unusable.exit_code(max_rejects)
+
+
+class _Unusable:
+    """Says which images can't be used, the first of them by name."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, path: str, reason: str) -> None:
+        self.count += 1
+        if self.count <= _SHOWN:
+            shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in path)
+            click.echo(f"{shown}: {reason}" if shown else reason, err=True)
+
+    def exit_code(self, max_rejects: int) -> int:
+        """1 where there are more than are allowed for."""
+        if self.count > _SHOWN:
+            click.echo(f"… and {self.count - _SHOWN} more", err=True)
+        if self.count:
+            click.echo(f"{counted(self.count, 'image')} can't be used", err=True)
+        return int(self.count > max_rejects)
+
+
+_SHOWN = 20
+"""Images that can't be used and are named on the terminal; the output has them all."""
+
+
+def _is_glob(name: str) -> bool:
+    return any(sign in name for sign in "*?[")
 
 
 def _names(columns: str | None) -> tuple[str, ...] | None:

@@ -103,6 +103,25 @@ def test_rows_count_by_their_weights(paths: Paths, weighted: Made) -> None:
     assert of_raw["slices"]["a"]["x"]["accuracy"] == pytest.approx(expected)
 
 
+def test_the_worst_rows_of_a_table_are_told_with_their_places(paths: Paths, weighted: Made) -> None:
+    raw = _splits()["test"]
+    labels, p = _answers(weighted, raw)
+    loss = -np.log(p[np.arange(len(labels)), labels] / p.sum(axis=1))
+    loss[np.asarray(raw["weight"]) == 0] = -1
+    evaluation = evaluate.function(paths.ctx(), weighted.model, weighted.path.raw, worst_examples=5)
+    found = evaluation.read_json("worst_examples.json")["examples"]
+    assert [one["row"] for one in found] == np.argsort(-loss, kind="stable")[:5].tolist()
+    assert found[0]["loss"] == pytest.approx(loss.max(), rel=1e-4)
+    assert found[0]["label"] == raw["Klasse"][found[0]["row"]].as_py()
+    assert not evaluation.pictures and not (evaluation.path / "worst_examples.png").exists()
+    of_shards = evaluate.function(paths.ctx(), weighted.model, weighted.path.examples, worst_examples=5)
+    same = of_shards.read_json("worst_examples.json")["examples"]
+    assert [one["loss"] for one in same] == pytest.approx([one["loss"] for one in found], rel=1e-4)
+    bare = evaluate.function(paths.ctx(), weighted.model, weighted.path.raw, worst_examples=0, top_k=[2])
+    assert "worst_examples.json" not in [entry.path for entry in bare.files]
+    assert 0 < bare.read_json("evaluation.json")["metrics"]["top_2_accuracy"] <= 1
+
+
 def test_several_classes_a_row(paths: Paths, tagged: Made) -> None:
     told = _told(paths, tagged)
     truth, p = _answers(tagged, _splits()["test"])

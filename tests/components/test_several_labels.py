@@ -13,8 +13,8 @@ from headrace.components.evaluation.crossing import Plan
 from headrace.components.exporting.outputs import describe, served
 from headrace.components.preprocessing.fitted_labels import Label
 from headrace.components.tfrecords.layout import OutputFeature
+from headrace.components.training.building import build_network, compile_network
 from headrace.components.training.feed import Feed
-from headrace.components.training.loop import build_network, compile_network
 from headrace.components.training.networks import forward
 from headrace.components.training.settings import Settings
 from headrace.components.training.targets import Targets, class_weights, require_class_weights

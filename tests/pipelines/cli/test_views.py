@@ -205,7 +205,7 @@ def first(ctx: Context) -> Files:
 
 @component
 def evaluate(ctx: Context, *, told: dict[str, object]) -> Evaluation:
-    summary = {"metrics": told.get("metrics"), "split": "test"}
+    summary = {"metrics": told.get("metrics"), "split": "test", "pictures": told.get("pictures")}
     return put(ctx.output(Evaluation), "evaluation.json", told, summary=summary)
 
 @component
@@ -242,6 +242,23 @@ def shown(headrace, name):
 def test_an_evaluation_is_shown_as_a_table_of_metrics_and_slices(own):
     own("run", "own.yaml")
     assert shown(own, "evaluate").partition("\n\n")[2] == SHOWN[1:]
+
+
+def test_top_k_accuracies_have_columns_behind_the_first_metric(own):
+    metrics = dict.fromkeys(("accuracy", *"abcdefgh", "top_3_accuracy", "top_5_accuracy"), 0.5)
+    told = {**EVALUATION, "metrics": metrics, "slices": {"sex": {"female": {"rows": 3, **metrics}}}}
+    own("run", "own.yaml", "--set", f"evaluate.told={json.dumps(told)}")
+    head = "rows  accuracy  top_3_accuracy  top_5_accuracy    a    b    c    d    e\n"
+    assert head in shown(own, "evaluate")
+
+
+def test_pictures_are_named_by_path_when_their_step_ends(own):
+    told = {**EVALUATION, "pictures": ["evaluation.json"]}
+    result = own("run", "own.yaml", "--set", f"evaluate.told={json.dumps(told)}")
+    (line,) = [line for line in result.stderr.splitlines() if "look at " in line]
+    assert line.startswith("evaluate: look at ") and Path(line.rpartition("look at ")[2]).is_file()
+    assert line.removeprefix("evaluate: ") in shown(own, "evaluate")
+    assert "look at" not in own("run", "own.yaml", "--set", f"evaluate.told={json.dumps(told)}").stderr
 
 
 def test_a_cross_validation_is_shown_with_its_folds(own):

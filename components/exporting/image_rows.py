@@ -1,0 +1,178 @@
+"""Images for an exported model: files in folders, or rows of a table that name or hold them.
+
+Each file is looked at as `image_examples` does it, so that the model gets what it would have been trained on:
+an upright JPEG or PNG. A file that can't be used leaves its place empty and a reason beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from ...pipelines.errors import InvalidRequestError
+from ..images.admit import Limits, Refused, admit, too_many_bytes
+from ..images.names import shown
+from ..images.walking import walk
+from .rows import is_bytes
+
+BATCH_IMAGES = 64
+BATCH_BYTES = 16 << 20
+"""The model gets no more images at a time than these, so that memory stays bounded."""
+
+
+@dataclass(frozen=True)
+class ImageRows:
+    """Some rows.
+
+    Attributes:
+        names: of each row's image, as the user knows it.
+        reasons: why an image can't be used, or "".
+        rows: the columns that the model needs; an image that can't be used is null.
+    """
+
+    names: list[str]
+    reasons: list[str]
+    rows: pa.RecordBatch
+
+
+def rows_of_files(paths: Sequence[str], column: str, limits: Limits) -> Iterator[ImageRows]:
+    """Images in folders with all below them, in files, or by globs.
+
+    Args:
+        paths: these.
+        column: the model's, which takes the images.
+        limits: on each file.
+
+    Raises:
+        InvalidRequestError: a path isn't there, or there is no image below it.
+    """
+    names: list[str] = []
+    reasons: list[str] = []
+    images: list[bytes | None] = []
+    size = 0
+    for name, found in _files(paths, limits):
+        image, reason = _parted(found)
+        names.append(name)
+        images.append(image)
+        reasons.append(reason)
+        size += len(image or b"")
+        if len(names) == BATCH_IMAGES or size >= BATCH_BYTES:
+            yield ImageRows(names, reasons, pa.record_batch({column: pa.array(images, pa.binary())}))
+            names, reasons, images, size = [], [], [], 0
+    if names:
+        yield ImageRows(names, reasons, pa.record_batch({column: pa.array(images, pa.binary())}))
+
+
+def rows_of_table(
+    batches: Iterator[pa.RecordBatch], images: Sequence[str], file: Path, limits: Limits
+) -> Iterator[ImageRows]:
+    """Rows whose columns of images hold paths, relative to the table, or the bytes of image files.
+
+    Args:
+        batches: of rows with the columns that the model needs.
+        images: those of them that are images.
+        file: the table.
+        limits: on each image.
+    """
+    for batch in batches:
+        start = 0
+        for stop in _cuts(batch, images, file):
+            yield _read(batch.slice(start, stop - start), images, file, limits)
+            start = stop
+
+
+def _files(paths: Sequence[str], limits: Limits) -> Iterator[tuple[str, bytes | Refused]]:
+    for path in paths:
+        if Path(path).is_file():  # whatever it is called
+            yield shown(path), _looked_at(path, limits)
+            continue
+        found = walk([(path, "")])
+        if not found.images and not found.refused:
+            raise InvalidRequestError(
+                "there is no image here", file=path, remedy="name image files, or folders that hold some"
+            )
+        for image in found.images:
+            yield shown(image.file), _looked_at(image.file, limits)
+        for reject in found.refused:
+            yield reject.file, Refused(reject.reason, reject.remedy)
+
+
+def _looked_at(path: str | Path, limits: Limits) -> bytes | Refused:
+    """A file as the model takes it."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - the name may not be UTF-8
+        if not os.path.isfile(path):  # noqa: PTH113
+            return Refused("it is no plain file", "name an image file")
+        if refused := too_many_bytes(status.st_size, limits):
+            return refused
+        with open(path, "rb") as stream:  # noqa: PTH123
+            data = stream.read(limits.max_bytes + 1)
+    except OSError as error:
+        return Refused(f"it can't be read: {error.strerror}", "mind the path and its permissions")
+    return _admitted(data, os.fsdecode(path), limits)
+
+
+def _admitted(data: bytes, name: str, limits: Limits) -> bytes | Refused:
+    found = admit(data, name, limits)
+    return found if isinstance(found, Refused) else found[0].data
+
+
+def _parted(found: bytes | Refused) -> tuple[bytes | None, str]:
+    return (None, found.reason) if isinstance(found, Refused) else (found, "")
+
+
+def _cuts(batch: pa.RecordBatch, images: Sequence[str], file: Path) -> Iterator[int]:
+    """Where rows are enough for a batch; the last is the end."""
+    size, last = 0, 0
+    columns = [batch.column(name) for name in images]
+    for row in range(batch.num_rows):
+        for column in columns:
+            if column[row].is_valid:
+                size += (
+                    column[row].as_buffer().size
+                    if is_bytes(column.type)
+                    else _size(column[row].as_py(), file)
+                )
+        if row + 1 - last == BATCH_IMAGES or size >= BATCH_BYTES:
+            yield row + 1
+            size, last = 0, row + 1
+    if last < batch.num_rows or not batch.num_rows:
+        yield batch.num_rows
+
+
+def _size(path: str, table: Path) -> int:
+    try:
+        return (table.parent / path).stat().st_size
+    except (OSError, ValueError):
+        return 0  # whoever reads it will tell
+
+
+def _read(batch: pa.RecordBatch, images: Sequence[str], file: Path, limits: Limits) -> ImageRows:
+    reasons, names = [""] * batch.num_rows, [""] * batch.num_rows
+    columns = {name: batch.column(name) for name in batch.schema.names}
+    for name in images:
+        read: list[bytes | None] = []
+        for row, cell in enumerate(columns[name].to_pylist()):
+            image, reason = _parted(_of_cell(cell, file, limits))
+            read.append(image)
+            if reason:
+                reasons[row] = reasons[row] or (f"{name}: {reason}" if len(images) > 1 else reason)
+            names[row] = names[row] or (cell if isinstance(cell, str) else "")
+        columns[name] = pa.array(read, pa.binary())
+    return ImageRows(names, reasons, pa.record_batch(columns))
+
+
+def _of_cell(cell: str | bytes | None, table: Path, limits: Limits) -> bytes | Refused:
+    if not cell:
+        return Refused("there is no image", "")
+    if isinstance(cell, bytes):
+        return _admitted(cell, "", limits)
+    if "://" in cell:
+        return Refused("addresses on the network are not read here", "fetch it first")
+    if "\0" in cell:
+        return Refused("the path holds a NUL character", "")
+    return _looked_at(table.parent / cell, limits)
