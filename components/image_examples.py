@@ -89,8 +89,9 @@ def image_examples(
         label_pattern: a regular expression that is searched for in the path, `(?P<label>[a-z]+)_[0-9]+`; each
             named group is a column. An image that it doesn't match is a reject.
         separators: columns that hold several values, and what stands between these: `{tags: "|"}`.
-        image: the manifest's column of images, or a path made of several: `train/{id}.jpg`. Without it a
-            column called `image`, `path`, `file`, `filename`, `url` or alike.
+        image: the manifest's column of images, or a path made of several: `train/{id}.jpg`, or the columns of
+            which each is a pixel: `pixel*`. Without it a column called `image`, `path`, `file`, `filename`,
+            `url` or alike.
         image_as: what it holds: paths relative to the manifest, absolute ones, and http(s) addresses;
             `base64` of encoded files; or `pixels`, numbers from 0 to 255, rows from the top (a list, or in a
             cell with spaces or commas between).

@@ -178,6 +178,24 @@ def test_images_in_cells(new_ctx, tmp_path):
         assert (image.mode, image.size, image.getpixel((1, 0))) == ("RGB", (2, 1), (0, 0, 255))
 
 
+def test_a_column_for_each_pixel(new_ctx, tmp_path):
+    pixels = digits(5)
+    names = [f"pixel{place}" for place in range(64)]
+    rows = [{"label": d, **dict(zip(names, p.ravel().tolist(), strict=True))} for p, d in pixels]
+    rows[4]["pixel7"] = ""
+    arguments = {"image": "pixel*", "image_as": "pixels", "shape": [8, 8], "max_rejects": 1, **ALL}
+    for path in (
+        write_csv(tmp_path / "wide.csv", rows),
+        write_json(tmp_path / "wide.jsonl", [*rows[:4], {"label": 4}]),
+    ):
+        made = image_examples.function(new_ctx(), path=str(path), **arguments)
+        assert pixels_and_labels(made) == sorted((p.tobytes(), str(d)) for p, d in pixels[:4])
+        assert set(made.properties["columns"]) == {"image", "label", "path", "height", "width"}
+        assert [reject["reason"] for reject in rejects_of(made)] == ["the row tells of no image"]
+    with pytest.raises(DataError, match=r"no column is called px\*"):
+        image_examples.function(new_ctx(), path=str(path), **{**arguments, "image": "px*"})
+
+
 def test_cells_that_hold_no_image(new_ctx, tmp_path):
     good = base64_rows(2)
     url = {"image": "data:image/png;base64," + good[0]["image"], "label": "0"}
@@ -282,6 +300,9 @@ def remote_line(path):
         ('[{"image": "a.png"}, {"image"', "the array is no JSON, or cut short"),
         ('[{"image": "a.png"} {"image": "b.png"}]', "have a comma between them"),
         ('["a.png"]', "something that is no object"),
+        ('[{"image": "a.png"},]', "something that is no object"),
+        ('[{"image": "a.png"}', "the array is cut short"),
+        ('[{"image": "a.png"}]\n[{"image": "b.png"}]', "rows.json:2: something stands behind the array"),
         ('"a.png"', "begins with"),
         (
             '[{"image": "a.png", "x": 1},\n {"image": "b.png", "x": "b"}]',
