@@ -183,17 +183,18 @@ def _sources(arguments: Mapping[str, Any]) -> list[str]:
 def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
     options = ImageOptions.of(arguments)
     problems = [*options.problems(), *remote_problems(arguments["remote"] or {})]
-    columns: dict[str, str] | None = None
+    columns: dict[str, str] = {}
+    whole = False
     splits: tuple[str, ...] | None = options.split.names
     if "path" in arguments and not problems:
         from .images.looking import look
 
         try:
             seen = look(arguments["path"], options)
-            columns, splits = seen.columns, seen.splits
+            columns, splits, whole = seen.columns, seen.splits, seen.whole
             problems += seen.problems
         except HeadraceError as error:
             problems += [problem.at(argument="path") for problem in error.problems]
-    types = {name: kind for name, kind in (columns or {}).items() if kind}
+    types = {name: kind for name, kind in columns.items() if kind}
     facts = {"types": types} if types else {}
-    return problems, {"output": Known(tuple(columns) if columns is not None else None, splits, facts)}
+    return problems, {"output": Known(tuple(columns) if whole else None, splits, facts)}
