@@ -34,6 +34,10 @@ def check_specs(
             problems.append(_no_column(label.column, names, "label"))
             continue
         kind = (types or {}).get(label.column)
+        if kind == "image":
+            what = f"column {label.column!r} holds images, and a label is a value or classes"
+            problems.append(Problem(what, argument=f"label.{label.column}", remedy="take another column"))
+            continue
         problems += _check_chain(label.chain, label.column, kind, f"label.{label.column}")
     targets = [label.column for label in labels]
     for spec in specs:

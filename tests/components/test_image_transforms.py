@@ -13,6 +13,7 @@ from headrace.components.transforms import TRANSFORMS
 from headrace.components.transforms.images import ImageStep
 
 from .image_cases import SIZES, drawn, encoded, fit_images, pixels_of, problems_of, rows
+from .transform_cases import OWN
 
 CHAINS: list[Any] = [
     ["decode", {"resize": 8}, {"scale": "zero_one"}],
@@ -60,6 +61,23 @@ def test_both_planes_are_equal_to_the_bit(chain: Any, stored: str, tmp_path: Pat
         if mine.dtype == np.float32:
             assert np.isnan(mine[-4:]).all()
             assert not np.isnan(mine[:-4]).any()
+
+
+def test_ones_own_transform_of_pixels(tmp_path: Path) -> None:
+    images = drawn(4)[::2]
+    plain = pixels_of(["decode", {"resize": 8}], images)
+    chain = ["decode", {"resize": 8}, {f"{OWN}:Dim": 0.3}, "scale"]
+    save_fitted(fit_images(chain, images), tmp_path)
+    fitted = load_fitted(tmp_path)
+    (feature,) = fitted.features
+    assert (feature.shape, feature.divisor) == ((4, 8, 3), (255.0,))
+    made = fitted.apply_numpy(rows(images), expand=False)["image"]
+    np.testing.assert_array_equal(made, np.rint(plain[:, :4] * np.float32(0.3)).astype(np.uint8))
+    assert (
+        fitted.apply_tensorflow({"image": images}, expand=False)["image"].numpy().tobytes() == made.tobytes()
+    )
+    late = ["decode", {"resize": 8}, "scale", f"{OWN}:Dim"]
+    assert "scale stands before what changes pixels" in problems_of(late)[0]
 
 
 def test_what_tensorflow_does_to_one_image_is_done_to_all() -> None:
