@@ -80,7 +80,8 @@ def transform(
             transforms are fitted on is not weighted, as in tensorflow-transform where it isn't asked to be:
             means, quantiles, target means and the order of vocabularies count each row once.
         seed: of the shuffle.
-        shards: files a split; without it about 64 MB each, and at least 4 from 10,000 rows on.
+        shards: files a split; without it about 64 MB each, and at least 4 from 10,000 rows on. With images
+            100 to 200 MB each, and at least 4 from 10,000 rows or 64 MB on.
         layout: `packed` for one list of floats and one of ints a record, which is read fastest;
             `columns` for a tf.Example feature per output, for readers that know nothing of headrace; with
             TensorFlow Datasets' notes beside the shards, so that `tfds.builder_from_directory` opens them.
