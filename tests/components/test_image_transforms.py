@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from headrace.components.preprocessing.fitted_file import load_fitted, save_fitted
+from headrace.components.transform import check_transform
 from headrace.components.transforms import TRANSFORMS
 from headrace.components.transforms.images import ImageStep
 
@@ -227,3 +228,16 @@ def test_a_chain_that_can_not_be(chain: Any, told: str) -> None:
 def test_decode_wants_a_column_of_images() -> None:
     (problem,) = problems_of(["decode", {"resize": 8}], "string")
     assert "image_examples reads files" in problem
+
+
+def test_how_images_are_stored_is_said_where_there_are_some() -> None:
+    images = {"image": ["decode", {"resize": 8}]}
+    for features, store, told in (
+        ({"x": "z_score"}, {"store": "png"}, ["store"]),
+        ({"x": "z_score"}, {"store": "uint8", "jpeg_quality": 95}, []),
+        (images, {"store": "png", "jpeg_quality": 80}, ["jpeg_quality"]),
+        (images, {"store": "jpeg", "jpeg_quality": 80}, []),
+        ("auto", {"store": "jpeg"}, []),
+    ):
+        problems, _ = check_transform({"label": "y", "features": features, **store}, {})
+        assert [problem.argument for problem in problems] == told
