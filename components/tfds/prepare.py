@@ -53,7 +53,9 @@ def prepare(ctx: Context, recipe: Recipe) -> Path:
     """
     builder = _own_builder(ctx, recipe) if recipe.builder else _registered(recipe)
     folder = Path(str(builder.data_dir))
-    if not (folder / INFO).is_file():
+    if (folder / INFO).is_file():
+        ctx.say(f"{builder.info.full_name} is read as it was prepared in {folder}")
+    else:
         ctx.say(f"{builder.info.full_name}: TFDS prepares it in {folder.parent}")
         downloads = Path(str(builder.data_dir_root)) / "downloads"
         _check_connection(builder, downloads)

@@ -331,6 +331,11 @@ def test_files_that_everyone_has_to_fetch(new_ctx: Callable[..., Any], tmp_path:
     (tmp_path / "pages.txt").write_text("one\ntwo\n")
     made = tfds_examples.function(new_ctx(), builder=f"{BUILDERS}:Homework", manual_dir=str(tmp_path))
     assert sorted(row["page"] for row in rows(made, "train")) == ["one", "two"]
+    arguments = {name: one.default for name, one in tfds_examples.arguments.items()}
+    given = arguments | {"builder": f"{BUILDERS}:Homework", "manual_dir": str(tmp_path)}
+    assert tfds_examples.source_finder is not None
+    assert tfds_examples.source_finder(given) == [str(tmp_path)]  # its content decides what comes out
+    assert tfds_examples.process_for(given) == "tensorflow"
 
 
 def test_an_unknown_set_is_told_without_the_network(ctx: Any, tmp_path: Path) -> None:
