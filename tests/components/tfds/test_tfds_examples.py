@@ -343,6 +343,8 @@ def test_an_unknown_set_is_told_without_the_network(ctx: Any, tmp_path: Path) ->
         tfds_examples.function(ctx, name="mnst", data_dir=str(tmp_path), download=True)
     with pytest.raises(InvalidRequestError, match=r"only: 3\.0\.1"):
         tfds_examples.function(ctx, name="mnist:1.0.0", data_dir=str(tmp_path), download=True)
+    with pytest.raises(InvalidRequestError, match="did you mean 'fog_5'"):
+        tfds_examples.function(ctx, name="cifar10_corrupted/fog5", data_dir=str(tmp_path), download=True)
     with pytest.raises(InvalidRequestError, match="no builder class of TFDS"):
         tfds_examples.function(ctx, builder=f"{BUILDERS}:pixels")
 
