@@ -157,20 +157,28 @@ def _check_connection(builder: Any, downloads: Path) -> None:
     or requests go through a proxy, it has to find out itself.
     """
     known = builder.url_infos or {}
-    hosts = sorted({host for url in known if (host := urlsplit(url).hostname)})
-    proxied = getproxies() and any(not proxy_bypass(host) for host in hosts)
-    if not hosts or proxied or _fetched([info.checksum for info in known.values()], downloads):
+    places = sorted({place for url in known if (place := _place(url))})
+    proxied = getproxies() and any(not proxy_bypass(host) for host, _ in places)
+    if not places or proxied or _fetched([info.checksum for info in known.values()], downloads):
         return
-    for host in hosts[:_MOST_HOSTS]:
+    for place in places[:_MOST_HOSTS]:
         try:
-            socket.create_connection((host, 443), timeout=_CONNECT_SECONDS).close()
+            socket.create_connection(place, timeout=_CONNECT_SECONDS).close()
         except OSError as error:
             failure = error
         else:
             return
-    where = ", ".join(hosts[:_MOST_HOSTS])
+    where = ", ".join(host for host, _ in places[:_MOST_HOSTS])
     what = f"{builder.info.full_name} can't be downloaded: {where} can't be reached ({failure})"
     raise StepError(what, remedy=_OFFLINE)
+
+
+def _place(url: str) -> tuple[str, int] | None:
+    """Host and port of an address, or None where it has none."""
+    parts = urlsplit(url)
+    ports = {"http": 80, "https": 443, "ftp": 21}
+    port = parts.port or ports.get(parts.scheme)
+    return (parts.hostname, port) if parts.hostname and port else None
 
 
 def _fetched(checksums: Sequence[str], downloads: Path) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
 import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -336,6 +339,50 @@ def test_files_that_everyone_has_to_fetch(new_ctx: Callable[..., Any], tmp_path:
     assert tfds_examples.source_finder is not None
     assert tfds_examples.source_finder(given) == [str(tmp_path)]  # its content decides what comes out
     assert tfds_examples.process_for(given) == "tensorflow"
+
+
+REMOTE = """
+import tensorflow_datasets as tfds
+
+class Remote(tfds.core.GeneratorBasedBuilder):
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = tfds.features.FeaturesDict({"line": tfds.features.Text()})
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(dl_manager.download("URL"))}
+
+    def _generate_examples(self, path):
+        yield from ((n, {"line": line}) for n, line in enumerate(path.read_text().splitlines()))
+"""
+
+
+def test_files_are_downloaded_where_they_can_be(new_ctx: Callable[..., Any], tmp_path: Path) -> None:
+    content = b"one\ntwo\n"
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """Keeps quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        url = f"http://127.0.0.1:{server.server_port}/lines.txt"
+        (tmp_path / "remote.py").write_text(REMOTE.replace("URL", url))
+        told = f"{url}\t{len(content)}\t{hashlib.sha256(content).hexdigest()}\tlines.txt\n"
+        (tmp_path / "checksums.tsv").write_text(told)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        made = tfds_examples.function(new_ctx(), builder=f"{tmp_path / 'remote.py'}:Remote")
+        server.shutdown()
+    assert sorted(row["line"] for row in rows(made, "train")) == ["one", "two"]
+    with pytest.raises(StepError, match=r"(?s)127\.0\.0\.1 can't be reached.*give its folder"):
+        tfds_examples.function(new_ctx(), builder=f"{tmp_path / 'remote.py'}:Remote")
 
 
 def test_an_unknown_set_is_told_without_the_network(ctx: Any, tmp_path: Path) -> None:
