@@ -10,7 +10,7 @@ from ...pipelines.artifact import Examples, Schema, Transform
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError
 from ..split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
-from ..tfds.layout_notes import notes_of, packed_problems
+from ..tfds.layout_notes import packed_problems, write_notes
 from ..tfrecords.encoding import Encoder
 from ..tfrecords.image_shards import write_image_shards
 from ..tfrecords.layout import JPEG_QUALITY, Layout, Stored
@@ -81,11 +81,8 @@ def _write_examples(
     fitted = encoder.fitted.with_pixels({name: Found(name, images=sums) for name, sums in pixels.items()})
     layout = replace(encoder.layout, features=fitted.features)
     if layout.layout == "columns":
-        sizes = {
-            s: sum((draft.path / part["path"]).stat().st_size for part in splits[s]["parts"]) for s in splits
-        }
         classes = {label.column: label.classes for label in fitted.labels}
-        notes_of(layout, splits, classes, sizes).write(draft.path)
+        write_notes(ctx, draft.path, layout, splits, classes)
     properties = {"format": "tfrecord", **layout.to_json(), "splits": splits}
     summary = {"rows": {name: split["rows"] for name, split in splits.items()}}
     return draft.finish(properties, summary, digests=digests), fitted
