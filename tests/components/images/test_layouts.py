@@ -242,6 +242,25 @@ def test_links(new_ctx, tmp_path):
     assert [reject["reason"] for reject in rejects_of(free)] == ["is a link to a folder that it lies in"]
 
 
+def test_a_file_in_two_splits(ctx, tmp_path):
+    root = class_folders(tmp_path / "digits", 10)
+    with pytest.raises(
+        InvalidRequestError, match=r"1/0001.png: path: the file is in split 'train' and in 'test'"
+    ):
+        image_examples.function(ctx, path={"train": str(root), "test": str(root / "1" / "*.png")})
+
+
+def test_folders_are_followed_to_a_depth(ctx, tmp_path):
+    image = png(digits(1)[0][0])
+    write(tmp_path.joinpath("photos", *["x"] * 99, "1.png"), image)
+    write(tmp_path.joinpath("photos", *["y"] * 150, "1.png"), image)
+    made = image_examples.function(ctx, path=str(tmp_path / "photos"), max_rejects=1, **ALL)
+    assert made.rows("all") == 1
+    assert [reject["reason"] for reject in rejects_of(made)] == ["lies more than 100 folders deep"]
+    (warning,) = [text for text in warnings_of(ctx) if "rejected" in text]
+    assert "y/y/y: lies more than 100 folders deep" in warning
+
+
 def test_a_sample_is_taken_from_everywhere(ctx, tmp_path):
     made = image_examples.function(ctx, path=str(class_folders(tmp_path, 100)), sample=20, **ALL)
     labels = [row["label"] for row in rows_of(made)]
