@@ -60,12 +60,13 @@ class Walked:
     empty: list[str] = field(default_factory=list)
 
 
-def walk(paths: Sequence[tuple[str, str]], allow_outside: bool = False) -> Walked:
+def walk(paths: Sequence[tuple[str, str]], allow_outside: bool = False, ignored: str = "") -> Walked:
     """The images that paths name: folders with all below them, files, globs.
 
     Args:
         paths: each with its split, or "".
         allow_outside: whether links may lead out of the folder that is given.
+        ignored: a file that is none of the data.
 
     Raises:
         InvalidRequestError: a path isn't there, or a file is in two splits.
@@ -75,7 +76,7 @@ def walk(paths: Sequence[tuple[str, str]], allow_outside: bool = False) -> Walke
     common = os.path.commonpath([os.path.abspath(base) for base in bases])  # noqa: PTH100 - keeps links
     for (path, split), base in zip(paths, bases, strict=True):
         above = Path(os.path.relpath(os.path.abspath(base), common)).parts  # noqa: PTH100
-        walker = _Walker(walked, base, above, split, allow_outside)
+        walker = _Walker(walked, base, above, split, allow_outside, ignored)
         if Path(path).is_dir():
             walker.folder(base, ())
             continue
@@ -113,12 +114,14 @@ def base_of(path: str) -> str:
 
 class _Walker:
     def __init__(
-        self, walked: Walked, base: str, above: tuple[str, ...], split: str, allow_outside: bool
-    ) -> None:
+        self, walked: Walked, base: str, above: tuple[str, ...], split: str, allow_outside: bool,
+        ignored: str,
+    ) -> None:  # fmt: skip
         self._walked = walked
         self._prefix = "".join(f"{name}/" for name in above)
         self._split = split
         self._allow_outside = allow_outside
+        self._ignored = ignored
         self._root = os.path.realpath(base)
         self._above: list[str] = []
 
@@ -136,7 +139,7 @@ class _Walker:
             return
         self._above.append(os.path.realpath(path))
         for entry in found:
-            if is_litter(entry.name):
+            if is_litter(entry.name) or entry.path == self._ignored:
                 continue
             if entry.is_dir() and not entry.is_symlink():
                 self.folder(entry.path, (*folders, entry.name))

@@ -84,7 +84,9 @@ def test_columns_and_parts(ctx, tmp_path):
 
 def test_an_artifact_of_files(new_ctx):
     files = digits_images.function(new_ctx())
-    made = image_examples.function(new_ctx(), path=files, stratify="label")
+    ctx = new_ctx()
+    made = image_examples.function(ctx, path=files, stratify="label")
+    assert warnings_of(ctx) == []
     assert [made.rows(split) for split in made.splits] == [1438, 180, 179]
     assert made.properties["stratified"] == "exact"
     by_class = {split: [row["label"] for row in rows_of(made, split)].count("7") for split in made.splits}
