@@ -163,7 +163,7 @@ def _inside(files: Files, options: ImageOptions) -> Given:
     told = options.image is not None or options.image_as != "path"
     if manifests and (told or not any(kind_of_name(name) == "image" for name in names)):
         return given([str(files.file(name)) for name in manifests])
-    return replace(given(str(files.path)), ignored=str(files.path / MANIFEST))
+    return replace(given(str(files.path)), passed=(str(files.path / MANIFEST),))
 
 
 @image_examples.sources_of
