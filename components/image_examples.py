@@ -54,7 +54,7 @@ def image_examples(
     encoding: str = "utf-8",
     frames: Literal["first", "all"] = "first",
     max_pixels: Annotated[int, Meta(ge=1)] = 100_000_000,
-    max_bytes: Annotated[int, Meta(ge=1)] = 256 << 20,
+    max_bytes: Annotated[int, Meta(ge=1, le=1 << 30)] = 256 << 20,
     verify: Literal["structure", "decode"] = "structure",
     allow_outside: bool = False,
     remote: Remote | None = None,
