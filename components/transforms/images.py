@@ -60,10 +60,11 @@ class ImageStep(Transform):
 
 @dataclass(frozen=True)
 class Decode(ImageStep):
-    """An encoded JPEG, PNG or GIF (its first frame) as red, green and blue, or as one channel.
+    """An encoded JPEG or PNG file as red, green and blue, or as one channel.
 
-    Of a JPEG the one channel is the luminance that it stores, of a PNG 0.2126 red + 0.7152 green + 0.0722
-    blue; an alpha channel is left out. Decoded by `tf.io.decode_jpeg` with `INTEGER_ACCURATE`.
+    The one channel is the luminance 0.299 red + 0.587 green + 0.114 blue, which a JPEG stores; an alpha
+    channel is left out. Decoded by `tf.io.decode_jpeg` with `INTEGER_ACCURATE`, which in colour also takes a
+    GIF that isn't animated.
     """
 
     color: Literal["rgb", "grayscale"] = "rgb"
