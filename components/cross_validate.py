@@ -14,6 +14,7 @@ from ..pipelines.component import CodePath, Known, Marker, component
 from ..pipelines.context import Context
 from ..pipelines.errors import InvalidRequestError, Problem
 from .evaluation.gates import GROUPS, Report, Thresholds, behind_naive, bless
+from .evaluation.metric_names import top_of
 from .evaluation.threshold_checks import Asked, threshold_problems
 from .training.argument_checks import known_tasks, model_problems, training_problems
 
@@ -50,6 +51,7 @@ def cross_validate(
     baseline: CodePath | None = None,
     baseline_args: dict[str, Any] | None = None,
     thresholds: dict[str, float | dict[str, Any]] | None = None,
+    top_k: list[Annotated[int, Meta(ge=2)]] | None = None,
     parallel: Annotated[int, Meta(ge=1), Marker("operational")] = 1,
 ) -> Evaluation:
     """Cuts a split into k folds, trains on k - 1 of them and measures on the last, for each in turn.
@@ -87,6 +89,7 @@ def cross_validate(
             same folds with the same other arguments.
         baseline_args: its keyword arguments.
         thresholds: limits on the mean metrics, as in `evaluate`; not on classes or slices.
+        top_k: as in `evaluate`.
         parallel: how many folds are trained at once; no part of the result.
 
     Raises:
@@ -101,7 +104,7 @@ def cross_validate(
 
     plan = plan_of(ctx, examples, transform, arguments)
     names = _names(plan.tasks)
-    _refuse(_threshold_problems(thresholds or {}, names, baseline is not None))
+    _refuse(_threshold_problems(thresholds or {}, Asked(names, (), baseline is not None, top=plan.top)))
     measured = _measured(ctx, plan, transform, arguments, parallel)
     metrics, deviations = summary([fold.metrics for fold in measured])
     naive, naive_deviations = summary([fold.naive for fold in measured])
@@ -202,9 +205,7 @@ def _refuse(problems: list[Problem]) -> None:
         raise InvalidRequestError(problems)
 
 
-def _threshold_problems(
-    thresholds: Thresholds, tasks: Mapping[str, str] | None, baseline: bool
-) -> list[Problem]:
+def _threshold_problems(thresholds: Thresholds, asked: Asked) -> list[Problem]:
     """Thresholds are on the means over the folds, and there are none of classes and slices."""
     whole = {name: bound for name, bound in thresholds.items() if name not in GROUPS}
     remedy = "set them on the evaluate step, for the model that you export"
@@ -213,7 +214,7 @@ def _threshold_problems(
         for name in thresholds
         if name in GROUPS
     ]
-    return problems + threshold_problems(whole, Asked(tasks, (), baseline))
+    return problems + threshold_problems(whole, asked)
 
 
 @cross_validate.check
@@ -226,6 +227,7 @@ def _check(
     problems += [replace(one, argument=names[one.argument]) for one in model_problems(other)]
     thresholds = arguments.get("thresholds") or {}
     if isinstance(thresholds, Mapping):
-        compared = arguments.get("baseline") is not None
-        problems += _threshold_problems(thresholds, known_tasks(arguments, known), compared)
+        compared, top = arguments.get("baseline") is not None, top_of(arguments.get("top_k"))
+        asked = Asked(known_tasks(arguments, known), (), compared, top=top)
+        problems += _threshold_problems(thresholds, asked)
     return problems, {"output": Known()}

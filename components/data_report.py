@@ -61,6 +61,7 @@ def data_report(
     return draft.finish(
         summary={
             "page": "report.html",
+            "pictures": ["report.html"],
             "columns": columns,
             "anomalies": len(found) if found is not None else None,
         }

@@ -14,7 +14,7 @@ from ..pipelines.component import Known, component
 from ..pipelines.context import Context
 from ..pipelines.errors import InvalidRequestError, Problem
 from .evaluation.gates import Report, Thresholds, behind_naive, bless
-from .evaluation.metric_names import TOP
+from .evaluation.metric_names import top_of
 from .evaluation.threshold_checks import Asked, threshold_problems
 from .split_checks import RAW_REMEDY, SLICES_NEED_RAW, are_transformed, split_problems
 
@@ -76,10 +76,9 @@ def evaluate(
     from .evaluation.outcome import Request, measure
     from .evaluation.worst_files import SHEET, write_worst
 
-    top = tuple(dict.fromkeys(top_k or TOP))
-    request = Request(split, tuple(slices or ()), batch_size, top, worst_examples)
+    request = Request(split, tuple(slices or ()), batch_size, top_of(top_k), worst_examples)
     measured = measure(model, examples, request, ctx.progress)
-    asked = Asked(measured.names, request.slices, baseline is not None, measured.classes, top)
+    asked = Asked(measured.names, request.slices, baseline is not None, measured.classes, request.top)
     _refuse(threshold_problems(thresholds or {}, asked))
     report, naive = measured.report(), measured.naive()
     other = None if baseline is None else _baseline(ctx, baseline, examples, request, measured)
@@ -179,8 +178,7 @@ def _check(
         ]
     thresholds: Thresholds = arguments.get("thresholds") or {}
     if isinstance(thresholds, Mapping):
-        given = arguments.get("top_k")
-        top = [k for k in given if isinstance(k, int)] if isinstance(given, list) else TOP
+        top = top_of(arguments.get("top_k"))
         asked = Asked(model.facts.get("tasks"), slices, "baseline" in known, top=top)
         problems += threshold_problems(thresholds, asked)
     return problems, {"output": Known()}

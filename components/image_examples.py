@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -13,41 +13,18 @@ from ..pipelines.component import Checked, Known, Marker, SplitSource, component
 from ..pipelines.context import Context
 from ..pipelines.errors import HeadraceError, InvalidRequestError
 from .images.options import ImageAs, ImageOptions, given
+from .images.remote_settings import NAMES, remote_problems, settled
+from .images.remote_settings import Value as RemoteValue
 from .ingestion.split_options import DEFAULT_SPLITS, Rest, SplitOptions, SplitRule
 
 if TYPE_CHECKING:
     from .images.remote import RemoteOptions
 
-__all__ = ["Remote", "image_examples"]
+__all__ = ["image_examples"]
 
-_Seconds = Annotated[float, Meta(gt=0)]
+Remote = Annotated[dict[str, RemoteValue], Meta(extra_json_schema={"propertyNames": {"enum": list(NAMES)}})]
 CacheFolder = Annotated[str, Marker("file"), Marker("operational")]
 """A folder of copies, relative to the pipeline's file; what is in it decides nothing."""
-
-
-class Remote(TypedDict, total=False):
-    """How images are fetched from the network; times are in seconds.
-
-    Attributes:
-        schemes: that an address and each redirect may have.
-        allow_private: whether addresses of the own network may be asked.
-        connect_timeout, read_timeout: to connect, and between two pieces of an answer.
-        total_timeout: for an image, with redirects, waits and further attempts.
-        max_bytes: of an image.
-        retries: attempts after the first.
-        backoff: before the first of them; doubled before each further one.
-        redirects: that are followed, at most.
-    """
-
-    schemes: list[Literal["https", "http"]]
-    allow_private: bool
-    connect_timeout: _Seconds
-    read_timeout: _Seconds
-    total_timeout: _Seconds
-    max_bytes: Annotated[int, Meta(ge=1)]
-    retries: Annotated[int, Meta(ge=0, le=20)]
-    backoff: _Seconds
-    redirects: Annotated[int, Meta(ge=0, le=20)]
 
 
 @component
@@ -112,8 +89,9 @@ def image_examples(
         label_pattern: a regular expression that is searched for in the path, `(?P<label>[a-z]+)_[0-9]+`; each
             named group is a column. An image that it doesn't match is a reject.
         separators: columns that hold several values, and what stands between these: `{tags: "|"}`.
-        image: the manifest's column of images, or a path made of several: `train/{id}.jpg`. Without it a
-            column called `image`, `path`, `file`, `filename`, `url` or alike.
+        image: the manifest's column of images, or a path made of several: `train/{id}.jpg`, or the columns of
+            which each is a pixel: `pixel*`. Without it a column called `image`, `path`, `file`, `filename`,
+            `url` or alike.
         image_as: what it holds: paths relative to the manifest, absolute ones, and http(s) addresses;
             `base64` of encoded files; or `pixels`, numbers from 0 to 255, rows from the top (a list, or in a
             cell with spaces or commas between).
@@ -130,7 +108,7 @@ def image_examples(
         verify: `structure` looks at a file's segments and checksums; `decode` decodes every file too.
         allow_outside: whether a manifest's paths and a folder's links may lead out of their folder.
         remote: how images are fetched from the network: schemes, allow_private, connect_timeout,
-            read_timeout, total_timeout, max_bytes, retries, backoff, redirects.
+            read_timeout, total_timeout, max_bytes, retries, backoff, redirects; times are in seconds.
         remote_cache: a folder that fetched images are kept in, by address.
         remote_parallel: requests at a time.
         max_rejects: how many images that can't be used to put into `rejects.jsonl` before it is an error that
@@ -152,7 +130,7 @@ def image_examples(
         rule, split_folders, labels, join, label_pattern, separators or {}, image, image_as, shape, columns,
         types, delimiter, encoding, allow_outside, max_rejects, sample,
     )  # fmt: skip
-    problems = options.problems()
+    problems = [*options.problems(), *remote_problems(remote or {})]
     if problems:
         raise InvalidRequestError(problems)
     from .images.admit import Limits
@@ -167,13 +145,10 @@ def image_examples(
     return ingest(ctx, given(place), options, reading)
 
 
-def _remote(remote: Remote, cache: str | None, parallel: int) -> RemoteOptions:
+def _remote(remote: Mapping[str, Any], cache: str | None, parallel: int) -> RemoteOptions:
     from .images.remote import RemoteOptions
 
-    told: dict[str, Any] = dict(remote)
-    if "schemes" in told:
-        told["schemes"] = tuple(told["schemes"])
-    return RemoteOptions(**told, parallel=parallel, cache=Path(cache) if cache else None)
+    return RemoteOptions(**settled(remote), parallel=parallel, cache=Path(cache) if cache else None)
 
 
 def _inside(files: Files, options: ImageOptions) -> str | list[str]:
@@ -206,7 +181,7 @@ def _sources(arguments: Mapping[str, Any]) -> list[str]:
 @image_examples.check
 def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
     options = ImageOptions.of(arguments)
-    problems = options.problems()
+    problems = [*options.problems(), *remote_problems(arguments["remote"] or {})]
     columns: dict[str, str] | None = None
     splits: tuple[str, ...] | None = options.split.names
     if "path" in arguments and not problems:

@@ -10,8 +10,8 @@ import numpy as np
 
 from .packing import Blob, pack, unpack
 
-_STEP = 1 << 22
-"""Values that are summed at once as float64, which holds their squares' sum exactly."""
+_STEP = 1 << 16
+"""Values that are summed at once, which a cache holds."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class PixelSums:
     def of(cls, pixels: np.ndarray) -> PixelSums:
         """Of some images, uint8 [n, height, width, channels]."""
         flat = pixels.reshape(-1, pixels.shape[-1])
-        found = cls()
-        for start in range(0, len(flat), _STEP // pixels.shape[-1]):
-            values = flat[start : start + _STEP // pixels.shape[-1]].astype(np.float64)
-            sums, squares = values.sum(axis=0), np.einsum("ij,ij->j", values, values)
-            own = cls(len(values), tuple(map(int, sums.tolist())), tuple(map(int, squares.tolist())))
-            found = found.merge(own)
-        return found
+        sums, squares = [0] * flat.shape[1], [0] * flat.shape[1]
+        for start in range(0, len(flat), _STEP):
+            for channel in range(flat.shape[1]):
+                values = flat[start : start + _STEP, channel].astype(np.uint32)
+                sums[channel] += int(values.sum(dtype=np.uint64))
+                squares[channel] += int((values * values).sum(dtype=np.uint64))
+        return cls(len(flat), tuple(sums), tuple(squares)) if len(flat) else cls()
 
     def merge(self, other: PixelSums) -> PixelSums:
         """Of the images of both."""

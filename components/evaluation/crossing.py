@@ -24,6 +24,7 @@ from ..training.tasks import Task
 from .answers import Metrics
 from .asking import Answerer, by_output
 from .folds import fold_numbers, mean_and_deviation
+from .metric_names import TOP, top_of
 from .outcome import Measured, Request, gather
 
 CLASSES = ("binary", "multiclass")
@@ -44,6 +45,7 @@ class Plan:
         validation: the split that chooses the epoch, or None.
         folds: how many.
         stratify: whether folds have equal shares of each class, where one label is of classes.
+        top: the k of `top_k_accuracy`.
     """
 
     examples: Examples
@@ -56,6 +58,7 @@ class Plan:
     validation: str | None
     folds: int
     stratify: bool
+    top: tuple[int, ...] = TOP
 
     @property
     def stratified_by(self) -> str:
@@ -117,7 +120,7 @@ def plan_of(ctx: Context, examples: Examples, transform: Transform, told: Mappin
         baseline = replace(settings, model=told["baseline"], model_args=told["baseline_args"] or {})
     return Plan(
         examples, prepared.fitted, prepared.tasks, settings, baseline, prepared.class_weights, split,
-        prepared.validation, folds, told["stratify"],
+        prepared.validation, folds, told["stratify"], top_of(told["top_k"]),
     )  # fmt: skip
 
 
@@ -177,7 +180,7 @@ def _measured(
     )  # fmt: skip
     network = forward(trained.network, trained.feed)
     answerer = Answerer(network, trained.feed, plan.fitted, plan.tasks)
-    request = Request(plan.split)
+    request = Request(plan.split, top=plan.top)
     measured = gather(answerer, facts, plan.examples, request, lambda **_: None, held_out)
     return measured, trained.best_epoch
 

@@ -22,6 +22,12 @@ TOP = (3, 5, 10)
 """The k of top_k_accuracy unless told otherwise; each is given where there are more than k classes."""
 
 
+def top_of(asked: Any) -> tuple[int, ...]:
+    """The k of an argument `top_k`, each once: `TOP` for none. What else is wrong is told elsewhere."""
+    given = [k for k in asked if isinstance(k, int)] if isinstance(asked, list | tuple) else []
+    return tuple(dict.fromkeys(given)) or TOP
+
+
 def top_names(top: Sequence[int]) -> tuple[str, ...]:
     """The names of the metrics: 5 → `top_5_accuracy`."""
     return tuple(f"top_{k}_accuracy" for k in top)

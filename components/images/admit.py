@@ -155,6 +155,8 @@ def _most_pixels(limits: Limits) -> int:
 
 def _check_webp_size(data: bytes, limits: Limits) -> None:
     """Before Pillow sees it, which allocates the canvas when it opens the file."""
+    if int.from_bytes(data[4:8], "little") + 8 > len(data) or len(data) < 30:
+        raise UnusableImageError("the WEBP is cut off", "fetch or copy the file again")
     kind = data[12:16]
     if kind == b"VP8X":
         width = 1 + int.from_bytes(data[24:27], "little")

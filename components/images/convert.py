@@ -16,6 +16,7 @@ hostile file, and pixels are bounded by `limits` in place of Pillow's own proces
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,9 @@ def open_image(data: bytes, source_format: str) -> ImageFile:
         "tiff": TiffImagePlugin.TiffImageFile,
         "webp": WebPImagePlugin.WebPImageFile,
     }
+    # Whether a file can be used must not hang on who listens to warnings, and no one can mend EXIF data by
+    # reading of it. Not by `catch_warnings`, which threads that do so at once leave in disorder.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         opened: ImageFile = plugins[source_format](io.BytesIO(data))
     except Exception as error:  # a damaged file brings out any
@@ -144,7 +148,7 @@ def _goes_on(image: ImageFile, frame: int, source_format: str) -> bool:
 
 
 def _undecodable(source_format: str, error: Exception) -> UnusableImageError:
-    told = str(error).strip().split("\n")[0][:200]
+    told = "" if isinstance(error, LookupError | TypeError) else str(error).strip().split("\n")[0][:200]
     why = f": {told}" if told and "BytesIO" not in told else ""
     return UnusableImageError(
         f"the {source_format.upper()} can't be decoded{why}", "fetch or copy the file again, or leave it out"

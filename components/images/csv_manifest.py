@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...pipelines.context import Context
@@ -92,4 +93,18 @@ def _block(maker: Blocks, rows: pa.Table, part: Path, plan: Plan) -> Block:
         columns[name] = column
     lines = read_lines(part)
     numbers = lines[1] if lines else np.zeros(rows.num_rows, np.int64)
-    return maker.block({name: rows.column(name).to_pylist() for name in plan.images}, columns, bad, numbers)
+    return maker.block(_texts(rows, plan), columns, bad, numbers)
+
+
+def _texts(rows: pa.Table, plan: Plan) -> list[str | None]:
+    """What tells of the image of each row."""
+    told = [rows.column(name) for name in plan.images]
+    if plan.options.spread:
+        told = [pc.binary_join_element_wise(*told, " ")]  # a text a pixel would be some 50 bytes each
+    lists: list[list[str | None]] = [column.to_pylist() for column in told]
+    if len(lists) == 1 and not plan.options.template:
+        return lists[0]
+    return [
+        plan.options.filled(dict(zip(plan.images, values, strict=True)))
+        for values in zip(*lists, strict=True)
+    ]

@@ -154,15 +154,15 @@ def _blocks(plan: Plan, kinds: Mapping[str, Kind], rejects: list[Reject]) -> Ite
     for path, split in plan.files:
         maker = Blocks(path, split, plan, rejects)
         held: list[Row] = []
-        told: list[list[str | None]] = []
+        told: list[str | None] = []
         size = 0
         for row in read_objects(path, plan.options.encoding):
             if row.value is None:
                 continue
-            texts = [as_text(row.value.get(name)) for name in plan.images]
+            text = plan.options.filled({name: as_text(row.value.get(name)) for name in plan.images})
             held.append(row)
-            told.append(texts)
-            size += sum(len(text or "") for text in texts)
+            told.append(text)
+            size += len(text or "")
             if len(held) >= _BLOCK_ROWS or size >= _BLOCK_TEXT:
                 yield _block(maker, held, told, kinds)
                 held, told, size = [], [], 0
@@ -171,7 +171,7 @@ def _blocks(plan: Plan, kinds: Mapping[str, Kind], rejects: list[Reject]) -> Ite
 
 
 def _block(
-    maker: Blocks, rows: Sequence[Row], told: Sequence[Sequence[str | None]], kinds: Mapping[str, Kind]
+    maker: Blocks, rows: Sequence[Row], texts: Sequence[str | None], kinds: Mapping[str, Kind]
 ) -> Block:
     options = maker.plan.options
     columns: dict[str, pa.Array] = {}
@@ -185,7 +185,6 @@ def _block(
             values = read_values(_array(found, kinds[name], stated), stated)
         columns[name] = values.array
         bad += [(name, each) for each in values.bad]
-    texts = {name: [row[place] for row in told] for place, name in enumerate(maker.plan.images)}
     return maker.block(texts, columns, bad, np.array([row.line for row in rows], np.int64))
 
 

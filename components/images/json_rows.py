@@ -105,43 +105,77 @@ def _row(value: object, line: int, text: str = "") -> Row:
 
 
 def _array(text: IO[str], start: str, path: Path) -> Iterator[Row]:
-    decoder = json.JSONDecoder()
-    held, at, line, size = text.read(_PIECE), 0, 1 + start.count("\n"), _PIECE
-    ended = not held
+    held = _Held(text, 1 + start.count("\n"))
     first = True
-    while True:
-        begin = at
-        while at < len(held) and held[at] in _SPACE:
-            at += 1
-        sign = held[at : at + 1]
-        if sign == "]":
-            return
-        if sign == "," and not first:
-            at += 1
-            while at < len(held) and held[at] in _SPACE:
-                at += 1
-        elif sign and not first:
-            raise _broken(
-                "an array's objects have a comma between them", path, line + held.count("\n", begin, at)
+    while (sign := held.next()) != "]":
+        if not first and sign == ",":
+            held.at += 1
+            sign = held.next()
+        elif not first and sign:
+            raise _broken("an array's objects have a comma between them", path, held.line)
+        if sign != "{":
+            what = (
+                f"the array holds something that is no object ({sign})" if sign else "the array is cut short"
             )
-        before = line + held.count("\n", begin, at)
+            raise _broken(what, path, held.line)
+        line = held.line
         try:
-            if at < len(held) and held[at] != "{":
-                raise _broken(
-                    f"the array holds something that is no object: {held[at : at + 40]!r}", path, before
-                )
-            value, end = decoder.raw_decode(held, at)
-        except (json.JSONDecodeError, RecursionError) as error:
-            if ended:
-                raise _broken(f"the array is no JSON, or cut short ({error})", path, before) from error
-            more = text.read(size)
-            held, at, ended, size = held[begin:] + more, 0, not more, size * 2
-            continue
-        yield _row(value, before)
-        line = before + held.count("\n", at, end)
-        at, first = end, False
-        if at > _PIECE:
-            held, at, size = held[at:], 0, _PIECE
+            yield Row(line, held.object())
+        except (ValueError, RecursionError) as error:
+            raise _broken(f"the array is no JSON, or cut short ({error})", path, line) from error
+        first = False
+    held.at += 1
+    if held.next():
+        raise _broken("something stands behind the array", path, held.line)
+
+
+class _Held:
+    """A part of a text that is read as it is needed.
+
+    Attributes:
+        at: the place in what is held.
+        line: its line in the text.
+    """
+
+    def __init__(self, text: IO[str], line: int) -> None:
+        self._text = text
+        self._held = ""
+        self._decoder = json.JSONDecoder()
+        self.at = 0
+        self.line = line
+
+    def next(self) -> str:
+        """Goes to the next letter that is no space, and gives it; "" at the end."""
+        while True:
+            while self.at < len(self._held) and self._held[self.at] in _SPACE:
+                self.line += self._held[self.at] == "\n"
+                self.at += 1
+            if self.at < len(self._held):
+                return self._held[self.at]
+            if not self._more(_PIECE):
+                return ""
+
+    def object(self) -> dict[str, object]:
+        """Reads the object that begins here; raises ValueError where it is none."""
+        size = _PIECE
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._held, self.at)
+                break
+            except ValueError:
+                size *= 2  # an object that is longer is looked at from its beginning again
+                if not self._more(size):
+                    raise
+        self.line += self._held.count("\n", self.at, end)
+        self.at = end
+        found: dict[str, object] = value
+        return found
+
+    def _more(self, size: int) -> bool:
+        """Reads on, and forgets what is behind; false at the end."""
+        more = self._text.read(size)
+        self._held, self.at = self._held[self.at :] + more, 0
+        return bool(more)
 
 
 def _broken(what: str, path: Path, line: int) -> DataError:

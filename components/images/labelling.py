@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from ...pipelines.errors import DataError
 from ..ingestion.rejects import Reject
@@ -164,6 +165,7 @@ def order_of_splits(names: Sequence[str]) -> tuple[str, ...]:
     return (*(name for name in usual if name in names), *sorted(set(names) - set(usual)))
 
 
+@lru_cache(maxsize=1 << 16)
 def normalized(text: str) -> str:
     """A label in one form of Unicode: file systems keep `é` in either of two."""
     return unicodedata.normalize(

@@ -185,12 +185,12 @@ def _tell(ctx: Context, walked: Walked) -> None:
     if walked.others:
         ends = ", ".join(f"{count} {end}" for end, count in walked.others.most_common(5))
         total = sum(walked.others.values())
-        ctx.warn(
-            f"{total} files are no images and were left out ({ends}), such as {one_line(walked.example)}"
-        )
+        files = "1 file is no image and was" if total == 1 else f"{total} files are no images and were"
+        ctx.warn(f"{files} left out ({ends}), such as {one_line(walked.example)}")
     if walked.empty:
         shown = ", ".join(map(one_line, walked.empty[:5]))
-        ctx.warn(f"{len(walked.empty)} folders hold no image: {shown}")
+        count = len(walked.empty)
+        ctx.warn(f"{'1 folder holds' if count == 1 else f'{count} folders hold'} no image: {shown}")
 
 
 def _warn_of_one_class(ctx: Context, columns: Mapping[str, pa.Array], kinds: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ manifest names decide what becomes of it, so a step's fingerprint has to know th
 from __future__ import annotations
 
 import csv
+import fnmatch
 import io
 import os
 import sys
@@ -57,33 +58,32 @@ def columns_of(path: Path, options: ImageOptions) -> tuple[str, ...]:
 
 
 def image_columns(columns: Sequence[str], options: ImageOptions) -> tuple[str, ...]:
-    """The columns that tell of the image: one, or those of a template.
+    """The columns that tell of the image: one, or those of a template, or one for each pixel.
 
     Raises:
         DataError: there is none, or it isn't clear which one.
     """
-    if options.image is not None:
+    if options.spread:
+        wanted = tuple(fnmatch.filter(columns, options.image or ""))
+    elif options.image is not None:
         wanted = options.template or (options.image,)
-        missing = [name for name in wanted if name not in columns]
-        if missing:
-            raise DataError(
-                f"there is no column {missing[0]!r}",
-                argument="image",
-                given=missing[0],
-                available=tuple(columns),
-            )
-        return wanted
-    found = [name for name in columns if name.lower() in IMAGE_NAMES]
-    if len(found) != 1:
-        what = (
-            "no column is called as one of images is"
-            if not found
-            else f"{', '.join(found)} may all be the images"
-        )
+    else:
+        wanted = tuple(name for name in columns if name.lower() in IMAGE_NAMES)
+        if len(wanted) > 1:
+            raise _unclear(f"{', '.join(wanted)} may all be the images", columns)
+    if not wanted:
+        raise _unclear(f"no column is called {options.image or 'as one of images is'}", columns)
+    missing = [name for name in wanted if name not in columns]
+    if missing:
         raise DataError(
-            what, argument="image", available=tuple(columns), remedy="image: NAME says which it is"
+            f"there is no column {missing[0]!r}", argument="image", given=missing[0], available=tuple(columns)
         )
-    return (found[0],)
+    return wanted
+
+
+def _unclear(what: str, columns: Sequence[str]) -> DataError:
+    remedy = "image: NAME says which it is, image: NAME* of pixels that have a column each"
+    return DataError(what, argument="image", available=tuple(columns), remedy=remedy)
 
 
 def carried_columns(columns: Sequence[str], images: Sequence[str], options: ImageOptions) -> tuple[str, ...]:
@@ -186,19 +186,9 @@ def _texts(path: Path, options: ImageOptions) -> Iterator[str]:
     wanted = image_columns(columns_of(path, options), options)
     rows = _csv_rows(path, options) if is_csv(path.name) else _json_rows(path, options)
     for row in rows:
-        values = [row.get(name) for name in wanted]
-        if all(isinstance(value, str | int) for value in values):
-            yield filled(options, dict(zip(wanted, map(str, values), strict=True)))
-
-
-def filled(options: ImageOptions, values: Mapping[str, str]) -> str:
-    """The path that a row's values make."""
-    if not options.template:
-        return next(iter(values.values()))
-    text = options.image or ""
-    for name, value in values.items():
-        text = text.replace(f"{{{name}}}", value)
-    return text
+        values = {name: row.get(name) for name in wanted}
+        if all(isinstance(value, str | int) for value in values.values()):
+            yield options.filled({name: str(value) for name, value in values.items()}) or ""
 
 
 def _json_rows(path: Path, options: ImageOptions) -> Iterator[Mapping[str, object]]:

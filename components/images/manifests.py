@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from .manifest_files import (
     Resolver,
     carried_columns,
     columns_of,
-    filled,
     image_columns,
     is_remote,
     manifests_of,
@@ -93,13 +92,13 @@ class Blocks:
         self._resolver = Resolver(self.manifest, self.plan.options.allow_outside)
 
     def block(
-        self, told: Mapping[str, Sequence[str | None]], columns: Mapping[str, pa.Array],
+        self, texts: Sequence[str | None], columns: Mapping[str, pa.Array],
         bad: Sequence[tuple[str, Bad]], lines: Any,
     ) -> Block:  # fmt: skip
         """A block.
 
         Args:
-            told: the texts of the columns that tell of the images.
+            texts: what tells of the image of each row.
             columns: the values of those that are carried along.
             bad: which of these don't fit, by column.
             lines: of each row in the manifest, int64 [rows].
@@ -109,7 +108,6 @@ class Blocks:
             for row in np.flatnonzero(values.mask & keep).tolist():
                 self._reject(int(lines[row]), f"column {name!r}: a value {values.what}", "mend the value", "")
             keep &= ~values.mask
-        texts = list(self._filled(told))
         rows = [row for row in range(len(lines)) if keep[row] and self._has(texts[row], int(lines[row]))]
         if self.plan.options.image_as == "path":
             rows, files, addresses = self._placed(rows, texts, lines)
@@ -128,12 +126,6 @@ class Blocks:
             **{name: columns[name].take(chosen) for name in self.plan.carried},
         }
         return Block(pa.table(made), np.array(sizes, np.int64), str(self.manifest), self.split)
-
-    def _filled(self, told: Mapping[str, Sequence[str | None]]) -> Iterator[str | None]:
-        for values in zip(*told.values(), strict=True):
-            whole = [value for value in values if value is not None]
-            named = dict(zip(told, whole, strict=False))
-            yield filled(self.plan.options, named) if len(whole) == len(values) else None
 
     def _has(self, text: str | None, line: int) -> bool:
         if text is None or not text.strip():

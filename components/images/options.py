@@ -31,6 +31,7 @@ SPLIT_NAMES = {
 }  # fmt: skip
 """What folders are called that hold a split, and the split."""
 
+_FIELD = re.compile(r"\{([^{}]+)\}")
 ImageAs = Literal["path", "base64", "pixels"]
 
 
@@ -73,7 +74,7 @@ class ImageOptions:
     @property
     def template(self) -> tuple[str, ...]:
         """The columns that `image` puts together, `train/{id}.jpg`; none where it is a column's name."""
-        return tuple(re.findall(r"\{([^{}]+)\}", self.image or ""))
+        return tuple(_FIELD.findall(self.image or ""))
 
     def kind_told(self, name: str, inferred: str = "string") -> str:
         """The type of a column, bare: as stated, or a list where it has a separator, or what was inferred."""
@@ -98,6 +99,19 @@ class ImageOptions:
             for name in names
             if name not in self.label_names
         ]
+
+    def filled(self, values: Mapping[str, str | None]) -> str | None:
+        """What tells of a row's image, by the columns that do; None where one of them has no value."""
+        if None in values.values():
+            return None
+        if self.template:
+            return _FIELD.sub(lambda found: str(values[found[1]]), self.image or "")
+        return " ".join(str(value) for value in values.values())
+
+    @property
+    def spread(self) -> bool:
+        """Whether each pixel has a column of its own, `image: pixel*`."""
+        return self.image_as == "pixels" and "*" in (self.image or "")
 
     def csv_options(self, name: str, types: Mapping[str, str]) -> CsvOptions:
         """How a manifest in CSV is read.

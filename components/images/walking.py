@@ -20,6 +20,7 @@ from ..ingestion.rejects import Reject
 from .names import begins_as_image, ending, foreign_format, is_litter, kind_of_name, one_line, shown
 
 _MAGIC = "*?["
+_DEEPEST = 100
 
 
 class Found(NamedTuple):
@@ -72,29 +73,32 @@ def walk(paths: Sequence[tuple[str, str]], allow_outside: bool = False) -> Walke
     walked = Walked()
     bases = [base_of(path) for path, _ in paths]
     common = os.path.commonpath([os.path.abspath(base) for base in bases])  # noqa: PTH100 - keeps links
-    owner: dict[str, str] = {}
     for (path, split), base in zip(paths, bases, strict=True):
-        above = os.path.relpath(os.path.abspath(base), common)  # noqa: PTH100
-        walker = _Walker(walked, base, "" if above == os.curdir else f"{above}/", split, allow_outside)
+        above = Path(os.path.relpath(os.path.abspath(base), common)).parts  # noqa: PTH100
+        walker = _Walker(walked, base, above, split, allow_outside)
         if Path(path).is_dir():
             walker.folder(base, ())
-        else:
-            for file in resolve_files(path):
-                walker.file(str(file), file.relative_to(base).parts if str(file) != base else (file.name,))
-    unique: list[Found] = []
-    for image in walked.images:
-        if owner.setdefault(image.file, image.split) != image.split:
+            continue
+        for file in resolve_files(path):
+            *folders, name = file.relative_to(base).parts
+            # Of `[photos/cat/*.jpg, photos/dog/*.jpg]` the classes are in what is given.
+            walker.file(str(file), name, tuple(folders), told=tuple(folders) or above)
+    if len(paths) > 1:
+        walked.images = _once(walked.images)
+    return walked
+
+
+def _once(images: Sequence[Found]) -> list[Found]:
+    """Images that several paths name, once; raises InvalidRequestError for one that is in two splits."""
+    found: dict[str, Found] = {}
+    for image in images:
+        first = found.setdefault(image.file, image)
+        if first.split != image.split:
             raise InvalidRequestError(
-                f"the file is in split {owner[image.file]!r} and in {image.split!r}",
+                f"the file is in split {first.split!r} and in {image.split!r}",
                 argument="path", file=image.file, remedy="name each file once",
             )  # fmt: skip
-    seen = set()
-    for image in walked.images:
-        if image.file not in seen:
-            seen.add(image.file)
-            unique.append(image)
-    walked.images = unique
-    return walked
+    return list(found.values())
 
 
 def base_of(path: str) -> str:
@@ -108,10 +112,11 @@ def base_of(path: str) -> str:
 
 
 class _Walker:
-    def __init__(self, walked: Walked, base: str, prefix: str, split: str, allow_outside: bool) -> None:
+    def __init__(
+        self, walked: Walked, base: str, above: tuple[str, ...], split: str, allow_outside: bool
+    ) -> None:
         self._walked = walked
-        self._base = base
-        self._prefix = prefix
+        self._prefix = "".join(f"{name}/" for name in above)
         self._split = split
         self._allow_outside = allow_outside
         self._root = os.path.realpath(base)
@@ -120,6 +125,9 @@ class _Walker:
     def folder(self, path: str, folders: tuple[str, ...]) -> None:
         """Adds what is below a folder, in the order of the names."""
         before = len(self._walked.images) + len(self._walked.refused)
+        if len(folders) > _DEEPEST:
+            self._refuse(path, folders, f"lies more than {_DEEPEST} folders deep", "move it up")
+            return
         try:
             with os.scandir(path) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
@@ -135,7 +143,7 @@ class _Walker:
             elif entry.is_dir():
                 self._linked_folder(entry.path, (*folders, entry.name))
             else:
-                self.file(entry.path, (*folders, entry.name), entry)
+                self.file(entry.path, entry.name, folders, entry)
         self._above.pop()
         if folders and before == len(self._walked.images) + len(self._walked.refused):
             self._walked.empty.append(shown("/".join(folders)))
@@ -150,14 +158,26 @@ class _Walker:
         else:
             self.folder(path, parts)
 
-    def file(self, path: str, parts: Sequence[str], entry: os.DirEntry[str] | None = None) -> None:
-        """Adds a file, if it is an image; `entry` saves asking the file system again."""
-        kind = kind_of_name(parts[-1])
+    def file(
+        self, path: str, name: str, folders: tuple[str, ...],
+        entry: os.DirEntry[str] | None = None, told: tuple[str, ...] | None = None,
+    ) -> None:  # fmt: skip
+        """Adds a file, if it is an image.
+
+        Args:
+            path: where it is.
+            name: its own name.
+            folders: those that it lies in below what was given.
+            entry: saves asking the file system again.
+            told: the folders that may tell its class, where these are others.
+        """
+        kind = kind_of_name(name)
+        parts = (*folders, name)
         if kind == "foreign":
-            what = f"its name says {foreign_format(parts[-1])}, which can't be read"
+            what = f"its name says {foreign_format(name)}, which can't be read"
             self._refuse(path, parts, what, "convert it to JPEG or PNG")
             return
-        if kind == "other" or is_litter(parts[-1]):
+        if kind == "other" or is_litter(name):
             self._other(parts)
             return
         status = self._status(path, entry)
@@ -166,8 +186,8 @@ class _Walker:
         elif kind == "bare" and not begins_as_image(path):
             self._other(parts)
         else:
-            found = Found(path, self._name(parts), tuple(parts[:-1]), status.st_size, self._split)
-            self._walked.images.append(found)
+            classes = folders if told is None else told
+            self._walked.images.append(Found(path, self._name(parts), classes, status.st_size, self._split))
 
     def _name(self, parts: Sequence[str]) -> str:
         return shown(self._prefix + "/".join(parts))

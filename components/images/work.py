@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -130,8 +131,10 @@ class ReadImages:
         if self.task.image_as == "path":
             fetched = self._fetched([text for text in texts if text is not None])
             for file in files:
-                # An address on the network claims nothing by its ending.
-                yield (read_file(file, self.task.limits), os.fsdecode(file)) if file else (next(fetched), "")
+                if file:
+                    yield read_file(file, self.task.limits), os.fsdecode(file.rpartition(b"/")[2])
+                else:
+                    yield next(fetched), ""  # an address claims nothing by its ending
             return
         for text in texts:
             yield (
@@ -204,7 +207,10 @@ def read_file(file: bytes, limits: Limits) -> bytes | Refused:
     except OSError as error:
         return Refused(f"the file can't be read: {error.strerror}", "mind its permissions")
     try:
-        size = os.fstat(descriptor).st_size
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return Refused("is no plain file", "mend the path")
+        size = status.st_size
         if refused := too_many_bytes(size, limits):
             return refused
         content = os.read(descriptor, size + 1)
@@ -212,7 +218,7 @@ def read_file(file: bytes, limits: Limits) -> bytes | Refused:
             content += more
         return content
     except OSError as error:
-        return Refused(f"the file can't be read: {error.strerror}", "is it a folder, or something else?")
+        return Refused(f"the file can't be read: {error.strerror}", "copy it again")
     finally:
         os.close(descriptor)
 

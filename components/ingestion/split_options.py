@@ -127,7 +127,7 @@ class SplitOptions:
 
     def problems(self) -> list[Problem]:
         """What doesn't fit, known from the parameters alone."""
-        found = list(_name_problems(self.names))
+        found = list(split_name_problems(self.names))
         asked = [a for a in ("split_by", "split_by_time", "split_by_value", "stratify") if getattr(self, a)]
         if len(asked) > 1:
             found.append(
@@ -203,7 +203,8 @@ def files_by_split(
     return list(owner), list(owner.values())
 
 
-def _name_problems(names: Sequence[str]) -> Iterator[Problem]:
+def split_name_problems(names: Sequence[str]) -> Iterator[Problem]:
+    """Splits that can't be called so, since their names are folders; or too many, or none."""
     if not names:
         yield Problem("there has to be a split", argument="splits", remedy="splits: {train: 8, test: 2}")
     if len(names) >= _NONE:

@@ -29,6 +29,7 @@ def example_sheet(examples: Examples, fitted: FittedTransform) -> bytes:
         fitted: what they were made by.
     """
     label = fitted.labels[0]
+    wanted = EACH * len(fitted.images) * max(1, len(label.classes))
     rows: list[tuple[int, Row]] = []
     looked_at = 0
     for split in examples.splits:
@@ -38,6 +39,8 @@ def example_sheet(examples: Examples, fitted: FittedTransform) -> bytes:
             held = taken.setdefault((image, name), [])
             if len(held) < EACH:
                 held.append((pixels, caption))
+            if len(held) == EACH and sum(map(len, taken.values())) >= wanted:
+                break
         for (image, name), shown in taken.items():
             words = [name, split, *([image] if len(fitted.images) > 1 else [])]
             row = Row(

@@ -11,7 +11,7 @@ reads it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from ...pipelines.errors import DataError
 from ..tfrecords.layout import JPEG_QUALITY, OutputFeature, as_matrix
-from ..transforms import Constants
+from ..transforms import Constants, Results
 from ..transforms.namespace import Namespace, NumpyNamespace, namespace_of
 from .casting import SERVING_DTYPES, as_numpy, serving_batch
 from .fitted_features import FittedFeature, Places, Rows, Stage
@@ -101,6 +101,11 @@ class FittedTransform:
     def images(self) -> tuple[OutputFeature, ...]:
         """The features that are images."""
         return tuple(feature for feature in self.features if feature.is_image)
+
+    def with_pixels(self, found: Mapping[str, Results]) -> FittedTransform:
+        """Fitted on the sums of pixels, by feature, where that was deferred."""
+        fitted = tuple(f.with_pixels(found[f.name]) if f.deferred else f for f in self.fitted)
+        return replace(self, fitted=fitted)
 
     @property
     def stores_jpeg(self) -> bool:

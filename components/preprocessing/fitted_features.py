@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from ..tfrecords.layout import DENSE_LIMIT, OutputFeature, Stored
-from ..transforms import Constants, Kind, Transform, coerce, coerced
+from ..transforms import Constants, Kind, Results, Transform, coerce, coerced
 from ..transforms.by_key import of_rows
-from ..transforms.images import NO_SHAPE, Pixels, Shape, leading_steps, normalization
+from ..transforms.images import NO_SHAPE, Pixels, Shape, Standardize, leading_steps, normalization
 from ..transforms.namespace import Namespace, NumpyNamespace
 from ..transforms.own import apply_own, path_of
 from .features_grammar import RAW
@@ -180,6 +180,20 @@ class FittedFeature:
         return OutputFeature(self.name, "int64" if kinds == {"int"} else "float32", width)
 
     @property
+    def deferred(self) -> bool:
+        """Whether a transform waits for the sums of pixels, which are taken while the images are encoded."""
+        return any(_waits(stage) for branch in self.branches for stage in branch.stages)
+
+    def with_pixels(self, found: Results) -> FittedFeature:
+        """Fitted on the sums of its own pixels in the train split."""
+        (branch,) = self.branches
+        stages = [
+            Stage(s.transform, canonical(s.transform.fit(found, "pixels"))) if _waits(s) else s
+            for s in branch.stages
+        ]
+        return replace(self, branches=(replace(branch, stages=tuple(stages)),))
+
+    @property
     def _image(self) -> OutputFeature:
         shape = self.ends[0].shape
         shift, divisor = normalization([(s.transform, s.constants) for s in self.branches[0].stages])
@@ -235,6 +249,10 @@ class FittedFeature:
         if self.stored != "dense":
             return pixels.values
         return xp.blank(xp.normalize(pixels.values, self.normalized), pixels.valid)
+
+
+def _waits(stage: Stage) -> bool:
+    return isinstance(stage.transform, Standardize) and not stage.constants
 
 
 def canonical(constants: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class _Chain:
     types: Mapping[str, str]
     pending: list[Transform]
     stages: list[Stage] = field(default_factory=list)
+    defer_pixels: bool = False
     labels: dict[str, Label] = field(default_factory=dict)
 
     @property
@@ -76,6 +77,9 @@ class _Chain:
             kind = coerced(self.branch.end.kind, transform.takes)
             assert kind is not None, "the chain was checked against the columns' types"
             wanted = transform.analyzers(kind)
+            if wanted == ("pixels",) and self.defer_pixels:
+                self.stages.append(Stage(self.pending.pop(0), {}))
+                continue
             if wanted and found is None:
                 return self._request(transform, wanted)
             if found is not None:
@@ -154,6 +158,7 @@ class Fitter:
         labels: Sequence[LabelSpec],
         scale_labels: bool = False,
         stored: Stored = "pixels",
+        defer_pixels: bool = False,
     ) -> FittedTransform:
         """Fits features and labels.
 
@@ -162,12 +167,17 @@ class Fitter:
             labels: one at the least.
             scale_labels: whether a label given without a transform, if it is a value, gets `z_score`.
             stored: how images are stored.
+            defer_pixels: whether what is fitted on all pixels is left to who encodes them, so that they
+                aren't decoded twice; see `FittedFeature.deferred`.
 
         Raises:
             DataError: a column has no values, or is infinite where moments are needed; one class only.
         """
         chains = {
-            s.name: [_Chain(c, self.types, list(own)) for c, own in zip(s.columns, s.chains, strict=True)]
+            s.name: [
+                _Chain(c, self.types, list(own), defer_pixels=defer_pixels)
+                for c, own in zip(s.columns, s.chains, strict=True)
+            ]
             for s in specs
         }
         targets = [_LabelChain(spec, self.types, scale_labels, self._warn) for spec in labels]

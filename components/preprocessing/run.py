@@ -10,11 +10,12 @@ from ...pipelines.artifact import Examples, Schema, Transform
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError
 from ..split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
-from ..tfds.layout_notes import notes_of, packed_problems
+from ..tfds.layout_notes import packed_problems, write_notes
 from ..tfrecords.encoding import Encoder
 from ..tfrecords.image_shards import write_image_shards
 from ..tfrecords.layout import JPEG_QUALITY, Layout, Stored
 from ..tfrecords.shards import write_shards
+from .analysis import Found
 from .features_checks import check_specs, weight_problems
 from .features_grammar import parse_features, parse_labels
 from .fitted import FittedTransform
@@ -60,29 +61,31 @@ def run_transform(
     else:
         specs, problems = parse_features(features)
         _refuse(problems or check_specs(specs, targets, types, list(types)))
-    fitted = fitter.fit(specs, targets, scale_labels=features == "auto", stored=STORED[store])
+    fitted = fitter.fit(
+        specs, targets, scale_labels=features == "auto", stored=STORED[store], defer_pixels=store != "float32"
+    )
     fitted = replace(fitted, weight=weight, jpeg_quality=jpeg_quality)
     stored = tuple(one.stored for one in fitted.labels)
     shape = Layout(fitted.features, stored, layout, compression, weight, jpeg_quality)
-    made = _write_examples(ctx, examples, Encoder(fitted, shape), shards, seed)
+    made, fitted = _write_examples(ctx, examples, Encoder(fitted, shape), shards, seed)
     return made, _write_transform(ctx, fitted, chosen, _picture(made, fitted))
 
 
 def _write_examples(
     ctx: Context, examples: Examples, encoder: Encoder, shards: int | None, seed: int
-) -> Examples:
+) -> tuple[Examples, FittedTransform]:
+    """The shards, and the transform with what was fitted while they were written."""
     draft = ctx.output(Examples, "examples")
     write = write_image_shards if encoder.layout.images else write_shards
-    splits, digests = write(ctx, examples, encoder, draft.path, shards=shards, seed=seed)
-    if encoder.layout.layout == "columns":
-        sizes = {
-            s: sum((draft.path / part["path"]).stat().st_size for part in splits[s]["parts"]) for s in splits
-        }
-        classes = {label.column: label.classes for label in encoder.fitted.labels}
-        notes_of(encoder.layout, splits, classes, sizes).write(draft.path)
-    properties = {"format": "tfrecord", **encoder.layout.to_json(), "splits": splits}
+    splits, digests, pixels = write(ctx, examples, encoder, draft.path, shards=shards, seed=seed)
+    fitted = encoder.fitted.with_pixels({name: Found(name, images=sums) for name, sums in pixels.items()})
+    layout = replace(encoder.layout, features=fitted.features)
+    if layout.layout == "columns":
+        classes = {label.column: label.classes for label in fitted.labels}
+        write_notes(ctx, draft.path, layout, splits, classes)
+    properties = {"format": "tfrecord", **layout.to_json(), "splits": splits}
     summary = {"rows": {name: split["rows"] for name, split in splits.items()}}
-    return draft.finish(properties, summary, digests=digests)
+    return draft.finish(properties, summary, digests=digests), fitted
 
 
 def _picture(made: Examples, fitted: FittedTransform) -> bytes:

@@ -75,6 +75,8 @@ def chosen(
     columns: Mapping[str, Column], refused: Mapping[str, Refused], asked: Sequence[str] | None
 ) -> dict[str, Column] | list[Problem]:
     """The columns to read: those asked for, or all, if all can be."""
+    if asked is not None and not asked:
+        return [Problem("the list of columns is empty", argument="columns", available=tuple(columns))]
     if asked is None and refused:
         told = "; ".join(f"feature {one.name!r} {one.why}" for one in refused.values())
         remedy = f"leave out what can't be read: columns: [{', '.join(columns)}]" if columns else ""
@@ -123,7 +125,7 @@ def _walk(
         yield Column(name, "floats", note=f"boxes of four numbers, {order}")
     else:
         kind = str(node.get("pythonClassName", "")).rpartition(".")[2]
-        yield Refused(name, f"is a {kind}, which no column holds")
+        yield Refused(name, f"is of the type {kind}, which no column holds")
 
 
 def _translation(told: Mapping[str, Any], name: str, listed: bool) -> Iterator[Column | Refused]:

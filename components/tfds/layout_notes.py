@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ...pipelines.errors import Problem
+from ...pipelines.errors import InvalidRequestError, Problem
 from ..tfrecords.layout import Layout, OutputFeature, StoredLabel
 from .metadata import BY_SPLIT, Node, Notes, can_be_noted, class_label, image, tensor
+
+if TYPE_CHECKING:
+    from ...pipelines.context import Context
 
 NAME, VERSION = "examples", "1.0.0"
 
@@ -23,22 +27,24 @@ def packed_problems(layout: str, compression: str) -> list[Problem]:
     return [Problem(what, argument="compression", remedy=remedy)]
 
 
-def notes_of(
+def write_notes(
+    ctx: Context,
+    folder: Path,
     layout: Layout,
     splits: Mapping[str, Any],
-    classes: Mapping[str, tuple[str, ...]],
-    sizes: Mapping[str, int],
-) -> Notes:
-    """What TFDS has to know of shards.
+    classes: Mapping[str, Sequence[str]],
+) -> None:
+    """Writes what TFDS has to know of shards beside them.
 
     Pixels open as uint8 [height, width, channels], encoded images as images, one-hots that are stored as ids
     as these ids, classes as class labels; a feature of one number as a scalar.
 
     Args:
+        ctx: is warned where features' names keep TFDS from opening them.
+        folder: the artifact's.
         layout: of the shards, `columns` and not compressed.
         splits: of the artifact's properties.
         classes: the names of each label's classes.
-        sizes: by split the bytes of all shards.
     """
     features = {feature.name: _feature(feature) for feature in layout.features}
     features |= {label.column: _label(label) for label in layout.labels}
@@ -47,12 +53,17 @@ def notes_of(
     named = {
         label.column: classes[label.column]
         for label in layout.labels
-        if label.kind == "class" and can_be_noted(classes.get(label.column, ()))
+        if label.kind == "class" and can_be_noted(classes[label.column])
     }
     inputs = layout.images if len(layout.images) == 1 else layout.features
     pair = (inputs[0].name, layout.labels[0].column) if len(inputs) == len(layout.labels) == 1 else None
+    files = {split: [part["path"] for part in told["parts"]] for split, told in splits.items()}
+    sizes = {split: sum((folder / name).stat().st_size for name in own) for split, own in files.items()}
     shards = {split: [part["rows"] for part in told["parts"]] for split, told in splits.items()}
-    return Notes(NAME, VERSION, features, shards, BY_SPLIT, named, pair, sizes)
+    try:
+        Notes(NAME, VERSION, features, shards, BY_SPLIT, named, pair, sizes).write(folder)
+    except InvalidRequestError as error:  # the shards are as good without
+        ctx.warn(f"TensorFlow Datasets can't open the shards: {error.problems[0].what}")
 
 
 def _feature(feature: OutputFeature) -> Node:

@@ -102,8 +102,9 @@ class Notes:
         Raises:
             InvalidRequestError: a feature is called as another one's group is.
         """
+        features = features_dict(self.features)
         _write_json(folder / INFO, self._info())
-        _write_json(folder / FEATURES, features_dict(self.features))
+        _write_json(folder / FEATURES, features)
         for feature, names in self.classes.items():
             path = folder / labels_file(tuple(feature.split("/")))
             path.write_text("\n".join(names) + "\n", "utf-8")

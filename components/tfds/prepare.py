@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -111,6 +112,11 @@ def _own_builder(ctx: Context, recipe: Recipe) -> Any:
     # that is loaded by its path doesn't have, and which isn't found where a namespace package is editable.
     file = epath.Path(inspect.getfile(cls))
     cls.code_path = file
+    if recipe.builder.rpartition(":")[0].endswith(".py"):
+        # Beam's processes couldn't import what was loaded from a file.
+        from apache_beam.internal.cloudpickle import cloudpickle
+
+        cloudpickle.register_pickle_by_value(sys.modules[cls.__module__])
     if cls.name.startswith("headrace_user_"):  # a class `Builder`, whose module says what the set is called
         cls.name = file.stem.removesuffix("_dataset_builder")
     if cls.__dict__.get("pkg_dir_path") is None:

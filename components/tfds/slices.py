@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from ...pipelines.errors import Problem
+from ..ingestion.split_options import split_name_problems
 
 _SPEC = re.compile(r"(?P<split>[\w-]+)(\[(?P<slice>[^\]]+)\])?")
 _BOUND = re.compile(r"(?P<value>-?\d+(\.\d+)?)?(?P<unit>%|shard)?")
@@ -72,7 +73,7 @@ def ranges_of(
     """
     asked = splits if splits is not None else {name: name for name, rows in lengths.items() if sum(rows)}
     found: dict[str, list[RowRange]] = {}
-    problems = []
+    problems = list(split_name_problems(tuple(asked)))
     for name, spec in asked.items():
         rows = resolve(spec, lengths)
         if isinstance(rows, Problem):

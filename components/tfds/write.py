@@ -30,6 +30,7 @@ from .metadata import (
     Notes,
     can_be_noted,
     class_label,
+    features_dict,
     image,
     sequence,
     split_problems,
@@ -169,7 +170,10 @@ def _types(examples: Examples, wanted: Wanted) -> dict[str, str]:
         elif argument == "label" and types[name] not in _CLASS_KINDS:
             what = f"column {name!r} is {types[name]}, and classes are text, whole numbers, or true and false"
             problems.append(Problem(what, argument="label"))
+    if not chosen:
+        problems.append(Problem("the list of columns is empty", argument="columns", available=tuple(types)))
     _refuse(problems)
+    features_dict({name: text() for name in chosen})  # which looks at their names
     return {name: types[name] for name in chosen}
 
 

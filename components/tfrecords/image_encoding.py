@@ -7,7 +7,7 @@ is bounded by `SLICE_BYTES` however many or large they are, and a record is put 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...schemas.pixel_sums import PixelSums
 from ..preprocessing.casting import serving_batch
 from ..preprocessing.fitted import Program
 from ..preprocessing.fitted_features import Branch
@@ -27,6 +28,21 @@ from .tf_example import ENTRY, EXAMPLE, entry_front, varint
 SLICE_BYTES = 16 * 2**20
 """Bytes of decoded images, at the output's size, that are in memory at once; one image may be larger."""
 MISSING_REMEDY = "leave these rows out, or give them a picture that stands for a missing one"
+
+
+@dataclass
+class Seen:
+    """What is found out while images are encoded.
+
+    Attributes:
+        faults: images that can't be decoded.
+        learn: whether transforms are fitted on these rows.
+        pixels: by feature the sums that they are fitted on.
+    """
+
+    faults: list[Fault]
+    learn: bool = False
+    pixels: dict[str, PixelSums] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,35 +88,36 @@ class ImageEncoder:
                 found += faults_of(f"features.{feature.name}", {what: absent}, raw, MISSING_REMEDY)
         return found
 
-    def records(
-        self, batch: pa.RecordBatch, others: np.ndarray[Any, Any], faults: list[Fault]
-    ) -> Iterator[bytes]:
-        """Serialized tf.Examples; where an image can't be decoded, that is added to `faults`.
+    def records(self, batch: pa.RecordBatch, others: np.ndarray[Any, Any], seen: Seen) -> Iterator[bytes]:
+        """Serialized tf.Examples.
 
         Args:
             batch: raw rows, [n], none without its images.
             others: what `encoder` made of them, uint8 [n, length].
-            faults: what is found to be wrong.
+            seen: takes what is found out on the way.
         """
         step, head = self.slice_rows, self.encoder.template.head
         for start in range(0, batch.num_rows, step):
-            images = self._images(batch.slice(start, step), start, faults)
+            images = self._images(batch.slice(start, step), start, seen)
             for place, other in enumerate(others[start : start + step]):
                 pieces = [other[head:].tobytes()]
-                for (_, field), stored in zip(self._fields, images, strict=True):
+                for (_, entry), stored in zip(self._fields, images, strict=True):
                     payload = stored[place]
                     size = len(payload) if isinstance(payload, bytes) else payload.nbytes
-                    pieces += [_front(field, size), payload]
+                    pieces += [_front(entry, size), payload]
                 size = sum(len(one) if isinstance(one, bytes) else one.nbytes for one in pieces)
                 yield b"".join([EXAMPLE, varint(size), *pieces])
 
-    def _images(self, batch: pa.RecordBatch, first: int, faults: list[Fault]) -> list[Sequence[Any]]:
+    def _images(self, batch: pa.RecordBatch, first: int, seen: Seen) -> list[Sequence[Any]]:
         """What is stored of each image feature, for each row bytes or an array without gaps."""
         columns = serving_batch(batch, dict.fromkeys(self.columns, "image"))
         run = self._program.run(columns)
         for each in self._program.features:
             for branch, decoded in zip(each.branches, run[each.name], strict=True):
-                faults += _broken(each.name, branch, columns[branch.column], decoded, first)
+                seen.faults += _broken(each.name, branch, columns[branch.column], decoded, first)
+                if each.deferred and seen.learn:
+                    before = seen.pixels.get(each.name, PixelSums())
+                    seen.pixels[each.name] = before.merge(PixelSums.of(decoded.values))
         made: Mapping[str, Any] = self._program.join(run)
         found: list[Sequence[Any]] = []
         for feature, _ in self._fields:

@@ -17,7 +17,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,13 +27,14 @@ import pyarrow.parquet as pq
 
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
+from ...schemas.pixel_sums import PixelSums
 from ..data_plane.parts import Parts, units_of
 from ..data_plane.result import Result
 from ..data_plane.work import run_units
 from ..preprocessing.fitted_file import save_fitted
 from ..preprocessing.fitting import TRAIN
 from .encoding import Encoder, Fault
-from .image_encoding import ImageEncoder
+from .image_encoding import ImageEncoder, Seen
 from .layout import Layout
 from .shard_plan import (
     FEW_ROWS,
@@ -110,19 +111,21 @@ class EncodeImages:
         faults += images.faults(batch)
         if others is None or faults:
             return _refused(unit, images, faults)
+        seen = Seen(faults, unit.split == TRAIN)
         path = Path(self.folder) / f"{unit.split}-{unit.places[0][0]:06d}-{uuid.uuid4().hex}"
         starts = [0]
         with record_file(path, "") as stream:
-            for record in images.records(batch, others, faults):
+            for record in images.records(batch, others, seen):
                 pieces = framed(record)
                 stream.writelines(pieces)
                 starts.append(starts[-1] + sum(map(len, pieces)))
             stream.write(np.array(starts, "<i8").tobytes())
-        if faults:
+        if seen.faults:
             path.unlink()
-            return _refused(unit, images, faults)
+            return _refused(unit, images, seen.faults)
         spilled = SpilledImages(str(path), unit.places, starts[-1])
-        return Result(json.dumps({"spilled": spilled}).encode(), unit.rows)
+        pixels = {name: asdict(sums) for name, sums in seen.pixels.items()}
+        return Result(json.dumps({"spilled": spilled, "pixels": pixels}).encode(), unit.rows)
 
 
 def _refused(unit: Parts, images: ImageEncoder, faults: Sequence[Fault]) -> Result:
@@ -243,4 +246,14 @@ def write_image_shards(
     for each in spilled.values():
         for one in each:
             Path(one.path).unlink()
-    return written_shards(examples, plans, wanted, payloads)
+    return written_shards(examples, plans, wanted, payloads)._replace(pixels=_pixels(told))
+
+
+def _pixels(told: Sequence[Mapping[str, Any]]) -> dict[str, PixelSums]:
+    """The sums of all units, by feature."""
+    found: dict[str, PixelSums] = {}
+    for one in told:
+        for name, sums in one["pixels"].items():
+            own = PixelSums(sums["count"], tuple(sums["sums"]), tuple(sums["squares"]))
+            found[name] = found.get(name, PixelSums()).merge(own)
+    return found

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...pipelines.artifact import Examples
 from ...pipelines.errors import DataError, Problem
+from ...schemas.pixel_sums import PixelSums
 from ..data_plane.parts import Parts
 from ..data_plane.result import Result
 from ..data_plane.row_hash import place_hash
@@ -74,10 +75,12 @@ class Written(NamedTuple):
     Attributes:
         splits: the `splits` of the artifact's properties.
         digests: by the file's name its SHA-256 in hex.
+        pixels: by feature the sums that were asked for, see `FittedFeature.deferred`.
     """
 
     splits: dict[str, Any]
     digests: dict[str, str]
+    pixels: Mapping[str, PixelSums] = {}
 
 
 @lru_cache(maxsize=2)

@@ -135,7 +135,7 @@ def model_problems(arguments: Arguments) -> list[Problem]:
             Problem(
                 f"there is no model {model!r}",
                 argument="model",
-                given=model,
+                given=f"{PREFIX}{model}" if model in ARCHITECTURES else model,
                 available=keras_own if of_keras else tuple(BUILT_IN),
                 remedy=remedy,
             )

@@ -5,7 +5,9 @@ a split that fits into `IN_MEMORY_BYTES` is read once and permuted in memory, th
 another permutation in each epoch; a larger one is streamed from its shards by `dataset()`.
 
 Images travel as they are stored, which is uint8 mostly, and become floats in what `shape` does with a batch,
-after augmentation if there is any.
+after augmentation if there is any. For them a pipeline is built for each epoch: one that is used again has to
+read its order from a variable, and where operations are to be deterministic, tf.data takes all threads from a
+pipeline with a variable in it, down to the prefetch.
 """
 
 from __future__ import annotations
@@ -74,15 +76,22 @@ class Epochs:
         self._augmentation = augmentation
         self.in_step = augmentation is not None and (place or best_place()) == "step"
         self._rows = examples.rows(split) if only is None else int(only.sum())
-        self._kept = self._keep() if self._rows * feed.row_bytes <= IN_MEMORY_BYTES else None
+        self._kept: Any = None
+        self._whole = self._read() if self._rows * feed.row_bytes <= IN_MEMORY_BYTES else None
+        if self._whole is not None and not feed.images:
+            self._kept = self._keep()
+        self._finish = tf.function(self.finish)  # traced once, and not for each epoch
 
     def __call__(self, epoch: int) -> tf.data.Dataset:
         """The batches of an epoch, counted from 0; made anew in order, not in memory."""
-        if self._kept is None:
+        if self._whole is None:
             return self._streamed(epoch)
-        self._epoch.assign(epoch)
+        order = np.arange(self._rows)
         if self._seed is not None:
-            self._order.assign(np.random.default_rng([self._seed, epoch]).permutation(self._rows))
+            order = np.random.default_rng([self._seed, epoch]).permutation(self._rows)
+        if self._kept is None:
+            return self._gathered(epoch, order)
+        self._order.assign(order)
         return self._kept
 
     def finish(self, batch: Any, *about: Any) -> Any:
@@ -97,39 +106,39 @@ class Epochs:
             tensors = self._augmentation(tensors, *about)
         return self._shape(tensors, *rest)
 
-    def _finished(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """Elements are (batch, …), see `finish`."""
-        if self.in_step:
-            return batches.prefetch(tf.data.AUTOTUNE)
-        if self._augmentation is None:
-            return batches.map(self.finish).prefetch(self._ahead)
-        # Two batches at once keep the cores busy where one image's work goes on after another's.
-        return batches.map(self.finish, num_parallel_calls=2, deterministic=True).prefetch(self._ahead)
-
-    @property
-    def _ahead(self) -> int:
-        """Batches that are made ahead."""
-        floats = sum(math.prod(shape) for _, shape in self._feed.shapes.values())
-        return max(1, min(4, AHEAD_BYTES // (4 * floats * self._batch_size)))
-
-    def _keep(self) -> tf.data.Dataset:
+    def _read(self) -> Any:
+        """All rows, as `packed_batches` gives them."""
         with shard_errors(self._examples, self._split):
             size = max(1, min(65536, AHEAD_BYTES // self._feed.row_bytes))
             parts = list(packed_batches(self._examples, self._split, self._feed, size, only=self._only))
-        whole = tf.nest.map_structure(lambda *one: tf.concat(one, axis=0), *parts)
+        return tf.nest.map_structure(lambda *one: tf.concat(one, axis=0), *parts)
+
+    def _rows_of(self, chosen: Any) -> Any:
+        return tf.nest.map_structure(lambda values: tf.gather(values, chosen), self._whole)
+
+    def _keep(self) -> tf.data.Dataset:
+        """A pipeline for every epoch, whose order stands in a variable."""
         self._order = tf.Variable(np.arange(self._rows), dtype=tf.int64, trainable=False)
-        self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
-        places = np.arange(self._rows) if self._only is None else np.flatnonzero(self._only)
         size = self._batch_size
 
         def batch(number: Any) -> tuple[Any, ...]:
-            chosen = self._order[number * size : (number + 1) * size]
-            rows = tf.nest.map_structure(lambda values: tf.gather(values, chosen), whole)
-            if self._augmentation is None:
-                return (rows,)
-            return rows, self._epoch, tf.gather(tf.constant(places, tf.int64), chosen)
+            finished: tuple[Any, ...] = self.finish(
+                self._rows_of(self._order[number * size : (number + 1) * size])
+            )
+            return finished
 
-        return self._finished(tf.data.Dataset.range(math.ceil(self._rows / size)).map(batch))
+        return tf.data.Dataset.range(math.ceil(self._rows / size)).map(batch).prefetch(4)
+
+    def _gathered(self, epoch: int, order: Any) -> tf.data.Dataset:
+        """A pipeline for one epoch."""
+        places = tf.constant(np.arange(self._rows) if self._only is None else np.flatnonzero(self._only))
+
+        def batch(chosen: Any) -> tuple[Any, ...]:
+            about = () if self._augmentation is None else (tf.gather(places, chosen),)
+            return *self._rows_of(chosen), *about
+
+        chosen = tf.data.Dataset.from_tensor_slices(order).batch(self._batch_size)
+        return self._finished(chosen.map(batch, num_parallel_calls=2, deterministic=True), epoch)
 
     def _streamed(self, epoch: int) -> tf.data.Dataset:
         order: dict[str, Any] = {"only": self._only}
@@ -138,15 +147,25 @@ class Epochs:
         if self._augmentation is not None:
             order |= {"numbers": True}
         made = packed_batches(self._examples, self._split, self._feed, self._batch_size, **order)
+        # Keras wants to know how many batches there are, lest it take the end for a mishap.
+        steps = math.ceil(self._rows / self._batch_size)
+        return self._finished(made, epoch).apply(tf.data.experimental.assert_cardinality(steps))
 
-        def batch(*parts: Any) -> tuple[Any, ...]:
+    def _finished(self, batches: tf.data.Dataset, epoch: int) -> tf.data.Dataset:
+        """What Keras gets, of batches with the numbers behind them if they are augmented."""
+
+        def told(*parts: Any) -> tuple[Any, ...]:
             if self._augmentation is None:
                 return (parts,)
             return parts[:-1], tf.constant(epoch, tf.int64), parts[-1]
 
-        # Keras wants to know how many batches there are, lest it take the end for a mishap.
-        steps = math.ceil(self._rows / self._batch_size)
-        return self._finished(made.map(batch)).apply(tf.data.experimental.assert_cardinality(steps))
+        if self.in_step:
+            return batches.map(told).prefetch(tf.data.AUTOTUNE)
+        made = batches.map(
+            lambda *parts: self._finish(*told(*parts)), num_parallel_calls=2, deterministic=True
+        )
+        floats = sum(math.prod(shape) for _, shape in self._feed.shapes.values())
+        return made.prefetch(max(1, min(4, AHEAD_BYTES // (4 * floats * self._batch_size))))
 
 
 def packed_batches(

@@ -37,7 +37,7 @@ class Freezer:
     def __init__(self, network: keras.Model) -> None:
         every = list(leaves(network))
         self._all = [(path, layer) for path, layer in every if layer.weights]
-        self._free = {path for path, layer in every if layer.trainable}
+        self._free = {path for path, layer in self._all if layer.trainable_weights}
 
     def freeze(self, stage: Stage, number: int) -> None:
         """Freezes what a stage says, and nothing else; the network has to be compiled then.
@@ -50,17 +50,15 @@ class Freezer:
             InvalidRequestError: a pattern fits no layer, or nothing is left to learn.
         """
         frozen = self._named(stage, number)
-        learning = 0
-        for path, layer in self._all:
-            layer.trainable = path in self._free and path not in frozen
-            learning += sum(variable.trainable for variable in layer.weights)
-        if not learning:
+        if self._free <= frozen:
             raise InvalidRequestError(
                 f"stage {number} freezes every layer, so that nothing can learn",
                 argument="stages",
                 available=tuple(path for path, _ in self._all),
                 remedy="leave the last layers out, as freeze: learner does",
             )
+        for path, layer in self._all:
+            layer.trainable = path in self._free and path not in frozen
 
     def thaw(self) -> None:
         """Undoes what was frozen, so that the network is saved as its model function made it."""

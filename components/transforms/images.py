@@ -321,10 +321,10 @@ def shape_of(chain: Sequence[Transform]) -> Shape:
 def normalization(
     stages: Sequence[tuple[Transform, Constants]],
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Shift and divisor of all transforms that normalize, one after the other."""
+    """Shift and divisor of all transforms that normalize; those that aren't fitted yet do nothing."""
     shift, divisor = [0.0], [1.0]
     for transform, constants in stages:
-        if not isinstance(transform, _Normalization):
+        if not isinstance(transform, _Normalization) or not constants:
             continue
         more, by = [float(v) for v in constants["shift"]], [float(v) for v in constants["divisor"]]
         if isinstance(transform, Standardize) and transform.mean is None:
@@ -354,6 +354,11 @@ def image_problem(chain: Sequence[Transform]) -> str:
         return (
             "images may differ in size, and a model takes one size: put {resize: [height, width]} or"
             " {center_crop: [height, width]} behind decode"
+        )
+    normalizing = [isinstance(transform, _Normalization) for transform in chain]
+    if sorted(normalizing) != normalizing:
+        return (
+            f"{chain[normalizing.index(True)].name} stands before what changes pixels, and has to stand last"
         )
     for transform in chain:
         if isinstance(transform, _Normalization) and transform.channels() not in (0, channels):

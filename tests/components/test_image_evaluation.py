@@ -1,9 +1,8 @@
-"""Models of images evaluated, from raw rows and from shards; folds, slices, several labels, and export."""
+"""Models of images evaluated, from raw rows and from shards; folds, slices and several labels."""
 
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,23 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from headrace.components import cross_validate, dataset, evaluate, export
+from headrace.components import cross_validate, dataset, evaluate
 from headrace.components.evaluation import asking
 from headrace.pipelines.errors import InvalidRequestError
 
 from .model_path import Paths
 
 ROWS = 160
+MODEL = """
+import keras
+
+def tiny(features, outputs, task):
+    inputs = {f.key: keras.Input(f.shape or (f.width,), name=f.key) for f in features}
+    joined = keras.layers.Concatenate()([keras.layers.Flatten()(one) for one in inputs.values()])
+    last = {"multiclass": "softmax", "binary": "sigmoid"}
+    heads = {k: keras.layers.Dense(n, last[task[k]], name=k)(joined) for k, n in outputs.items()}
+    return keras.Model(inputs, heads)
+"""
 
 
 def table(start: int, rows: int) -> pa.Table:
@@ -43,12 +52,13 @@ def table(start: int, rows: int) -> pa.Table:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    paths = Paths(tmp_path_factory.mktemp("images"))
+    folder = tmp_path_factory.mktemp("images")
+    (folder / "own.py").write_text(MODEL)
+    paths = Paths(folder)
     tables = {"train": table(0, ROWS), "validation": table(ROWS, 20), "test": table(400, 64)}
     features = {"image": ["decode", {"resize": 8}, {"scale": "zero_one"}], "width": "z_score"}
     path = paths.prepare(tables, features, {"digit": "vocabulary", "odd": "vocabulary"})
-    model = paths.train(path, model="cnn", model_args={"width": 0.125, "depth": 0.5}, epochs=1)
-    return paths, path, model
+    return paths, path, paths.train(path, model=f"{folder}/own.py:tiny", epochs=1)
 
 
 def test_raw_rows_and_shards_give_equal_metrics_and_worst_images(made: Any, monkeypatch: Any) -> None:
@@ -92,26 +102,17 @@ def test_labels_are_read_without_the_images(made: Any) -> None:
 
 
 def test_folds_of_images(made: Any) -> None:
-    paths, path, _ = made
+    paths, path, model = made
     found = cross_validate.function(
         paths.ctx(),
         path.examples,
         path.transform,
-        model="cnn",
-        model_args={"width": 0.125, "depth": 0.5},
+        model=model.read_json("code.json")["model"],
         epochs=1,
         folds=2,
+        top_k=[4],
+        thresholds={"digit/top_4_accuracy": 0.0},
     )
     told = found.read_json("evaluation.json")
     assert [fold["rows"] for fold in told["folds"]] == [80, 80]
-    assert 0 <= told["metrics"]["digit/top_3_accuracy"] <= 1
-
-
-def test_an_export_with_images_and_several_labels_passes_the_gate(made: Any) -> None:
-    paths, path, model = made
-    found = evaluate.function(paths.ctx(), model, path.raw)
-    exported = export.function(paths.ctx(), model, path.raw, found)
-    told = exported.read_json("export.json")
-    assert told["parity"]["rows"] == 64 and told["parity"]["worst_ulps"] == 0
-    assert {o["name"] for o in told["outputs"]} >= {"prediction_digit", "probabilities_odd"}
-    assert Path(exported.path).is_dir()
+    assert 0 <= told["metrics"]["digit/top_4_accuracy"] <= 1

@@ -12,12 +12,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from headrace.components import export, train, transform
+from headrace.components import dataset, export, train, transform
 from headrace.components.exporting.parity import ParityGate
 from headrace.components.exporting.saved_model import serving_inputs, write_saved_model
 from headrace.components.preprocessing.fitted import FittedTransform
 from headrace.components.preprocessing.fitted_features import Stage
 from headrace.components.preprocessing.fitted_file import load_fitted
+from headrace.components.tfrecords.layout import Layout
 from headrace.components.training.feed import Feed
 from headrace.components.training.networks import feed_of, forward, load_network
 from headrace.components.training.tasks import tasks_from_json
@@ -193,6 +194,24 @@ def test_jpeg_of_too_low_a_quality_is_refused(made: Made) -> None:
     gate.check(table(6, 7).combine_chunks().to_batches()[0])
     with pytest.raises(GateError, match=r"JPEG of quality 1 changed by \d+\.?\d* levels"):
         gate.close()
+
+
+def test_standardizing_while_images_are_encoded_or_before_gives_the_same(paths: Paths) -> None:
+    raw = make_raw_examples(paths.ctx(), {"train": table(20, 10), "test": table(8, 11)}, rows_per_part=6)
+    features = {"image": [*FEATURES["image"][:2], {"standardize": "channel"}]}
+    made = {
+        store: transform.function(paths.ctx(), raw, label="label", features=features, store=store)
+        for store in ("uint8", "float32")
+    }
+    (later,), (before,) = (load_fitted(each.transform.path).features for each in made.values())
+    assert later == dataclasses.replace(before, stored="pixels")
+    assert Layout.from_json(made["uint8"].examples.properties).features == (later,)
+    batches = [
+        next(iter(dataset(each.examples, "train", batch_size=20)))[0]["image"] for each in made.values()
+    ]
+    np.testing.assert_allclose(batches[0], batches[1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.mean(batches[1], axis=(0, 1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(np.std(batches[1], axis=(0, 1, 2)), 1, atol=1e-5)
 
 
 def test_images_that_cant_be_learned_from_are_told_by_path(paths: Paths) -> None:

@@ -271,7 +271,7 @@ def test_sizes_are_bounded_before_decoding():
     assert reason(jpeg[:at] + b"\xfd\xe8\xfd\xe8" + jpeg[at + 4 :]).startswith("65000x65000 pixels")
     assert "can't hold 8192x8192" in reason(jpeg[:at] + b"\x20\0\x20\0" + jpeg[at + 4 :])
     assert "can't hold its pixels" in reason(png(9000, 9000, 8, 2, b"\0"))
-    webp = b"RIFF\x20\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + b"\xff\xff\xff" * 2
+    webp = b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + b"\xff\xff\xff" * 2
     assert reason(webp).startswith("16777216x16777216 pixels")
     gif = b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x08\x01\0\0;"
     assert reason(gif).startswith("65535x65535 pixels")
@@ -311,3 +311,13 @@ def test_notes_and_profiles_are_not_kept():
     made = one(data).data
     kinds = {made[at - 4 : at] for at in range(4, len(made)) if made[at - 4 : at].isalpha()}
     assert not kinds & {b"iCCP", b"tEXt", b"eXIf", b"pHYs", b"gAMA"}
+
+
+def test_what_pillow_warns_of_is_no_reason():
+    """Warnings are errors here, and need not be elsewhere."""
+    data = save(picture(), "TIFF", tiffinfo={274: 3})
+    entry = data.index(b"\x12\x01\x03\0\1\0\0\0")  # an orientation too many
+    data = data[: entry + 4] + b"\2" + data[entry + 5 :]
+    found = one(data)
+    with pytest.warns(UserWarning, match="too many entries"), Image.open(io.BytesIO(data)) as image:
+        assert np.array_equal(array(found.data), np.asarray(image))

@@ -178,5 +178,13 @@ def test_the_check_says_what_is_wrong_before_anything_runs(tmp_path):
         "column": ["there is no column 'klass'"],
         "mixed": ["manifests and images are mixed"],
     }
+    wrong = {"retrys": 3, "retries": 30, "schemes": [], "allow_private": 1, "backoff": -1.0}
+    assert checked(str(split), split_folders=True, remote=wrong)[0] == [
+        "there is no 'retrys'",
+        "[retries]: 30 has to be a whole number from 0 to 20",
+        "[schemes]: [] has to be a list of https and http",
+        "[allow_private]: 1 has to be true or false",
+        "[backoff]: -1.0 has to be a number of seconds",
+    ]
     assert checked(str(split), split_folders=True)[1].splits == ("train", "validation")
     assert not checked(str(flat), labels=[])[0]

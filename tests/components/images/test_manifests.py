@@ -11,7 +11,9 @@ import pytest
 
 from headrace.components.image_examples import image_examples
 from headrace.components.images.json_rows import read_objects
+from headrace.pipelines.alone import run_alone
 from headrace.pipelines.errors import DataError, InvalidRequestError
+from headrace.pipelines.store import Store
 
 from .digit_files import (
     base64_rows,
@@ -59,6 +61,21 @@ def test_columns_are_carried_along_and_typed(new_ctx, tmp_path):
     )  # fmt: skip
     assert {split: by_time.rows(split) for split in by_time.splits} == {"train": 8, "test": 4}
     assert set(by_time.properties["columns"]) == {"image", "day", "path", "height", "width"}
+
+
+def test_other_images_under_the_same_names_are_other_data(tmp_path):
+    rows = path_rows(tmp_path, 6)
+    arguments = {"splits": {"all": 1.0}, "types": {"label": "string"}}
+    for name, write_rows in (("rows.csv", write_csv), ("rows.json", write_json)):
+        store = Store(tmp_path / f"store of {name}")
+        arguments["path"] = str(write_rows(tmp_path / name, rows))
+        write(tmp_path / rows[0]["file"], png(digits(1)[0][0]))
+        first = run_alone(image_examples, arguments, store)
+        again = run_alone(image_examples, arguments, store)
+        write(tmp_path / rows[0]["file"], png(digits(2)[1][0]))
+        other = run_alone(image_examples, arguments, store)
+        assert first.path == again.path and first.digest != other.digest
+        assert len(list((store.folder / "runs").iterdir())) == 2
 
 
 def test_json_values_keep_their_types(new_ctx, tmp_path):
@@ -159,6 +176,24 @@ def test_images_in_cells(new_ctx, tmp_path):
     (tmp_path / "color.png").write_bytes(row["image"])
     with Image.open(tmp_path / "color.png") as image:
         assert (image.mode, image.size, image.getpixel((1, 0))) == ("RGB", (2, 1), (0, 0, 255))
+
+
+def test_a_column_for_each_pixel(new_ctx, tmp_path):
+    pixels = digits(5)
+    names = [f"pixel{place}" for place in range(64)]
+    rows = [{"label": d, **dict(zip(names, p.ravel().tolist(), strict=True))} for p, d in pixels]
+    rows[4]["pixel7"] = ""
+    arguments = {"image": "pixel*", "image_as": "pixels", "shape": [8, 8], "max_rejects": 1, **ALL}
+    for path in (
+        write_csv(tmp_path / "wide.csv", rows),
+        write_json(tmp_path / "wide.jsonl", [*rows[:4], {"label": 4}]),
+    ):
+        made = image_examples.function(new_ctx(), path=str(path), **arguments)
+        assert pixels_and_labels(made) == sorted((p.tobytes(), str(d)) for p, d in pixels[:4])
+        assert set(made.properties["columns"]) == {"image", "label", "path", "height", "width"}
+        assert [reject["reason"] for reject in rejects_of(made)] == ["the row tells of no image"]
+    with pytest.raises(DataError, match=r"no column is called px\*"):
+        image_examples.function(new_ctx(), path=str(path), **{**arguments, "image": "px*"})
 
 
 def test_cells_that_hold_no_image(new_ctx, tmp_path):
@@ -265,6 +300,9 @@ def remote_line(path):
         ('[{"image": "a.png"}, {"image"', "the array is no JSON, or cut short"),
         ('[{"image": "a.png"} {"image": "b.png"}]', "have a comma between them"),
         ('["a.png"]', "something that is no object"),
+        ('[{"image": "a.png"},]', "something that is no object"),
+        ('[{"image": "a.png"}', "the array is cut short"),
+        ('[{"image": "a.png"}]\n[{"image": "b.png"}]', "rows.json:2: something stands behind the array"),
         ('"a.png"', "begins with"),
         (
             '[{"image": "a.png", "x": 1},\n {"image": "b.png", "x": "b"}]',

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from headrace.components.images import web_client
 from headrace.components.images.addresses import may_connect, shown, target_of
 from headrace.components.images.admit import Refused
 from headrace.components.images.remote import RemoteOptions, _seconds, fetch_all
@@ -132,9 +137,8 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
+@contextmanager
+def serving(made: Server) -> Iterator[Server]:
     thread = threading.Thread(target=made.serve_forever, args=(0.02,))
     thread.start()
     yield made
@@ -142,6 +146,12 @@ def server() -> Iterator[Server]:
     made.shutdown()
     thread.join()
     made.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving(Server()) as made:
+        yield made
 
 
 NEAR = RemoteOptions(allow_private=True, backoff=0.001, parallel=3, total_timeout=20, read_timeout=5)
@@ -344,3 +354,42 @@ def test_what_a_server_asks_to_wait():
     assert _seconds("7") == 7
     assert _seconds("Wed, 01 Jan 2020 00:00:30 GMT", now) == 20
     assert _seconds("soon") is None
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for `localhost` with its key in the same file, made anew."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, which makes the certificate, is not here")
+    made = tmp_path / "localhost.pem"
+    asked = "req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -days 2 -subj /CN=localhost"
+    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(made), "-out", str(made) + ".crt"]
+    subprocess.run(["openssl", *asked.split(), *names], check=True, capture_output=True)
+    made.write_text(made.read_text() + Path(f"{made}.crt").read_text())
+    return made
+
+
+def test_https_and_its_certificates(certificate, monkeypatch):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    made = Server()
+    made.socket = context.wrap_socket(made.socket, server_side=True)
+    with serving(made) as server:
+        port = server.server_port
+        web_client._tls_context.cache_clear()
+        assert "localhost isn't trusted" in reason(f"https://localhost:{port}/image/")
+        monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
+        web_client._tls_context.cache_clear()
+        urls = [f"https://localhost:{port}/image/{n}" for n in range(6)]
+        assert list(fetch_all(urls, NEAR)) == [BODY + str(n).encode() for n in range(6)]
+        # The certificate has to be the name's that was asked for, not only a good one.
+        assert "127.0.0.1 isn't trusted" in reason(f"https://127.0.0.1:{port}/image/")
+        web_client._tls_context.cache_clear()
+
+
+def test_a_handshake_that_never_comes(monkeypatch):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/a.png"
+        assert reason(url, replace(NEAR, total_timeout=0.3)) == "it took too long"

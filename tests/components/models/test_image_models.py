@@ -77,10 +77,9 @@ def test_with_equal_weights_they_are_those_of_keras(name: str, told: Any, theirs
 
 
 def test_published_sizes() -> None:
-    """As in the papers, for ImageNet's 1,000 classes, without the biases that a normalization takes back."""
-    assert made("resnet34", (image(64, 64),), 1000).count_params() == 21_797_672 + 17_024
-    # torch's count has no moving averages, 2 for each of 53 normalizations' channels, 26,560 in all
-    assert made("resnet50", (image(64, 64),), 1000).count_params() == 25_557_032 + 2 * 26_560
+    """For ImageNet's 1,000 classes; what is published doesn't count moving averages."""
+    network = made("resnet34", (image(64, 64),), 1000)
+    assert sum(weight.shape.num_elements() for weight in network.trainable_weights) == 21_797_672
     learner = made("vgg19", (image(32, 32),), hidden_units=[8]).get_layer("learner")
     assert learner.count_params() == 20_024_384
 
@@ -103,7 +102,7 @@ def test_version_1_5_has_its_strides_in_the_3_x_3_convolutions() -> None:
         ("vgg19", {"width": 0.02, "pooling": "max", "depth": 0.3}, 32),
         ("resnet34", {"width": 0.1, "depth": 0.3, "dropout": 0.5}, 32),
         ("resnet50", {"width": 0.1, "depth": 0.3, "stem": "small"}, 8),
-        ("keras.applications.MobileNetV3Small", {"width": 0.25}, 32),
+        ("keras.applications.MobileNet", {"width": 0.25, "depth": 0.3}, 32),
     ],
 )
 def test_each_learns_a_step_and_is_read_back(name: str, told: Any, size: int, tmp_path: Path) -> None:
@@ -135,8 +134,8 @@ def test_other_features_and_several_labels() -> None:
     )
     network = made("cnn", features, {"a": 1, "b": 4}, {"a": "regression", "b": "multiclass"}, width=0.25)
     given = {
-        "image": pixels(5, 8, 8, 3),
-        "back": pixels(5, 8, 8, 3)[::-1],
+        "image": pixels(5, 8, 8, 3) / 255,
+        "back": pixels(5, 8, 8, 3)[::-1] / 255,
         "size": np.ones((5, 2), np.float32),
         "kind": np.array([[0], [4], [-1], [5], [2]]),
         "wide": np.array([[0], [99], [-1], [100], [2]]),
@@ -162,17 +161,13 @@ def test_parts_make_a_model_of_ones_own() -> None:
 
 
 def test_the_networks_of_keras_are_narrower_and_shorter_as_asked() -> None:
-    whole, half, short = (
-        made("keras.applications.MobileNetV2", (image(32, 32),), **told)
-        for told in ({}, {"width": 0.5}, {"depth": 0.5})
+    whole, short = (
+        made("keras.applications.MobileNetV2", (image(32, 32),), width=0.5, depth=depth) for depth in (1, 0.5)
     )
-    assert whole.get_layer("learner").output_shape[-1] == 1280
-    assert half.get_layer("learner").output_shape[-1] == 640
-    assert half.count_params() < 0.3 * whole.count_params()
-    names = [layer.name for layer in short.get_layer("learner").layers]
-    assert names[-1].endswith("_add") and names == [
-        layer.name for layer in whole.get_layer("learner").layers[: len(names)]
-    ]
+    assert whole.get_layer("learner").output_shape[-1] == 640
+    names = [[path for path, layer in leaves(one) if layer.weights] for one in (whole, short)]
+    assert short.get_layer("learner").layers[-1].name.endswith("_add")
+    assert names[1][:-1] == names[0][: len(names[1]) - 1] and len(names[1]) < 0.51 * len(names[0])
     normalizations = [
         layer for _, layer in leaves(whole) if isinstance(layer, keras.layers.BatchNormalization)
     ]
@@ -202,7 +197,7 @@ def test_what_is_asked_for_in_vain_is_told_before_anything_runs() -> None:
 
 
 def test_images_that_models_cant_take() -> None:
-    with pytest.raises(DataError, match="image is 16 x 40 pixels, and vgg16 needs 32 x 32.*\n.*resize: 32"):
+    with pytest.raises(DataError, match=r"image is 16 x 40 pixels, and vgg16 needs 32 x 32(.|\n)*resize: 32"):
         made("vgg16", (image(16, 40),))
     with pytest.raises(DataError, match="needs 75 x 75"):
         made("keras.applications.InceptionV3", (image(64, 64),))

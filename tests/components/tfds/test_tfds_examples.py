@@ -189,13 +189,17 @@ def test_the_check_says_what_there_is(data_dir: Path) -> None:
     assert "leave one out" in problem(name="insects", path="x", **here)
     assert "no builder class to take builder_args" in problem(name="insects", builder_args={"a": 1}, **here)
     told = problem(name="insects", **here)
-    assert "feature 'clip' is a Video" in told
+    assert "feature 'clip' is of the type Video" in told
     assert "'nested' is a sequence of sequences" in told
     assert f"columns: [{', '.join(ALL)}]" in told
     assert "did you mean 'image'?" in problem(name="insects", columns=["imag"], **here)
     assert "splits.train: the dataset has no split 'trian'" in problem(
         name="insects", columns=["image"], splits={"train": "trian"}, **here
     )
+    assert "it names a folder" in problem(
+        name="insects", columns=["image"], splits={"../up": "train"}, **here
+    )
+    assert "the list of columns is empty" in problem(name="insects", columns=[], **here)
     assert str(data_dir / "insects" / "1.2.0") in problem(path=str(data_dir / "insects"))
     assert "there is no function 'Insect'" in problem(builder=f"{BUILDERS}:Insect")
 
@@ -212,6 +216,20 @@ def test_of_several_versions_and_configs_the_right_one(ctx: Any, data_dir: Path,
     (tmp_path / "plants" / ".config").mkdir()
     (tmp_path / "plants" / ".config" / "metadata.json").write_text('{"default_config_name": "red"}')
     assert find_prepared(parse_name("plants"), tmp_path) == tmp_path / "plants" / "red" / "1.0.0"
+
+
+def test_what_is_prepared_counts_by_its_content(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "store"))
+    elsewhere = copied(data_dir, tmp_path)
+    one = tfds_examples(name="insects", data_dir=str(data_dir), columns=["count"])
+    two = tfds_examples(name="insects", data_dir=str(tmp_path), download=True, columns=["count"])
+    assert one.path == two.path
+    assert len(list((tmp_path / "store" / "runs").iterdir())) == 1
+    next(elsewhere.glob("*train*")).write_bytes(b"")
+    with pytest.raises(DataError, match="holds 0 records"):
+        tfds_examples(name="insects", data_dir=str(tmp_path), columns=["count"])
 
 
 def copied(data_dir: Path, tmp_path: Path) -> Path:
@@ -322,3 +340,18 @@ def test_an_unknown_set_is_told_without_the_network(ctx: Any, tmp_path: Path) ->
         tfds_examples.function(ctx, name="mnist:1.0.0", data_dir=str(tmp_path), download=True)
     with pytest.raises(InvalidRequestError, match="no builder class of TFDS"):
         tfds_examples.function(ctx, builder=f"{BUILDERS}:pixels")
+
+
+def test_the_digits_are_those_of_the_image_files(new_ctx: Callable[..., Any]) -> None:
+    from headrace.components import digits_images
+
+    files = digits_images.function(new_ctx())
+    made = tfds_examples.function(
+        new_ctx(), builder="headrace.components.tfds.digits_builder:HandwrittenDigits"
+    )
+    ours = sorted((decoded(row["image"]).tobytes(), row["label"]) for row in rows(made, "train"))
+    theirs = [
+        (decoded(files.file(f.path).read_bytes()).tobytes(), f.path.partition("/")[0]) for f in files.files
+    ]
+    assert ours == sorted(theirs)
+    assert len(ours) == 1797

@@ -243,6 +243,19 @@ def test_transformed_shards_open(new_ctx: Callable[..., Any], store: Any) -> Non
     np.testing.assert_array_equal([row["label"] for row in theirs], labels.ravel())
 
 
+def test_names_that_cant_be_nested(new_ctx: Callable[..., Any]) -> None:
+    columns = {"a": "float", "a/b": "float", "y": "string"}
+    rows = pa.table({"a": [1.0, 2.0], "a/b": [3.0, 5.0], "y": ["m", "n"]})
+    given = raw(new_ctx(), {"train": [rows]}, columns)
+    with pytest.raises(InvalidRequestError, match="called like its group"):
+        to_tfds.function(new_ctx(), given, name="few")
+    ctx = new_ctx()
+    features = {"a": "z_score", "a/b": "z_score"}
+    made = transform.function(ctx, given, label="y", features=features, layout="columns")
+    assert not (made.examples.path / "dataset_info.json").exists()
+    assert any("can't open the shards" in event.get("warn", "") for event in ctx.events)
+
+
 def _in_order() -> Any:
     import tensorflow_datasets as tfds
 

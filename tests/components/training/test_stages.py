@@ -30,7 +30,7 @@ def small_cnn() -> keras.Model:
 
 
 def table(rows: int) -> pa.Table:
-    """Images with a bright half, left or right."""
+    """Images with a bright half, left or right, and every seventh label wrong."""
     draw = np.random.default_rng(0)
     found = []
     for number in range(rows):
@@ -39,7 +39,7 @@ def table(rows: int) -> pa.Table:
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "PNG")
         found.append(file.getvalue())
-    sides = pa.array([("left", "right")[number % 2] for number in range(rows)])
+    sides = pa.array([("left", "right")[(number + (number % 7 == 0)) % 2] for number in range(rows)])
     return pa.table({"image": pa.array(found, pa.binary()), "side": sides})
 
 
@@ -63,34 +63,27 @@ def same(one: list[Any], other: list[Any]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_stages_freeze_learn_and_are_told_of(paths: Paths, prepared: Prepared) -> None:
+def test_stages_freeze_learn_and_leave_the_best_weights(paths: Paths, prepared: Prepared) -> None:
     told: dict[str, Any] = {"model": "cnn", "model_args": {"width": 0.25}, "learning_rate": 0.01}
-    first = paths.train(prepared, **told, epochs=2)
+    first = paths.train(prepared, **told, epochs=1)
     stages = [
         {"epochs": 2, "freeze": ["stem", "learner"], "learning_rate": 0.1},
         {"epochs": 1, "freeze_before": "stage2_2_*", "learning_rate_schedule": "constant"},
+        {"epochs": 9, "freeze": 10, "learning_rate": 1e4, "patience": 1},
     ]
     second = paths.train(prepared, **told, weights=first, stages=stages)
     before, after = by_path(load_network(first)), by_path(load_network(second))
     learned = {path for path in after if not same(before[path], after[path])}
-    assert learned == {"learner/stage2_2_conv", "learner/stage2_2_bn", "output"}
+    assert "output" in learned <= {"learner/stage2_2_conv", "learner/stage2_2_bn", "output"}
     about = second.read_json("model.json")
-    assert [(row["epoch"], row["stage"]) for row in about["history"]] == [(1, 1), (2, 1), (3, 2)]
-    assert about["settings"]["weights"] == str(first) and len(about["settings"]["stages"]) == 2
+    assert [(row["epoch"], row["stage"]) for row in about["history"]] == [(1, 1), (2, 1), (3, 2), (4, 3)]
+    assert about["best_epoch"] < 4 and about["history"][3]["val_loss"] > 100
+    assert about["settings"]["weights"] == str(first) and len(about["settings"]["stages"]) == 3
     assert "stages" not in first.read_json("model.json")["settings"]
     best = min(about["history"], key=lambda row: row["val_loss"])
     assert about["best_epoch"] == best["epoch"]
     assert all(layer.trainable for _, layer in leaves(load_network(second)))
     assert paths.train(prepared, **told, weights=first, stages=stages).digest == second.digest
-
-
-def test_a_stage_that_makes_it_worse_leaves_the_best_weights(paths: Paths, prepared: Prepared) -> None:
-    stages = [{"epochs": 2, "learning_rate": 0.01}, {"epochs": 9, "learning_rate": 30.0, "patience": 1}]
-    told: dict[str, Any] = {"model": "cnn", "model_args": {"width": 0.25}, "optimizer": "sgd"}
-    model = paths.train(prepared, **told, stages=stages)
-    history = model.read_json("model.json")["history"]
-    assert model.read_json("model.json")["best_epoch"] <= 2
-    assert [row["stage"] for row in history] == [1, 1, 2]
 
 
 def test_frozen_batch_normalization_keeps_its_averages_and_uses_them() -> None:
