@@ -273,6 +273,15 @@ def test_damage_is_told(new_ctx: Callable[..., Any], data_dir: Path, tmp_path: P
     (folder / "dataset_info.json").write_text("[]")
     assert "doesn't say what TFDS writes" in told()
     (folder / "dataset_info.json").write_text(info)
+    features = json.loads((folder / "features.json").read_text())
+    features["featuresDict"]["features"]["count"] = {
+        "tensor": {"dtype": "int32", "shape": {"dimensions": ["x"]}}
+    }
+    (folder / "features.json").write_text(json.dumps(features))
+    assert "features.json: it doesn't say what TFDS writes" in told()
+    features["featuresDict"]["features"]["count"] = {"classLabel": {"numClasses": "999999999"}}
+    (folder / "features.json").write_text(json.dumps(features))
+    assert "feature 'count' has 999,999,999 classes and no names for them" in told()
     (folder / "features.json").unlink()
     assert "before 4.0" in told()
 
