@@ -410,13 +410,18 @@ def test_an_unknown_set_is_told_without_the_network(ctx: Any, tmp_path: Path) ->
         tfds_examples.function(ctx, builder=f"{BUILDERS}:pixels")
 
 
-def test_the_digits_are_those_of_the_image_files(new_ctx: Callable[..., Any]) -> None:
+def test_the_digits_are_those_of_the_image_files(
+    new_ctx: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from headrace.components import digits_images
+    from headrace.components.tfds import prepare as preparing
+
+    monkeypatch.setattr(preparing, "_LOOK_SECONDS", 0.01)
 
     files = digits_images.function(new_ctx())
-    made = tfds_examples.function(
-        new_ctx(), builder="headrace.components.tfds.digits_builder:HandwrittenDigits"
-    )
+    ctx = new_ctx()
+    made = tfds_examples.function(ctx, builder="headrace.components.tfds.digits_builder:HandwrittenDigits")
+    assert any("prepared_mb" in event.get("progress", {}) for event in ctx.events)
     ours = sorted((decoded(row["image"]).tobytes(), row["label"]) for row in rows(made, "train"))
     theirs = [
         (decoded(files.file(f.path).read_bytes()).tobytes(), f.path.partition("/")[0]) for f in files.files
