@@ -155,6 +155,9 @@ def test_array_records_are_read_too(
     two = tfds_examples.function(new_ctx(), name="insects", data_dir=str(data_dir), **asked)
     assert rows(one, "train") == rows(two, "train")
     assert one.rows("train") == 45
+    next(folder.glob("*train*")).write_bytes(b"no records, and long enough to be some" * 4000)
+    with pytest.raises(DataError, match="no array_record, or damaged"):
+        tfds_examples.function(new_ctx(), name="insects", data_dir=str(tmp_path), **asked)
 
 
 def test_nothing_heavy_is_imported_for_what_is_prepared(data_dir: Path, tmp_path: Path) -> None:
