@@ -87,6 +87,7 @@ def predict(
     options: CsvOptions | None = None,
     stream: TextIO | None = None,
     limits: Limits | None = None,
+    allow_outside: bool = False,
     unusable: Callable[[str, str], None] | None = None,
 ) -> int:
     """Writes a prediction for each row of a file, or for each image, and gives their number.
@@ -99,6 +100,7 @@ def predict(
         options: how the CSV file is written.
         stream: text stream to write to without `output`; standard output if not given.
         limits: on each image's file.
+        allow_outside: whether a table's paths and a folder's links may lead out of their folder.
         unusable: is told the path of each image that can't be used, and why.
 
     Raises:
@@ -122,7 +124,7 @@ def predict(
     _check_times(exported.types, asked.times or {})
     with tempfile.TemporaryDirectory(prefix="headrace-") as scratch:
         if images:
-            rows = _image_rows(exported, paths, images, Path(scratch), asked, limits)
+            rows = _image_rows(exported, paths, images, Path(scratch), asked, limits, allow_outside)
             tables = _image_answers(exported, rows, unusable)
         else:
             from .exporting.rows import read_rows
@@ -166,6 +168,7 @@ def _image_rows(
     scratch: Path,
     asked: CsvOptions,
     limits: Limits | None,
+    allow_outside: bool,
 ) -> Iterator[ImageRows]:
     from .exporting.image_rows import rows_of_files, rows_of_table
     from .exporting.rows import read_rows
@@ -174,7 +177,8 @@ def _image_rows(
     bounds = limits or Limits()
     if _is_table(paths):
         table = Path(paths[0])
-        return rows_of_table(read_rows(exported.types, table, scratch, asked), images, table, bounds)
+        rows = read_rows(exported.types, table, scratch, asked)
+        return rows_of_table(rows, images, table, bounds, allow_outside)
     if others := [name for name in exported.types if name not in images]:
         raise InvalidRequestError(
             f"the model takes {', '.join(map(repr, others))} beside the image",
@@ -183,7 +187,7 @@ def _image_rows(
     if len(images) > 1:
         what = f"the model takes {len(images)} images a row: {', '.join(images)}"
         raise InvalidRequestError(what, remedy="give a CSV file with a column of paths for each")
-    return rows_of_files(paths, images[0], bounds)
+    return rows_of_files(paths, images[0], bounds, allow_outside)
 
 
 def _image_answers(

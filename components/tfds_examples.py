@@ -137,14 +137,16 @@ def _process(arguments: Mapping[str, Any]) -> str:
 
 @tfds_examples.sources_of
 def _sources(arguments: Mapping[str, Any]) -> list[str]:
-    """A set found by name counts by its content, as one given by its path does."""
-    if arguments["name"] is None:
+    """A set found by name counts by its content, as one given by its path does; else what it is made of."""
+    if arguments["path"] is not None:
         return []
     try:
         folder = _folder(arguments["name"], None, arguments["data_dir"])
     except HeadraceError:
         return []
-    return [str(folder)] if isinstance(folder, Path) else []
+    if isinstance(folder, Path):
+        return [str(folder)]
+    return [arguments["manual_dir"]] if arguments["manual_dir"] else []
 
 
 @tfds_examples.check

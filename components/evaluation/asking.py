@@ -128,7 +128,7 @@ class Answerer:
             yield from self._of_shards(examples, split, batch_size, only, shown)
             return
         for raw in raw_batches(examples, split, batch_size):
-            tensors = self.feed.pack(np, self.fitted.apply_numpy(raw, expand=False))
+            tensors = self.feed.pack(np, self.fitted.complete_numpy(raw))
             weights = self.fitted.weight_numpy(raw)
             found = self._answered(tensors, self.fitted.labels_numpy(raw), weights, _texts(raw, slices))
             yield found if shown is None else replace(found, images=shown(tensors))

@@ -25,7 +25,8 @@ from .json_rows import Row, read_objects
 from .options import IMAGE_NAMES, OWN, Given, ImageOptions
 from .walking import inside
 
-_LOOKED_AT = 100
+LOOKED_AT = 100
+"""Objects of a JSON manifest that a quick look reads."""
 _REMOTE = ("http://", "https://")
 
 
@@ -34,12 +35,18 @@ def is_csv(path: str) -> bool:
     return path.lower().removesuffix(".gz").endswith((".csv", ".tsv"))
 
 
-def columns_of(path: Path, options: ImageOptions) -> tuple[str, ...]:
-    """The columns of a manifest: by its header, or by its first objects.
+def columns_of(paths: Sequence[Path], options: ImageOptions, most: int | None = None) -> tuple[str, ...]:
+    """The columns of manifests: by the first one's header, or by the objects of all.
+
+    Args:
+        paths: the manifests.
+        options: how they are written.
+        most: how many objects of each to look at; all if None.
 
     Raises:
-        DataError: it can't be read.
+        DataError: one can't be read.
     """
+    path = paths[0]
     if is_csv(path.name):
         csv_options = options.csv_options(path.name, {})
         head = read_head(path, csv_options.encoding, csv_options.delimiter, csv_options.quote)
@@ -49,7 +56,7 @@ def columns_of(path: Path, options: ImageOptions) -> tuple[str, ...]:
         return head.names
     names: dict[str, None] = {}
     wrong = Row(0, None, "the manifest holds no rows")
-    for row in islice(read_objects(path, options.encoding), _LOOKED_AT):
+    for row in (row for one in paths for row in islice(read_objects(one, options.encoding), most)):
         names.update(dict.fromkeys(row.value or {}))
         wrong = row if row.value is None and not wrong.line else wrong
     if not names:
@@ -183,7 +190,7 @@ def named_files(paths: Sequence[str], options: ImageOptions) -> list[str]:
 
 
 def _texts(path: Path, options: ImageOptions) -> Iterator[str]:
-    wanted = image_columns(columns_of(path, options), options)
+    wanted = image_columns(columns_of([path], options, LOOKED_AT), options)
     rows = _csv_rows(path, options) if is_csv(path.name) else _json_rows(path, options)
     for row in rows:
         values = {name: row.get(name) for name in wanted}

@@ -47,7 +47,7 @@ PIXELS: dict[Pixels, Scale] = {
     "torch": Scale(
         tuple(255 * value for value in _MEAN),
         tuple(255 * value for value in _DEVIATION),
-        "{standardize: {mean: [123.675, 116.28, 103.53], deviation: [58.395, 57.12, 57.375]}}",
+        "{scale: imagenet}",
     ),
     "caffe": Scale(
         (123.68, 116.779, 103.939),

@@ -27,6 +27,12 @@ def render(data: tf.Tensor, steps: tuple[ImageStep, ...]) -> Pixels:
         data: encoded images, string [n].
         steps: a chain that ends with a fixed size.
     """
+    # Where an accelerator is, pixels go there once and whole, and not for each of these little ops.
+    with tf.device("/CPU:0"):
+        return _rendered(data, steps)
+
+
+def _rendered(data: tf.Tensor, steps: tuple[ImageStep, ...]) -> Pixels:
     shape = shape_of(steps)
     rows = tf.shape(data, out_type=tf.int64)[0]
 

@@ -48,6 +48,11 @@ from .naming import artifact_named, outputs_of
     "--max-pixels", type=click.IntRange(min=1), default=None, help="Of an image; as in the examples."
 )
 @click.option(
+    "--allow-outside",
+    is_flag=True,
+    help="Paths in a table, and links in a folder, may lead out of their folder.",
+)
+@click.option(
     "--max-rejects",
     type=click.IntRange(min=0),
     default=0,
@@ -67,6 +72,7 @@ def predict(
     columns: str | None,
     times: tuple[str, ...],
     max_pixels: int | None,
+    allow_outside: bool,
     max_rejects: int,
     run: str,
     uri: str,
@@ -95,7 +101,9 @@ def predict(
     limits = import_module("headrace.components.images.admit").Limits()
     limits = replace(limits, max_pixels=max_pixels) if max_pixels else limits
     unusable = _Unusable()
-    rows = predictions.predict(folder, files, output, options=options, limits=limits, unusable=unusable)
+    rows = predictions.predict(
+        folder, files, output, options=options, limits=limits, allow_outside=allow_outside, unusable=unusable
+    )
     click.echo(counted(rows - unusable.count, "prediction") + (f" in {output}" if output else ""), err=True)
     return unusable.exit_code(max_rejects)
 

@@ -87,8 +87,8 @@ def gathered(examples: Examples, **arguments: Any) -> dict[str, np.ndarray]:
 
 
 CASES = [
-    ("uint8", "packed", "none"), ("uint8", "columns", "gzip"), ("png", "packed", "none"),
-    ("jpeg", "columns", "none"), ("float32", "packed", "gzip"), ("float32", "columns", "none"),
+    ("uint8", "packed", "none"), ("uint8", "columns", "none"), ("png", "packed", "gzip"),
+    ("jpeg", "columns", "none"), ("float32", "packed", "gzip"),
 ]  # fmt: skip
 
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from headrace.components.preprocessing.fitted_file import load_fitted, save_fitted
+from headrace.components.transform import check_transform
 from headrace.components.transforms import TRANSFORMS
 from headrace.components.transforms.images import ImageStep
 
 from .image_cases import SIZES, drawn, encoded, fit_images, pixels_of, problems_of, rows
+from .transform_cases import OWN
 
 CHAINS: list[Any] = [
     ["decode", {"resize": 8}, {"scale": "zero_one"}],
@@ -60,6 +62,23 @@ def test_both_planes_are_equal_to_the_bit(chain: Any, stored: str, tmp_path: Pat
         if mine.dtype == np.float32:
             assert np.isnan(mine[-4:]).all()
             assert not np.isnan(mine[:-4]).any()
+
+
+def test_ones_own_transform_of_pixels(tmp_path: Path) -> None:
+    images = drawn(4)[::2]
+    plain = pixels_of(["decode", {"resize": 8}], images)
+    chain = ["decode", {"resize": 8}, {f"{OWN}:Dim": 0.3}, "scale"]
+    save_fitted(fit_images(chain, images), tmp_path)
+    fitted = load_fitted(tmp_path)
+    (feature,) = fitted.features
+    assert (feature.shape, feature.divisor) == ((4, 8, 3), (255.0,))
+    made = fitted.apply_numpy(rows(images), expand=False)["image"]
+    np.testing.assert_array_equal(made, np.rint(plain[:, :4] * np.float32(0.3)).astype(np.uint8))
+    assert (
+        fitted.apply_tensorflow({"image": images}, expand=False)["image"].numpy().tobytes() == made.tobytes()
+    )
+    late = ["decode", {"resize": 8}, "scale", f"{OWN}:Dim"]
+    assert "scale stands before what changes pixels" in problems_of(late)[0]
 
 
 def test_what_tensorflow_does_to_one_image_is_done_to_all() -> None:
@@ -209,3 +228,16 @@ def test_a_chain_that_can_not_be(chain: Any, told: str) -> None:
 def test_decode_wants_a_column_of_images() -> None:
     (problem,) = problems_of(["decode", {"resize": 8}], "string")
     assert "image_examples reads files" in problem
+
+
+def test_how_images_are_stored_is_said_where_there_are_some() -> None:
+    images = {"image": ["decode", {"resize": 8}]}
+    for features, store, told in (
+        ({"x": "z_score"}, {"store": "png"}, ["store"]),
+        ({"x": "z_score"}, {"store": "uint8", "jpeg_quality": 95}, []),
+        (images, {"store": "png", "jpeg_quality": 80}, ["jpeg_quality"]),
+        (images, {"store": "jpeg", "jpeg_quality": 80}, []),
+        ("auto", {"store": "jpeg"}, []),
+    ):
+        problems, _ = check_transform({"label": "y", "features": features, **store}, {})
+        assert [problem.argument for problem in problems] == told

@@ -137,8 +137,19 @@ def test_a_table_of_paths(exported, folder, column):
         found = answers(exported, file)
         assert [r["path"] for r in found] == rows
         assert [r["prediction"] for r in found] == ["above", "below", "", ""]
-        assert found[2]["error"] == "it can't be read: No such file or directory"
+        assert found[2]["error"] == "there is no such file"
         assert found[3]["error"] == "there is no image"
+
+
+def test_a_tables_paths_stay_in_its_folder(exported, folder):
+    (folder / "above" / "list.csv").write_text("image\n../below/below.png\nhttp://127.0.0.1/a.png\n")
+    found = answers(exported, folder / "above" / "list.csv")
+    assert [r["error"] for r in found] == [
+        "the path leads out of the manifest's folder",
+        "addresses on the network are not read here",
+    ]
+    found = answers(exported, folder / "above" / "list.csv", allow_outside=True)
+    assert found[0]["prediction"] == "below"
 
 
 def test_a_table_of_images_themselves(exported, tmp_path):

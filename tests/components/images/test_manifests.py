@@ -103,6 +103,17 @@ def test_json_values_keep_their_types(new_ctx, tmp_path):
     assert made[0].digest == made[1].digest
 
 
+def test_columns_that_only_late_rows_have(new_ctx, tmp_path):
+    rows = path_rows(tmp_path, 3) * 60
+    rows[-1] = {**rows[-1], "late": 7}
+    path = write_json(tmp_path / "rows.jsonl", rows)
+    made = image_examples.function(new_ctx(), path=str(path), types={"late": "float"}, **ALL)
+    assert rows_of(made)[-1]["late"] == 7.0 and rows_of(made)[0]["late"] is None
+    other = write_json(tmp_path / "other.json", path_rows(tmp_path, 2))
+    both = image_examples.function(new_ctx(), path=[str(other), str(path)], **ALL)
+    assert both.properties["columns"]["late"] == "int"
+
+
 @pytest.mark.parametrize(
     ("values", "stated", "expected"),
     [
