@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from ..data_plane.parts import Parts, units_of
 from ..data_plane.result import Result
 from ..preprocessing.casting import serving_batch
 from ..split_checks import RAW_REMEDY
-from ..tfrecords.image_shards import GatherShard, SpilledImages, image_shard_count
-from ..tfrecords.shard_plan import ShardPlan, Written, raise_faults, shards_of, written_shards
+from ..tfrecords.image_shards import GatherShards, SpilledImages, gather_shards, image_shard_count
+from ..tfrecords.shard_plan import ShardPlan, raise_faults
 from ..tfrecords.tfrecord import framed, record_file
 from ..transforms.ragged import Ragged
 from .encode import ImageFacts, RawEncoder, Seen, class_texts
@@ -129,7 +130,8 @@ def write(ctx: Context, examples: Examples, wanted: Wanted) -> Examples:
     seen, spilled = _encode(ctx, examples, units, EncodeRaw(RawEncoder(types, classes), str(scratch)))
     sizes = {split: sum(one.size for one in own) for split, own in spilled.items()}
     plans = {split: _plan(wanted, split, examples.rows(split), size) for split, size in sizes.items()}
-    written = _gather(ctx, examples, plans, spilled, scratch, draft.path)
+    gather = GatherShards(str(scratch / "index.json"), plans, "")
+    written = gather_shards(partial(run_few, ctx, "write"), examples, gather, spilled, draft.path)
     _notes(wanted, types, classes, seen, written.splits, sizes).write(draft.path)
     properties = {
         "format": "tfds", "tfds": f"{wanted.name}/{wanted.version}", "columns": types,
@@ -212,25 +214,6 @@ def _classes(
 def _plan(wanted: Wanted, split: str, rows: int, size: int) -> TfdsPlan:
     count = wanted.shards or image_shard_count(rows, size)
     return TfdsPlan(split, min(count, max(rows, 1)), wanted.seed, wanted.name)
-
-
-def _gather(
-    ctx: Context,
-    examples: Examples,
-    plans: Mapping[str, TfdsPlan],
-    spilled: Mapping[str, Sequence[SpilledImages]],
-    scratch: Path,
-    folder: Path,
-) -> Written:
-    """Writes the shards out of what the units spilled."""
-    index = scratch / "index.json"
-    index.write_text(json.dumps(spilled), "utf-8")
-    shards = shards_of(plans, folder)
-    payloads = list(run_few(ctx, "write", shards, GatherShard(str(index), plans, "")))
-    for own in spilled.values():
-        for one in own:
-            Path(one.path).unlink()
-    return written_shards(examples, plans, shards, payloads)
 
 
 def _notes(
