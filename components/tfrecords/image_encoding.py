@@ -19,7 +19,8 @@ from ...schemas.pixel_sums import PixelSums
 from ..preprocessing.casting import serving_batch
 from ..preprocessing.fitted import Program
 from ..preprocessing.fitted_features import Branch
-from ..transforms.images import CenterCrop, Decode, Pixels, leading_steps
+from ..transforms.image_chains import leading_steps
+from ..transforms.images import CenterCrop, Decode, Pixels
 from ..transforms.namespace import NumpyNamespace
 from .encoding import Encoder, Fault, faults_of
 from .layout import Field, OutputFeature

@@ -16,10 +16,10 @@ import json
 import os
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -255,17 +255,36 @@ def write_image_shards(
         rows = examples.rows(split)
         count = shards or image_shard_count(rows, sum(one.size for one in own))
         plans[split] = ShardPlan(split, min(count, max(rows, 1)), seed)
-    index = Path(work.folder) / "index.json"
-    index.write_text(json.dumps(spilled), "utf-8")
-    gather = GatherShards(str(index), plans, encoder.layout.compression)
+    gather = GatherShards(str(Path(work.folder) / "index.json"), plans, encoder.layout.compression)
+    made = gather_shards(partial(run_units, ctx, "write"), examples, gather, spilled, folder)
+    return made._replace(pixels=_pixels(told))
+
+
+def gather_shards(
+    run: Callable[[Sequence[Any], GatherShards], Iterable[bytes]],
+    examples: Examples,
+    gather: GatherShards,
+    spilled: Mapping[str, Sequence[SpilledImages]],
+    folder: Path,
+) -> Written:
+    """Writes the shards of all splits out of what the units spilled, which is removed.
+
+    Args:
+        run: does the work on groups of shards; gives what it told of each, in their order.
+        examples: the raw examples.
+        gather: the work.
+        spilled: by split what each unit encoded.
+        folder: the artifact's.
+    """
+    Path(gather.index).write_text(json.dumps(spilled), "utf-8")
+    plans = gather.plans
     groups = [group for plan in plans.values() for group in _grouped(shards_of({plan.split: plan}, folder))]
-    payloads = [json.loads(payload) for payload in run_units(ctx, "write", groups, gather)]
+    told = [json.loads(payload) for payload in run(groups, gather)]
     for each in spilled.values():
         for one in each:
             Path(one.path).unlink()
-    wanted, written = itertools.chain(*groups), itertools.chain(*payloads)
-    made = written_shards(examples, plans, list(wanted), [WrittenShard(*one) for one in written])
-    return made._replace(pixels=_pixels(told))
+    wanted, written = itertools.chain(*groups), itertools.chain(*told)
+    return written_shards(examples, plans, list(wanted), [WrittenShard(*one) for one in written])
 
 
 def _grouped(shards: Sequence[Shard]) -> list[tuple[Shard, ...]]:

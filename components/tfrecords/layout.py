@@ -86,6 +86,17 @@ class OutputFeature:
             return self.width * (4 if self.stored == "dense" else 1)
         return self.stored_width * (4 if self.stored_dtype == "float32" else 8)
 
+    def pixels(self, values: Any) -> Any:
+        """Images as they are stored, decoded, as a person sees them: uint8 [n, height, width, channels].
+
+        Floats that were normalized before they were stored are turned back.
+        """
+        import numpy as np
+
+        if self.stored == "dense":
+            values = np.rint(values * np.array(self.divisor, np.float32) + np.array(self.shift, np.float32))
+        return np.clip(values, 0, 255).astype(np.uint8)
+
     def expand(self, xp: Namespace, values: Any) -> Any:
         """From what is stored, [n, stored_width], to what the model gets, [n, width].
 

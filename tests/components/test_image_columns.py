@@ -76,8 +76,10 @@ def test_a_schema_has_an_image_domain_and_is_read_back(new_ctx: Any, tmp_path: A
     assert (found["image"].type, found["image"].presence, found["image"].values) == ("image", 0.3, None)
     text = schema.file("schema.pbtxt").read_text()
     assert "image_domain" in text and read_pbtxt(text).schema == found
-    more = text.replace("image_domain {", "image_domain {\n    max_image_byte_size: 9000")
+    drift = "drift_comparator { jensen_shannon_divergence { threshold: 0.1 } }\n  image_domain {"
+    more = text.replace("image_domain {", f"{drift}\n    max_image_byte_size: 9000")
     given = read_pbtxt(more)
+    assert any("images aren't compared" in told for told in given.warnings)
     assert any("image_domain.max_image_byte_size" in told for told in given.warnings)
     assert "9000" in write_pbtxt(read_pbtxt(more.replace("0.3", "0.5")).schema, given.message)
     (tmp_path / "edited.pbtxt").write_text(more)
