@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .images.admit import Limits
     from .training.tasks import Task
 
-ENDINGS = (".csv", ".parquet")
+ENDINGS = (".csv", ".parquet", ".jsonl")
 TABLES = (".csv", ".csv.gz", ".jsonl", ".ndjson", ".parquet")
 """What tells a table from an image, where a model of images could be given either."""
 OUTPUTS = ("prediction", "probability", "probabilities")
@@ -86,6 +86,8 @@ def predict(
     *,
     options: CsvOptions | None = None,
     stream: TextIO | None = None,
+    top: int = 0,
+    json: bool = False,
     limits: Limits | None = None,
     allow_outside: bool = False,
     unusable: Callable[[str, str], None] | None = None,
@@ -96,9 +98,11 @@ def predict(
         export_folder: an ExportedModel artifact.
         rows_path: the file: CSV, plain or gzip, with a header; `*.parquet`; or `*.jsonl`. For a model of
             images also image files, folders or globs, one or several.
-        output: a file to write, `*.csv` or `*.parquet`; None for CSV to `stream`.
+        output: a file to write, `*.csv`, `*.parquet` or `*.jsonl`; None for `stream`.
         options: how the CSV file is written.
         stream: text stream to write to without `output`; standard output if not given.
+        top: in place of each class's probability the likeliest classes, so many, with theirs.
+        json: JSON Lines to the stream, not CSV.
         limits: on each image's file.
         allow_outside: whether a table's paths and a folder's links may lead out of their folder.
         unusable: is told the path of each image that can't be used, and why.
@@ -111,15 +115,15 @@ def predict(
     target = None if output is None else Path(output)
     if target is not None and target.suffix.lower() not in ENDINGS:
         raise InvalidRequestError(
-            f"predictions are written as CSV or Parquet, and {target.name!r} is neither", available=ENDINGS
+            f"predictions can't be written as {target.suffix or target.name!r}", available=ENDINGS
         )
     paths = [str(path) for path in ([rows_path] if isinstance(rows_path, str | Path) else rows_path)]
     images = image_inputs(Path(export_folder))
     if not images or _is_table(paths):
         _require_one_file(paths, bool(images))
-    from .exporting.answer_files import write_csv, write_file
+    from .exporting.answer_files import write_csv, write_file, write_json
 
-    exported = load_export(Path(export_folder))
+    exported = replace(load_export(Path(export_folder)), top=top)
     asked = (options or CsvOptions()).over(exported.written)
     _check_times(exported.types, asked.times or {})
     with tempfile.TemporaryDirectory(prefix="headrace-") as scratch:
@@ -132,7 +136,7 @@ def predict(
             batches = read_rows(exported.types, Path(paths[0]), Path(scratch), asked)
             tables = _answers(exported, batches, paths[0])
         if target is None:
-            return write_csv(tables, stream or sys.stdout)
+            return (write_json if json else write_csv)(tables, stream or sys.stdout)
         return write_file(tables, target)
 
 
@@ -275,6 +279,7 @@ class Exported:
         written: how the files that the examples were read from are written.
         signature: the SavedModel's `serving_default`.
         model: the loaded SavedModel, which owns what the signature needs.
+        top: how many of the likeliest classes are told; 0 for all classes in their own order.
     """
 
     inputs: tuple[dict[str, str], ...]
@@ -282,6 +287,7 @@ class Exported:
     written: CsvOptions
     signature: Any
     model: Any
+    top: int = 0
 
     @property
     def types(self) -> dict[str, str]:
@@ -300,11 +306,11 @@ class Exported:
         table: dict[str, Any] = {}
         for task, suffix in zip(self.tasks, suffixes(self.tasks), strict=True):
             own = {name: answers[f"{name}{suffix}"] for name in OUTPUTS if f"{name}{suffix}" in answers}
-            table |= _columns(task, own, f"_{task.label}" if suffix else "")
+            table |= _columns(task, own, f"_{task.label}" if suffix else "", self.top)
         return pa.table(table)
 
 
-def _columns(task: Task, answers: dict[str, Any], suffix: str) -> dict[str, Any]:
+def _columns(task: Task, answers: dict[str, Any], suffix: str, top: int) -> dict[str, Any]:
     """A label's answers as columns [n]; see the module's text."""
     if not task.classes:
         return {f"prediction{suffix}": answers["prediction"]}
@@ -312,7 +318,22 @@ def _columns(task: Task, answers: dict[str, Any], suffix: str) -> dict[str, Any]
     if "probability" in answers:
         found[f"probability{suffix}"] = answers["probability"]
     shares = answers["probabilities"]
+    if top and "probability" in answers:
+        return found | _likeliest(task, shares, suffix, top)
     return found | {f"probability{suffix}:{c}": shares[:, k] for k, c in enumerate(task.classes)}
+
+
+def _likeliest(task: Task, shares: Any, suffix: str, top: int) -> dict[str, Any]:
+    """Those behind the prediction, which is the first: `prediction_2`, `probability_2`, …."""
+    import numpy as np
+
+    found: dict[str, Any] = {}
+    order = np.argsort(-shares, axis=1, kind="stable")[:, :top]
+    for place in range(1, order.shape[1]):
+        ranked = order[:, place]
+        found[f"prediction{suffix}_{place + 1}"] = [task.classes[k] for k in ranked]
+        found[f"probability{suffix}_{place + 1}"] = np.take_along_axis(shares, ranked[:, None], axis=1)[:, 0]
+    return found
 
 
 def load_export(folder: Path) -> Exported:
@@ -342,7 +363,7 @@ def load_export(folder: Path) -> Exported:
 
 def _about(folder: Path) -> tuple[Path, dict[str, Any]]:
     """The artifact's folder, which may be given as that of its SavedModel, and what `export.json` says."""
-    import json
+    from json import loads
 
     if not (folder / "export.json").is_file() and (folder.resolve().parent / "export.json").is_file():
         folder = folder.resolve().parent
@@ -352,7 +373,7 @@ def _about(folder: Path) -> tuple[Path, dict[str, Any]]:
             file=str(folder),
             remedy="name the folder of an ExportedModel artifact; `headrace artifacts list` shows them",
         )
-    return folder, json.loads((folder / "export.json").read_text("utf-8"))
+    return folder, loads((folder / "export.json").read_text("utf-8"))
 
 
 def _tensors(inputs: tuple[dict[str, str], ...], columns: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from ...schemas.pixel_sums import PixelSums
 from ..preprocessing.casting import serving_batch
 from ..preprocessing.fitted import Program
 from ..preprocessing.fitted_features import Branch
-from ..transforms.images import CenterCrop, Decode, Pixels, leading_steps
+from ..transforms.image_chains import leading_steps
+from ..transforms.images import CenterCrop, Decode, Pixels
 from ..transforms.namespace import NumpyNamespace
 from .encoding import Encoder, Fault, faults_of
 from .layout import Field, OutputFeature
@@ -159,7 +160,9 @@ def image_files(pixels: np.ndarray[Any, Any], kind: str, quality: int) -> list[b
 
     Args:
         pixels: uint8 [n, height, width, channels], of 1 or 3 channels.
-        kind: `png`, or `jpeg`: baseline, with the two colour differences at half the resolution (4:2:0).
+        kind: `png`, packed by zlib's fastest level, which takes a tenth more bytes and less than half the
+            time of its usual one; or `jpeg`, baseline, with the two colour differences at half the resolution
+            (4:2:0).
         quality: of JPEG, 1 to 100.
     """
     encoded: np.ndarray[Any, Any] = _file_encoder(kind, quality)(pixels).numpy()
@@ -182,7 +185,7 @@ def _file_encoder(kind: str, quality: int) -> Any:
 
     def one(image: Any) -> Any:
         if kind == "png":
-            return tf.io.encode_png(image)
+            return tf.io.encode_png(image, compression=1)
         return tf.io.encode_jpeg(image, quality=quality, chroma_downsampling=True)
 
     signature = [tf.TensorSpec([None, None, None, None], tf.uint8)]

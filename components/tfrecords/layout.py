@@ -17,7 +17,9 @@ FLOATS, INTS = "floats", "ints"
 Stored = Literal["dense", "ids", "pixels", "png", "jpeg"]
 """How a feature lies in the shards, see `OutputFeature`."""
 StoredDtype = Literal["float32", "int64", "bytes"]
-ENCODED = ("pixels", "png", "jpeg")
+FILES = ("png", "jpeg")
+"""What is stored as an encoded file."""
+ENCODED = ("pixels", *FILES)
 """What is stored as one string of bytes."""
 JPEG_QUALITY = 95
 DENSE_LIMIT = 64

@@ -94,6 +94,24 @@ def test_files_and_globs_in_their_order(exported, folder):
     assert [Path(r["path"]).name for r in rows] == ["below.png", "above.jpeg", "above.bmp", "below.bmp"]
 
 
+def test_the_likeliest_classes_as_json(exported, folder, tmp_path):
+    out = tmp_path / "answers.jsonl"
+    (folder / "empty.png").touch()
+    predict(exported.path, folder, out, top=2)
+    all_told = {r["path"]: r for r in answers(exported, folder)}
+    for row in map(json.loads, out.read_text().splitlines()):
+        assert list(row) == ["path", "prediction", "probability", "prediction_2", "probability_2", "error"]
+        told = all_told[row["path"]]
+        if row["error"]:
+            assert row["prediction_2"] is row["probability_2"] is None
+            continue
+        assert row["prediction"] == told["prediction"] != row["prediction_2"]
+        assert row["probability_2"] == pytest.approx(float(told[f"probability:{row['prediction_2']}"]))
+    stream = io.StringIO()
+    predict(exported.path, folder, stream=stream, top=2, json=True)
+    assert stream.getvalue() == out.read_text()
+
+
 def test_images_that_cant_be_used_are_told(exported, folder, tmp_path):
     whole = save(half("above"), "JPEG")
     (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
