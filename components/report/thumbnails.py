@@ -75,7 +75,7 @@ def _data_uri(data: bytes) -> str:
             if image.width * image.height > MOST_PIXELS:
                 return ""
             small = image.convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # Pillow has no class for all that it raises on damaged files
         return ""
     small.thumbnail((SIDE, SIDE))
     out = io.BytesIO()

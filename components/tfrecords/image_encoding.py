@@ -101,13 +101,8 @@ class ImageEncoder:
         for start in range(0, batch.num_rows, step):
             images = self._images(batch.slice(start, step), start, seen)
             for place, other in enumerate(others[start : start + step]):
-                pieces = [other[head:].tobytes()]
-                for (_, entry), stored in zip(self._fields, images, strict=True):
-                    payload = stored[place]
-                    size = len(payload) if isinstance(payload, bytes) else payload.nbytes
-                    pieces += [_front(entry, size), payload]
-                size = sum(len(one) if isinstance(one, bytes) else one.nbytes for one in pieces)
-                yield b"".join([EXAMPLE, varint(size), *pieces])
+                stored = [(entry, each[place]) for (_, entry), each in zip(self._fields, images, strict=True)]
+                yield record_of(other[head:].tobytes(), stored)
 
     def _images(self, batch: pa.RecordBatch, first: int, seen: Seen) -> list[Sequence[Any]]:
         """What is stored of each image feature, for each row bytes or an array without gaps."""
@@ -146,6 +141,23 @@ def _broken(name: str, branch: Branch, raw: pa.Array, made: Pixels, first: int) 
     )
     what = f"the column {branch.column!r} holds what TensorFlow can't decode as a JPEG or PNG file"
     return [Fault(f"features.{name}", what, len(rows), first + int(rows[0]), "", remedy)]
+
+
+def record_of(others: bytes, images: Sequence[tuple[Field, Any]]) -> bytes:
+    """A serialized tf.Example.
+
+    Args:
+        others: its features that aren't images, as they stand in a record behind its head.
+        images: the fields of images with what they hold, bytes or an array without gaps.
+    """
+    pieces: list[Any] = [others]
+    size = len(others)
+    for own, stored in images:
+        length = len(stored) if isinstance(stored, bytes) else stored.nbytes
+        front = _front(own, length)
+        pieces += [front, stored]
+        size += len(front) + length
+    return b"".join([EXAMPLE, varint(size), *pieces])
 
 
 @lru_cache(maxsize=256)
