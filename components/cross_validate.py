@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
-from ..pipelines.artifact import Evaluation, Examples, Transform
+from ..pipelines.artifact import Evaluation, Examples, Model, Transform
 from ..pipelines.component import CodePath, Known, Marker, component
 from ..pipelines.context import Context
 from ..pipelines.errors import InvalidRequestError, Problem
@@ -47,6 +47,8 @@ def cross_validate(
     train_split: str = "train",
     validation_split: str = "validation",
     augment: list[Any] | None = None,
+    weights: Model | Annotated[str, Marker("file", ("imagenet",))] | None = None,
+    stages: list[dict[str, Any]] | None = None,
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0,
     baseline: CodePath | None = None,
     baseline_args: dict[str, Any] | None = None,
@@ -80,8 +82,8 @@ def cross_validate(
         stratify: whether each fold has the classes in the same shares, where one label is of classes.
         model, model_args, task, epochs, batch_size, optimizer, learning_rate, learning_rate_schedule: as in
             `train`.
-        loss, loss_weights, class_weights, patience, augment: as in `train`; rows that are measured are not
-            augmented.
+        loss, loss_weights, class_weights, patience, augment, weights, stages: as in `train`; rows that are
+            measured are not augmented, and a baseline has neither weights nor stages.
         train_split: the split that is cut into folds.
         validation_split: the split that chooses the epoch.
         seed: of the folds, the initial weights, the dropout, the order of the examples and the augmentation.
@@ -101,7 +103,10 @@ def cross_validate(
         name: value for name, value in locals().items() if name not in ("ctx", "examples", "transform")
     }
     from .evaluation.crossing import changes, plan_of, summary
+    from .training.settings import InitialWeights
 
+    initial = InitialWeights.of(weights)
+    arguments["weights"] = [initial.place, initial.name] if initial else None
     plan = plan_of(ctx, examples, transform, arguments)
     names = _names(plan.tasks)
     _refuse(_threshold_problems(thresholds or {}, Asked(names, (), baseline is not None, top=plan.top)))

@@ -54,7 +54,7 @@ def image_examples(
     encoding: str = "utf-8",
     frames: Literal["first", "all"] = "first",
     max_pixels: Annotated[int, Meta(ge=1)] = 100_000_000,
-    max_bytes: Annotated[int, Meta(ge=1)] = 256 << 20,
+    max_bytes: Annotated[int, Meta(ge=1, le=1 << 30)] = 256 << 20,
     verify: Literal["structure", "decode"] = "structure",
     allow_outside: bool = False,
     remote: Remote | None = None,
@@ -110,8 +110,9 @@ def image_examples(
         allow_outside: whether a manifest's paths and a folder's links may lead out of their folder.
         remote: how images are fetched from the network: schemes, allow_private, connect_timeout,
             read_timeout, total_timeout, max_bytes, retries, backoff, redirects; times are in seconds.
-        remote_cache: a folder that fetched images are kept in, by address.
-        remote_parallel: requests at a time.
+        remote_cache: a folder that fetched images are kept in, by address, so that none is fetched again when
+            a run is resumed or the step runs once more.
+        remote_parallel: requests at a time, of each worker.
         max_rejects: how many images that can't be used to put into `rejects.jsonl` before it is an error that
             lists them.
         sample: read only so many images, at equal distances over all; of each split, if files are given so.

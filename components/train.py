@@ -99,8 +99,7 @@ def train(
     from .training.loop import default_batch_size, train_network
     from .training.model_artifact import write_model
     from .training.preparing import prepare
-    from .training.pretrained import InitialWeights
-    from .training.settings import Settings
+    from .training.settings import InitialWeights, Settings
     from .training.stages import stages_of
 
     told = {
@@ -110,16 +109,15 @@ def train(
     }  # fmt: skip
     prepared = prepare(ctx, examples, transform, told)
     batch = batch_size or default_batch_size(examples.rows(train_split))
-    initial = InitialWeights.of(weights)
     settings = Settings(
         model, model_args or {}, epochs, batch, optimizer, learning_rate, learning_rate_schedule,
         loss, loss_weights or {}, metrics or [], patience, seed, augment or [], stages_of(stages),
-        initial.name if initial else "",
+        InitialWeights.of(weights),
     )  # fmt: skip
     with shard_errors(examples, train_split):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
-            prepared.class_weights, settings, ctx.progress, weights=initial, warn=ctx.warn,
+            prepared.class_weights, settings, ctx.progress, warn=ctx.warn,
         )  # fmt: skip
         pictures = {}
         if trained.augmentation is not None:

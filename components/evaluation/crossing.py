@@ -18,7 +18,8 @@ from ..preprocessing.fitted_labels import Label
 from ..training.loop import Progress, default_batch_size, train_network
 from ..training.networks import forward
 from ..training.preparing import prepare
-from ..training.settings import Settings
+from ..training.settings import InitialWeights, Settings
+from ..training.stages import stages_of
 from ..training.targets import by_column
 from ..training.tasks import Task
 from .answers import Metrics
@@ -69,7 +70,7 @@ class Plan:
     @property
     def epochs(self) -> int:
         """How many epochs a fold takes at most."""
-        return self.settings.epochs * (1 if self.baseline is None else 2)
+        return self.settings.all_epochs + (self.baseline.epochs if self.baseline else 0)
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,12 @@ def plan_of(ctx: Context, examples: Examples, transform: Transform, told: Mappin
         told["model"], told["model_args"] or {}, told["epochs"], batch, told["optimizer"],
         told["learning_rate"], told["learning_rate_schedule"], told["loss"], told["loss_weights"] or {}, [],
         told["patience"], told["seed"], told["augment"] or [],
+        stages_of(told["stages"]), InitialWeights(*told["weights"]) if told["weights"] else None,
     )  # fmt: skip
     baseline = None
     if told["baseline"]:
-        baseline = replace(settings, model=told["baseline"], model_args=told["baseline_args"] or {})
+        own = {"model": told["baseline"], "model_args": told["baseline_args"] or {}}
+        baseline = replace(settings, **own, stages=(), weights=None)
     return Plan(
         examples, prepared.fitted, prepared.tasks, settings, baseline, prepared.class_weights, split,
         prepared.validation, folds, told["stratify"], top_of(told["top_k"]),
@@ -163,7 +166,7 @@ def run_fold(plan: Plan, number: int, tell: Progress) -> Fold:
     if plan.baseline is not None:
 
         def later(epoch: int = 0, **values: Any) -> None:
-            tell(epoch=epoch + plan.settings.epochs, **values)
+            tell(epoch=epoch + plan.settings.all_epochs, **values)
 
         other = dict(_measured(plan, plan.baseline, facts, held_out, later)[0].report().metrics)
     metrics, naive = measured.report().metrics, measured.naive().metrics

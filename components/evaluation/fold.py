@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...pipelines.artifact import Evaluation, Examples, Transform
 from ...pipelines.component import component
 from ...pipelines.context import Context, RunnerSettings
+from ..training.stages import stages_of
 
 if TYPE_CHECKING:
     from .crossing import Fold
@@ -51,7 +52,8 @@ def folds_side_by_side(
     from .crossing import Fold
 
     scratch, folds = ctx.scratch("folds"), arguments["folds"]
-    epochs = arguments["epochs"] * (2 if arguments["baseline"] else 1)
+    each = [stage.epochs or arguments["epochs"] for stage in stages_of(arguments["stages"])]
+    epochs = sum(each or [arguments["epochs"]]) + (arguments["epochs"] if arguments["baseline"] else 0)
     at: dict[int, int] = {}
 
     def run(number: int) -> Fold:

@@ -17,7 +17,8 @@ from typing import NamedTuple
 from ...pipelines.errors import InvalidRequestError
 from ..csv.sources import resolve as resolve_files
 from ..ingestion.rejects import Reject
-from .names import begins_as_image, ending, foreign_format, is_litter, kind_of_name, one_line, shown
+from .names import begins_as_image, foreign_format, is_litter, kind_of_name, one_line, shown
+from .sniffing import ending
 
 _MAGIC = "*?["
 _DEEPEST = 100

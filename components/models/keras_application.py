@@ -11,7 +11,7 @@ from typing import Any, Literal
 import keras
 
 from ...pipelines.errors import InvalidRequestError
-from .applications import ARCHITECTURES, PREFIX
+from .applications import ARCHITECTURES
 from .blocks import Outputs, Tasks
 from .inputs import FeatureInput
 from .parts import MOMENTUM, Classifier, image_model
@@ -142,7 +142,7 @@ def application(
         learner=ApplicationLearner(architecture, width, depth, momentum, l2),
         classifier=Classifier(hidden_units, dropout, l2, pooling),
         smallest=ARCHITECTURES[architecture].smallest,
-        name=f"{PREFIX}{architecture}".replace(".", "_"),
+        name=architecture,
     )
 
 

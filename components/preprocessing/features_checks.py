@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ...pipelines.errors import Problem
 from ..tfrecords.layout import JPEG_QUALITY
 from ..transforms import Decode, Identity, Kind, TargetMean, Transform, coerced
-from ..transforms.images import image_problem
+from ..transforms.image_chains import image_problem
 from ..transforms.own import contract_problem, path_of
 from .features_grammar import RAW, FeatureSpec, LabelSpec
 

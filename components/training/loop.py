@@ -23,7 +23,7 @@ from .building import build_network, compile_network, is_sparse
 from .epochs import Epochs, Only
 from .feed import Feed
 from .freezing import Freezer
-from .pretrained import InitialWeights, load_weights
+from .pretrained import load_weights, look_at_scale
 from .settings import Settings
 from .stages import Stage
 from .targets import Targets
@@ -68,7 +68,6 @@ def train_network(
     settings: Settings,
     tell: Progress,
     only: Only = None,
-    weights: InitialWeights | None = None,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Builds, compiles and trains a network.
@@ -83,7 +82,6 @@ def train_network(
         settings: the hyperparameters.
         tell: takes `epoch`, `epochs`, `loss`, `rows` and so on as keyword arguments.
         only: which rows of the split to learn from, see `dataset()`; all by default.
-        weights: what the network begins with; random weights by default.
         warn: takes a text that people should see.
 
     Raises:
@@ -94,8 +92,10 @@ def train_network(
     """
     make_deterministic(settings.seed)
     network, feed = build_network(settings, features, tasks)
-    if weights is not None:
-        load_weights(network, feed, settings, weights, warn)
+    if settings.weights is None:
+        look_at_scale(feed, settings, warn, published=False)
+    else:
+        load_weights(network, feed, settings, settings.weights, warn)
     stages = settings.stages or (Stage(),)
     rows = examples.rows(train) if only is None else int(only.sum())
     steps = math.ceil(rows / settings.batch_size)

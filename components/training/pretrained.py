@@ -8,7 +8,6 @@ half random would be told of as a trained one. The classifier and the heads may 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +15,17 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from ...pipelines.artifact import Model
 from ...pipelines.errors import DataError, InvalidRequestError
 from ..models.applications import ARCHITECTURES, PIXELS, PREFIX, architecture_of
 from ..models.layers import custom_objects
-from ..tfrecords.layout import OutputFeature
 from .feed import Feed
 from .freezing import leaves
 from .keras_weights import imagenet_weights, of_legacy_file, of_weights_file
-from .settings import Settings
+from .settings import IMAGENET, InitialWeights, Settings
 
-IMAGENET = "imagenet"
 Arrays = tuple[npt.NDArray[Any], ...]
 PARTS = ("stem/", "learner/")
 """Where layers begin with the weights that they are to have, or not at all."""
-
-
-@dataclass(frozen=True)
-class InitialWeights:
-    """Where weights come from.
-
-    Attributes:
-        place: "imagenet", a file, or the folder of a Model.
-        name: as they are told of: without the place.
-    """
-
-    place: str
-    name: str
-
-    @classmethod
-    def of(cls, told: Model | str | None) -> InitialWeights | None:
-        """Of the argument `weights`."""
-        if told is None:
-            return None
-        if isinstance(told, Model):
-            return cls(str(told.path), str(told))
-        return cls(told, told if told == IMAGENET else Path(told).name)
 
 
 def load_weights(
@@ -148,7 +122,7 @@ def _of_keras(
             remedy="let the image be decoded as rgb in the transform step: image: [{decode: rgb}, …]",
         )
     network = imagenet_weights(name, image.shape, file)
-    _look_at_scale(name, image, warn)
+    look_at_scale(feed, settings, warn, published=True)
     given = {layer.name: tuple(layer.get_weights()) for layer in network.layers if layer.weights}
     if ARCHITECTURES[name].pixels == "caffe":
         first = next(layer.name for layer in network.layers if layer.weights)
@@ -178,18 +152,30 @@ def _squared(normalization: Arrays) -> Arrays:
     return (mean, variance**2 if np.allclose(variance, deviations, rtol=1e-2) else variance, *rest)
 
 
-def _look_at_scale(name: str, image: OutputFeature, warn: Callable[[str], None]) -> None:
-    """Warns if pixels reach the network otherwise than its weights expect."""
+def look_at_scale(feed: Feed, settings: Settings, warn: Callable[[str], None], *, published: bool) -> None:
+    """Warns if pixels reach a network of Keras otherwise than it expects.
+
+    Args:
+        feed: how the network is fed.
+        settings: of the training; `model` tells which network it is.
+        warn: takes a text that people should see.
+        published: whether it has Keras' weights. With others only those matter that scale pixels themselves,
+            and would see next to nothing in pixels from 0 to 1.
+    """
+    name = _published(settings)
+    if not name or not (published or ARCHITECTURES[name].pixels == "raw"):
+        return
     expected = PIXELS[ARCHITECTURES[name].pixels]
-    same = all(
-        np.allclose(np.broadcast_to(given, 3), np.broadcast_to(wanted, 3), rtol=1e-2, atol=0.5)
-        for given, wanted in ((image.shift, expected.shift), (image.divisor, expected.divisor))
-    )
-    if not same and image.stored != "dense":
-        warn(
-            f"the weights of {name} expect the image {image.name} with {expected.told}, and the transform "
-            f"step gives (pixel - {_few(image.shift)}) / {_few(image.divisor)}"
+    for image in feed.images.values():
+        same = all(
+            np.allclose(np.broadcast_to(given, 3), np.broadcast_to(wanted, 3), rtol=1e-2, atol=0.5)
+            for given, wanted in ((image.shift, expected.shift), (image.divisor, expected.divisor))
         )
+        if not same:
+            warn(
+                f"{name} expects the image {image.name} with {expected.told}, and the transform step gives "
+                f"(pixel - {_few(image.shift)}) / {_few(image.divisor)}"
+            )
 
 
 def _few(values: tuple[float, ...]) -> str:

@@ -4,9 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from ...pipelines.artifact import Model
 from .stages import Stage
+
+IMAGENET = "imagenet"
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """Where the weights come from that a network begins with.
+
+    Attributes:
+        place: "imagenet", a file, or the folder of a Model.
+        name: as they are told of: without the place.
+    """
+
+    place: str
+    name: str
+
+    @classmethod
+    def of(cls, told: Model | str | None) -> InitialWeights | None:
+        """Of the argument `weights`."""
+        if told is None:
+            return None
+        if isinstance(told, Model):
+            return cls(str(told.path), str(told))
+        return cls(told, told if told == IMAGENET else Path(told).name)
 
 
 @dataclass(frozen=True)
@@ -17,8 +43,7 @@ class Settings:
         loss: a name for every label, or names by label.
         metrics: names for every label, or by label; those that aren't named have the task's own.
         stages: what the training consists of; none for one over all epochs.
-        weights: what the network begins with, as it is told: "imagenet", a file's name, or a Model's digest;
-            empty for random weights.
+        weights: what the network begins with; None for random weights.
         augment: the list of augmentations, as the component's argument has it.
     """
 
@@ -36,7 +61,7 @@ class Settings:
     seed: int
     augment: Sequence[Any] = ()
     stages: tuple[Stage, ...] = ()
-    weights: str = ""
+    weights: InitialWeights | None = None
 
     @property
     def all_epochs(self) -> int:
@@ -57,6 +82,7 @@ class Settings:
         """As JSON values, without the place of the user's code, which is no part of the content."""
         values = asdict(self)
         values["stages"] = [stage.told() for stage in self.stages]
+        values["weights"] = self.weights.name if self.weights else ""
         values = {
             key: value
             for key, value in values.items()

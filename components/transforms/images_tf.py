@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from .images import ImageStep, Pixels, shape_of
+from .image_chains import shape_of
+from .images import ImageStep, Pixels
 
 PARALLEL = 8
 """Images that are under way at once; TensorFlow's threads decide how many of them are worked on."""

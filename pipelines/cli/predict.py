@@ -21,7 +21,17 @@ from .naming import artifact_named, outputs_of
 @click.command()
 @click.argument("export")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
-@click.option("--output", default=None, metavar="FILE", help="Write *.csv or *.parquet; else CSV is printed.")
+@click.option(
+    "--output", default=None, metavar="FILE", help="Write *.csv, *.parquet or *.jsonl; else it is printed."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, not CSV.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Tell the N likeliest classes, not the probability of each.",
+)
 @click.option("--delimiter", default=None, metavar="C", help="What separates cells; as in the examples.")
 @click.option("--quote", default=None, metavar="C", help="What quotes cells; as in the examples.")
 @click.option("--encoding", default=None, help="The encoding of FILE; as in the examples.")
@@ -65,6 +75,8 @@ def predict(
     export: str,
     files: tuple[str, ...],
     output: str | None,
+    as_json: bool,
+    top: int,
     delimiter: str | None,
     quote: str | None,
     encoding: str | None,
@@ -102,7 +114,15 @@ def predict(
     limits = replace(limits, max_pixels=max_pixels) if max_pixels else limits
     unusable = _Unusable()
     rows = predictions.predict(
-        folder, files, output, options=options, limits=limits, allow_outside=allow_outside, unusable=unusable
+        folder,
+        files,
+        output,
+        options=options,
+        top=top,
+        json=as_json,
+        limits=limits,
+        allow_outside=allow_outside,
+        unusable=unusable,
     )
     click.echo(counted(rows - unusable.count, "prediction") + (f" in {output}" if output else ""), err=True)
     return unusable.exit_code(max_rejects)

@@ -112,6 +112,15 @@ def test_an_image_of_the_right_size_stays_as_it_is(method: str, fit: str) -> Non
     np.testing.assert_array_equal(tf.round(tf.image.resize(pixels, (13, 17), method)).numpy(), pixels)
 
 
+def test_gray_is_luminance_and_alpha_is_left_out() -> None:
+    pixels = np.random.default_rng(12).integers(0, 256, (9, 9, 4), dtype=np.uint8)
+    made = pixels_of([{"decode": "grayscale"}, {"resize": 9}], [encoded(pixels), encoded(pixels[..., :3])])
+    luminance = pixels[..., :3] @ [0.299, 0.587, 0.114]
+    assert (np.abs(made[..., 0] - luminance) <= 1.01).all()
+    (colors,) = pixels_of(["decode", {"resize": 9}], [encoded(pixels)])
+    np.testing.assert_array_equal(colors, pixels[..., :3])
+
+
 def test_nearest_takes_the_pixel_below_the_middle() -> None:
     pixels = np.random.default_rng(6).integers(0, 256, (31, 47, 3), dtype=np.uint8)
     made = pixels_of(["decode", {"resize": {"size": [10, 90], "method": "nearest"}}], [encoded(pixels)])

@@ -103,6 +103,9 @@ def test_paths():
     assert paths[4].startswith("/")
     assert not paths[4].startswith("/doc")
     assert paths[5] == ""
+    words = frozenset({"imagenet"})
+    given = [Text("imagenet", "/given"), "imagenet/a"]
+    assert plain(resolve_paths(given, {"file"}, "/doc", words=words)) == ["imagenet", "/doc/imagenet/a"]
     code = resolve_paths(["m.py:f", "pack.age:f", "mlp"], {"code"}, "/doc")
     assert plain(code) == ["/doc/m.py:f", "pack.age:f", "mlp"]
     assert resolve_paths(["m.py:f"], frozenset(), "/doc") == ["m.py:f"]

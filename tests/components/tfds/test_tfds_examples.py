@@ -155,6 +155,9 @@ def test_array_records_are_read_too(
     two = tfds_examples.function(new_ctx(), name="insects", data_dir=str(data_dir), **asked)
     assert rows(one, "train") == rows(two, "train")
     assert one.rows("train") == 45
+    next(folder.glob("*train*")).write_bytes(b"no records, and long enough to be some" * 4000)
+    with pytest.raises(DataError, match="no array_record, or damaged"):
+        tfds_examples.function(new_ctx(), name="insects", data_dir=str(tmp_path), **asked)
 
 
 def test_nothing_heavy_is_imported_for_what_is_prepared(data_dir: Path, tmp_path: Path) -> None:
@@ -273,6 +276,15 @@ def test_damage_is_told(new_ctx: Callable[..., Any], data_dir: Path, tmp_path: P
     (folder / "dataset_info.json").write_text("[]")
     assert "doesn't say what TFDS writes" in told()
     (folder / "dataset_info.json").write_text(info)
+    features = json.loads((folder / "features.json").read_text())
+    features["featuresDict"]["features"]["count"] = {
+        "tensor": {"dtype": "int32", "shape": {"dimensions": ["x"]}}
+    }
+    (folder / "features.json").write_text(json.dumps(features))
+    assert "features.json: it doesn't say what TFDS writes" in told()
+    features["featuresDict"]["features"]["count"] = {"classLabel": {"numClasses": "999999999"}}
+    (folder / "features.json").write_text(json.dumps(features))
+    assert "feature 'count' has 999,999,999 classes and no names for them" in told()
     (folder / "features.json").unlink()
     assert "before 4.0" in told()
 
@@ -401,13 +413,18 @@ def test_an_unknown_set_is_told_without_the_network(ctx: Any, tmp_path: Path) ->
         tfds_examples.function(ctx, builder=f"{BUILDERS}:pixels")
 
 
-def test_the_digits_are_those_of_the_image_files(new_ctx: Callable[..., Any]) -> None:
+def test_the_digits_are_those_of_the_image_files(
+    new_ctx: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from headrace.components import digits_images
+    from headrace.components.tfds import prepare as preparing
+
+    monkeypatch.setattr(preparing, "_LOOK_SECONDS", 0.01)
 
     files = digits_images.function(new_ctx())
-    made = tfds_examples.function(
-        new_ctx(), builder="headrace.components.tfds.digits_builder:HandwrittenDigits"
-    )
+    ctx = new_ctx()
+    made = tfds_examples.function(ctx, builder="headrace.components.tfds.digits_builder:HandwrittenDigits")
+    assert any("prepared_mb" in event.get("progress", {}) for event in ctx.events)
     ours = sorted((decoded(row["image"]).tobytes(), row["label"]) for row in rows(made, "train"))
     theirs = [
         (decoded(files.file(f.path).read_bytes()).tobytes(), f.path.partition("/")[0]) for f in files.files

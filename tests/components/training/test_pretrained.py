@@ -16,7 +16,7 @@ from headrace.components.tfrecords.layout import OutputFeature
 from headrace.components.training.feed import Feed
 from headrace.components.training.freezing import leaves
 from headrace.components.training.keras_weights import of_weights_file
-from headrace.components.training.pretrained import InitialWeights, load_weights
+from headrace.components.training.pretrained import InitialWeights, load_weights, look_at_scale
 from headrace.components.training.settings import Settings
 from headrace.pipelines.errors import DataError, HeadraceError, InvalidRequestError
 
@@ -99,7 +99,7 @@ def test_weights_for_blue_green_red_are_turned_round(tmp_path: Path) -> None:
     np.testing.assert_allclose(ours.get_layer("learner")(normalized), expected, rtol=1e-4, atol=1e-5)
 
     _, warnings = loaded(path, feed(32, 3, divisor=(255.0,)), "vgg16", hidden_units=[])
-    assert "VGG16 expect the image image with {standardize: {mean: [123.68" in warnings[0]
+    assert "VGG16 expects the image image with {standardize: {mean: [123.68" in warnings[0]
     assert "(pixel - 0) / 255" in warnings[0]
     with pytest.raises(DataError, match="three channels, and image has 1"):
         loaded(path, feed(32, 1), "vgg16", hidden_units=[])
@@ -121,6 +121,22 @@ def test_weights_that_cant_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # where nobody listens
     with pytest.raises(DataError, match=r"can't be fetched(.|\n)*fetch https://.*vgg19.*\.h5 where"):
         loaded("imagenet", feed(32, 3), "vgg19", hidden_units=[])
+
+
+def test_a_network_that_scales_pixels_itself_warns_of_scaled_ones() -> None:
+    def told(model: str, **image: Any) -> list[str]:
+        found: list[str] = []
+        settings = dataclasses.replace(DEFAULTS, model=model)
+        look_at_scale(feed(32, 3, **image), settings, found.append, published=False)
+        return found
+
+    (text,) = told("keras.applications.MobileNetV3Small", divisor=(255.0,))
+    assert (
+        "with no scale, since the network does it itself, and the transform step gives (pixel - 0) / 255"
+        in text
+    )
+    assert not told("keras.applications.MobileNetV3Small")
+    assert not told("keras.applications.VGG16", divisor=(255.0,)) and not told("cnn", divisor=(255.0,))
 
 
 def test_files_that_hold_no_weights_or_reach_into_others(tmp_path: Path) -> None:
