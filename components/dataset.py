@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..pipelines.artifact import Examples, file_digest
 from ..pipelines.errors import DataError, Problem, StoreError
 from .tfrecords.layout import Layout, as_matrix, check_matrix
-from .tfrecords.reading import cut_fields, parser, permuter, selector
+from .tfrecords.reading import cut_fields, decoder, parser, permuter, selector
 
 if TYPE_CHECKING:
     import numpy as np
@@ -157,7 +157,7 @@ class _Source:
         self._chosen = only is not None
         rows = [part["rows"] for part in examples.splits[split]["parts"]]
         self._select = selector(tf, rows, places, only, numbers)
-        self._parse = parser(tf, layout)
+        self._parse, self._decode = parser(tf, layout), decoder(tf, layout)
         self._permute = permuter(tf, key)
         self._window = max(min(WINDOW_ROWS, WINDOW_BYTES // stored), 1)
         self._parse_rows = max(min(PARSE_ROWS, PARSE_BYTES // stored), 1)
@@ -192,9 +192,12 @@ class _Source:
 
         def parsed(fields: Any) -> Any:
             told = {name: values for name, values in fields.items() if name != _RECORDS}
-            return cut({**self._parse(fields[_RECORDS]), **told})
+            return {**self._parse(fields[_RECORDS]), **told}
 
-        return rows.map(parsed, **_IN_ORDER)
+        if self._decode is None:
+            return rows.map(lambda fields: cut(parsed(fields)), **_IN_ORDER)
+        images = rows.map(parsed, **_IN_ORDER).unbatch().map(self._decode, **_IN_ORDER)
+        return images.batch(batch_size, drop_remainder=drop_remainder).map(cut, **_IN_ORDER)
 
     def _selected(self, read: Any, rows: int) -> Any:
         """The number of a batch of so many records, and these → what `read` gives of those wanted."""

@@ -176,6 +176,12 @@ def _check(
             for name in slices
             if name not in examples.columns
         ]
+    types = examples.facts.get("types") or {}
+    problems += [
+        Problem(f"column {name!r} holds images, whose rows are no slices", argument="slices", given=name)
+        for name in slices
+        if types.get(name) == "image"
+    ]
     thresholds: Thresholds = arguments.get("thresholds") or {}
     if isinstance(thresholds, Mapping):
         top = top_of(arguments.get("top_k"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
@@ -60,7 +60,7 @@ def export(
         InvalidRequestError: transformed examples, an unknown split, an evaluation of another model.
         DataError: the split has no rows.
     """
-    from .exporting.saved_model import graph_digest, serving_inputs, write_saved_model
+    from .exporting.saved_model import graph_digest, image_formats, serving_inputs, write_saved_model
     from .training.networks import feed_of, forward, load_network
     from .training.tasks import tasks_from_json
 
@@ -81,7 +81,7 @@ def export(
     call = forward(network, feed)
     gate = ParityGate(draft.path / VERSION, fitted, call, feed, tasks, inputs, tolerance_ulps)
     _pass_rows(ctx, gate, examples, split, parity_rows)
-    told = _about(tasks, inputs, gate.parity, split, examples)
+    told = _about(tasks, inputs, gate.parity, split, examples, image_formats(fitted))
     (draft.path / "export.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return draft.finish(
         properties={
@@ -135,10 +135,14 @@ def _pass_rows(ctx: Context, gate: Any, examples: Examples, split: str, rows: in
 
 
 def _about(
-    tasks: tuple[Task, ...], inputs: tuple[Input, ...], parity: Parity, split: str, examples: Examples
+    tasks: tuple[Task, ...],
+    inputs: tuple[Input, ...],
+    parity: Parity,
+    split: str,
+    examples: Examples,
+    formats: Sequence[str],
 ) -> dict[str, Any]:
     from .exporting.outputs import describe
-    from .exporting.saved_model import IMAGE_FORMATS
     from .training.tasks import tasks_to_json
 
     times: Mapping[str, str] = examples.properties.get("times", {})
@@ -149,7 +153,7 @@ def _about(
         **tasks_to_json(tasks),
         "inputs": [i.to_json() for i in inputs],
         "missing": {"float32": "NaN", "int64": -(2**63), "string": ""},
-        **({"image_formats": list(IMAGE_FORMATS)} if any(i.type == "image" for i in inputs) else {}),
+        **({"image_formats": formats} if formats else {}),
         "missing_values": list(examples.properties.get("missing_values", MISSING)),
         "csv": {
             **{name: examples.properties.get(name, default) for name, default in CSV_DEFAULTS.items()},

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
-from ..pipelines.artifact import Examples, Files
+from ..pipelines.artifact import MANIFEST, Examples, Files
 from ..pipelines.component import Checked, Known, Marker, SplitSource, component
 from ..pipelines.context import Context
 from ..pipelines.errors import HeadraceError, InvalidRequestError
-from .images.options import ImageAs, ImageOptions, given
+from .images.options import Given, ImageAs, ImageOptions, given
 from .images.remote_settings import NAMES, remote_problems, settled
 from .images.remote_settings import Value as RemoteValue
 from .ingestion.split_options import DEFAULT_SPLITS, Rest, SplitOptions, SplitRule
@@ -53,7 +54,7 @@ def image_examples(
     encoding: str = "utf-8",
     frames: Literal["first", "all"] = "first",
     max_pixels: Annotated[int, Meta(ge=1)] = 100_000_000,
-    max_bytes: Annotated[int, Meta(ge=1)] = 256 << 20,
+    max_bytes: Annotated[int, Meta(ge=1, le=1 << 30)] = 256 << 20,
     verify: Literal["structure", "decode"] = "structure",
     allow_outside: bool = False,
     remote: Remote | None = None,
@@ -109,8 +110,9 @@ def image_examples(
         allow_outside: whether a manifest's paths and a folder's links may lead out of their folder.
         remote: how images are fetched from the network: schemes, allow_private, connect_timeout,
             read_timeout, total_timeout, max_bytes, retries, backoff, redirects; times are in seconds.
-        remote_cache: a folder that fetched images are kept in, by address.
-        remote_parallel: requests at a time.
+        remote_cache: a folder that fetched images are kept in, by address, so that none is fetched again when
+            a run is resumed or the step runs once more.
+        remote_parallel: requests at a time, of each worker.
         max_rejects: how many images that can't be used to put into `rejects.jsonl` before it is an error that
             lists them.
         sample: read only so many images, at equal distances over all; of each split, if files are given so.
@@ -141,8 +143,8 @@ def image_examples(
         frames,
         _remote(remote or {}, remote_cache, remote_parallel),
     )
-    place = _inside(path, options) if isinstance(path, Files) else path
-    return ingest(ctx, given(place), options, reading)
+    named = _inside(path, options) if isinstance(path, Files) else given(path)
+    return ingest(ctx, named, options, reading)
 
 
 def _remote(remote: Mapping[str, Any], cache: str | None, parallel: int) -> RemoteOptions:
@@ -151,7 +153,7 @@ def _remote(remote: Mapping[str, Any], cache: str | None, parallel: int) -> Remo
     return RemoteOptions(**settled(remote), parallel=parallel, cache=Path(cache) if cache else None)
 
 
-def _inside(files: Files, options: ImageOptions) -> str | list[str]:
+def _inside(files: Files, options: ImageOptions) -> Given:
     """What an artifact of files holds: the manifests at its top, if it has no image or cells hold them."""
     from .images.names import kind_of_name
     from .images.options import is_manifest
@@ -160,8 +162,8 @@ def _inside(files: Files, options: ImageOptions) -> str | list[str]:
     manifests = [name for name in names if "/" not in name and is_manifest(name)]
     told = options.image is not None or options.image_as != "path"
     if manifests and (told or not any(kind_of_name(name) == "image" for name in names)):
-        return [str(files.file(name)) for name in manifests]
-    return str(files.path)
+        return given([str(files.file(name)) for name in manifests])
+    return replace(given(str(files.path)), passed=(str(files.path / MANIFEST),))
 
 
 @image_examples.sources_of
@@ -182,17 +184,18 @@ def _sources(arguments: Mapping[str, Any]) -> list[str]:
 def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
     options = ImageOptions.of(arguments)
     problems = [*options.problems(), *remote_problems(arguments["remote"] or {})]
-    columns: dict[str, str] | None = None
+    columns: dict[str, str] = {}
+    whole = False
     splits: tuple[str, ...] | None = options.split.names
     if "path" in arguments and not problems:
         from .images.looking import look
 
         try:
             seen = look(arguments["path"], options)
-            columns, splits = seen.columns, seen.splits
+            columns, splits, whole = seen.columns, seen.splits, seen.whole
             problems += seen.problems
         except HeadraceError as error:
             problems += [problem.at(argument="path") for problem in error.problems]
-    types = {name: kind for name, kind in (columns or {}).items() if kind}
+    types = {name: kind for name, kind in columns.items() if kind}
     facts = {"types": types} if types else {}
-    return problems, {"output": Known(tuple(columns) if columns is not None else None, splits, facts)}
+    return problems, {"output": Known(tuple(columns) if whole else None, splits, facts)}

@@ -1,7 +1,7 @@
 """Predictions of an exported model for the rows of a file, as `headrace predict` gives them.
 
     predict("…/export", "new.csv")                          # CSV to standard output
-    predict("…/export", "new.csv", "predictions.parquet")   # or a file, CSV or Parquet by its ending
+    predict("…/export", "new.csv", "predictions.parquet")   # or a file: *.csv, *.parquet, *.jsonl
 
 A CSV file is read as `csv_examples` does, with the types that the model was trained with: columns that the
 model doesn't need are passed over, the label among them; delimiter, quote, encoding, what stands for a
@@ -26,22 +26,18 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from ..pipelines.errors import DataError, InvalidRequestError
+from ..pipelines.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from .exporting.image_rows import ImageRows
+    from .exporting.loading import Exported
     from .images.admit import Limits
-    from .training.tasks import Task
 
-ENDINGS = (".csv", ".parquet")
+ENDINGS = (".csv", ".parquet", ".jsonl")
 TABLES = (".csv", ".csv.gz", ".jsonl", ".ndjson", ".parquet")
 """What tells a table from an image, where a model of images could be given either."""
-OUTPUTS = ("prediction", "probability", "probabilities")
-"""Of the signature's outputs, those that predictions are made of."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,10 @@ def predict(
     *,
     options: CsvOptions | None = None,
     stream: TextIO | None = None,
+    top: int = 0,
+    json: bool = False,
     limits: Limits | None = None,
+    allow_outside: bool = False,
     unusable: Callable[[str, str], None] | None = None,
 ) -> int:
     """Writes a prediction for each row of a file, or for each image, and gives their number.
@@ -95,10 +94,13 @@ def predict(
         export_folder: an ExportedModel artifact.
         rows_path: the file: CSV, plain or gzip, with a header; `*.parquet`; or `*.jsonl`. For a model of
             images also image files, folders or globs, one or several.
-        output: a file to write, `*.csv` or `*.parquet`; None for CSV to `stream`.
+        output: a file to write, `*.csv`, `*.parquet` or `*.jsonl`; None for `stream`.
         options: how the CSV file is written.
         stream: text stream to write to without `output`; standard output if not given.
+        top: in place of each class's probability the likeliest classes, so many, with theirs.
+        json: JSON Lines to the stream, not CSV.
         limits: on each image's file.
+        allow_outside: whether a table's paths and a folder's links may lead out of their folder.
         unusable: is told the path of each image that can't be used, and why.
 
     Raises:
@@ -109,38 +111,31 @@ def predict(
     target = None if output is None else Path(output)
     if target is not None and target.suffix.lower() not in ENDINGS:
         raise InvalidRequestError(
-            f"predictions are written as CSV or Parquet, and {target.name!r} is neither", available=ENDINGS
+            f"predictions can't be written as {target.suffix or target.name!r}", available=ENDINGS
         )
     paths = [str(path) for path in ([rows_path] if isinstance(rows_path, str | Path) else rows_path)]
+    from .exporting.loading import image_inputs, load_export
+
     images = image_inputs(Path(export_folder))
     if not images or _is_table(paths):
         _require_one_file(paths, bool(images))
-    from .exporting.answer_files import write_csv, write_file
+    from .exporting.answer_files import write_csv, write_file, write_json
+    from .exporting.answering import image_answers, row_answers
+    from .exporting.rows import read_rows
 
-    exported = load_export(Path(export_folder))
+    exported = replace(load_export(Path(export_folder)), top=top)
     asked = (options or CsvOptions()).over(exported.written)
     _check_times(exported.types, asked.times or {})
     with tempfile.TemporaryDirectory(prefix="headrace-") as scratch:
         if images:
-            rows = _image_rows(exported, paths, images, Path(scratch), asked, limits)
-            tables = _image_answers(exported, rows, unusable)
+            rows = _image_rows(exported, paths, images, Path(scratch), asked, limits, allow_outside)
+            tables = image_answers(exported, rows, unusable)
         else:
-            from .exporting.rows import read_rows
-
             batches = read_rows(exported.types, Path(paths[0]), Path(scratch), asked)
-            tables = _answers(exported, batches, paths[0])
+            tables = row_answers(exported, batches, paths[0])
         if target is None:
-            return write_csv(tables, stream or sys.stdout)
+            return (write_json if json else write_csv)(tables, stream or sys.stdout)
         return write_file(tables, target)
-
-
-def image_inputs(export_folder: Path) -> list[str]:
-    """The columns of images that an exported model takes; nothing is loaded.
-
-    Raises:
-        InvalidRequestError: there is no exported model in the folder.
-    """
-    return [i["column"] for i in _about(export_folder)[1]["inputs"] if i["type"] == "image"]
 
 
 def _is_table(paths: Sequence[str]) -> bool:
@@ -149,11 +144,7 @@ def _is_table(paths: Sequence[str]) -> bool:
 
 def _require_one_file(paths: Sequence[str], of_images: bool) -> None:
     if len(paths) != 1:
-        what = (
-            "rows are read from one file"
-            if of_images
-            else "this model takes rows, which are read from one file"
-        )
+        what = "rows are read from one file" if of_images else "this model takes rows from one file"
         raise InvalidRequestError(f"{what}, and {len(paths)} are given", remedy="run it for each")
     if not Path(paths[0]).is_file():
         raise InvalidRequestError("there is no such file", file=paths[0])
@@ -166,6 +157,7 @@ def _image_rows(
     scratch: Path,
     asked: CsvOptions,
     limits: Limits | None,
+    allow_outside: bool,
 ) -> Iterator[ImageRows]:
     from .exporting.image_rows import rows_of_files, rows_of_table
     from .exporting.rows import read_rows
@@ -174,7 +166,8 @@ def _image_rows(
     bounds = limits or Limits()
     if _is_table(paths):
         table = Path(paths[0])
-        return rows_of_table(read_rows(exported.types, table, scratch, asked), images, table, bounds)
+        rows = read_rows(exported.types, table, scratch, asked)
+        return rows_of_table(rows, images, table, bounds, allow_outside)
     if others := [name for name in exported.types if name not in images]:
         raise InvalidRequestError(
             f"the model takes {', '.join(map(repr, others))} beside the image",
@@ -183,41 +176,7 @@ def _image_rows(
     if len(images) > 1:
         what = f"the model takes {len(images)} images a row: {', '.join(images)}"
         raise InvalidRequestError(what, remedy="give a CSV file with a column of paths for each")
-    return rows_of_files(paths, images[0], bounds)
-
-
-def _image_answers(
-    exported: Exported, batches: Iterator[ImageRows], unusable: Callable[[str, str], None] | None
-) -> Iterator[pa.Table]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    for batch in batches:
-        answers = exported.answer(batch.rows)
-        lost, reasons = _without_answer(answers), list(batch.reasons)
-        for row, name in enumerate(batch.names):
-            if lost[row] and not reasons[row]:
-                reasons[row] = _why_lost(batch.rows, row)
-            if reasons[row] and unusable is not None:
-                unusable(name, reasons[row])
-        told = pa.array([reason or None for reason in reasons], pa.string())
-        usable = pc.is_null(told)
-        columns = {name: pc.if_else(usable, answers.column(name), None) for name in answers.column_names}
-        yield pa.table({"path": pa.array(batch.names, pa.string()), **columns, "error": told})
-
-
-def _why_lost(rows: pa.RecordBatch, row: int) -> str:
-    missing = [name for name, value in rows.slice(row, 1).to_pylist()[0].items() if value is None]
-    return f"{', '.join(missing)} missing" if missing else "the model can't decode it, or has no answer to it"
-
-
-def _without_answer(answers: pa.Table) -> Any:
-    """`[n]` bool: which rows have no number for an answer."""
-    import numpy as np
-    import pyarrow as pa
-
-    numbers = [column.to_numpy() for column in answers.columns if pa.types.is_floating(column.type)]
-    return ~np.isfinite(np.stack(numbers)).all(axis=0)
+    return rows_of_files(paths, images[0], bounds, allow_outside)
 
 
 def _check_times(types: Mapping[str, str], times: Mapping[str, str]) -> None:
@@ -235,123 +194,3 @@ def _check_times(types: Mapping[str, str], times: Mapping[str, str]) -> None:
             problems.append(Problem(f"{name}: {wrong}", argument="times"))
     if problems:
         raise InvalidRequestError(problems)
-
-
-def _answers(exported: Exported, batches: Iterator[pa.RecordBatch], file: str) -> Iterator[pa.Table]:
-    import numpy as np
-
-    rows = 0
-    for batch in batches:
-        answers = exported.answer(batch)
-        lost = np.flatnonzero(_without_answer(answers))
-        if len(lost):
-            values = batch.slice(int(lost[0]), 1).to_pylist()[0]
-            missing = [name for name, value in values.items() if value is None]
-            why = (
-                f"{', '.join(missing)} missing"
-                if missing
-                else "a value is outside of what the model can take"
-            )
-            raise DataError(
-                f"the model has no answer to row {rows + int(lost[0]) + 1}: {why}",
-                file=file,
-                remedy="fill it in, or impute the column in the transform step and train again",
-            )
-        rows += batch.num_rows
-        yield answers
-
-
-@dataclass(frozen=True)
-class Exported:
-    """An export that has been loaded.
-
-    Attributes:
-        inputs: `name`, `column`, `dtype` and `type` of each input.
-        tasks: one for each label.
-        written: how the files that the examples were read from are written.
-        signature: the SavedModel's `serving_default`.
-        model: the loaded SavedModel, which owns what the signature needs.
-    """
-
-    inputs: tuple[dict[str, str], ...]
-    tasks: tuple[Task, ...]
-    written: CsvOptions
-    signature: Any
-    model: Any
-
-    @property
-    def types(self) -> dict[str, str]:
-        """Column → type; see `headrace.schemas.schema.FeatureType`."""
-        return {i["column"]: i["type"] for i in self.inputs}
-
-    def answer(self, rows: pa.RecordBatch) -> pa.Table:
-        """Raw rows → predictions, row by row."""
-        import pyarrow as pa
-
-        from .exporting.outputs import suffixes
-        from .preprocessing.casting import as_numpy, serving_batch
-
-        columns = {name: as_numpy(column) for name, column in serving_batch(rows, self.types).items()}
-        answers = {k: v.numpy() for k, v in self.signature(**_tensors(self.inputs, columns)).items()}
-        table: dict[str, Any] = {}
-        for task, suffix in zip(self.tasks, suffixes(self.tasks), strict=True):
-            own = {name: answers[f"{name}{suffix}"] for name in OUTPUTS if f"{name}{suffix}" in answers}
-            table |= _columns(task, own, f"_{task.label}" if suffix else "")
-        return pa.table(table)
-
-
-def _columns(task: Task, answers: dict[str, Any], suffix: str) -> dict[str, Any]:
-    """A label's answers as columns [n]; see the module's text."""
-    if not task.classes:
-        return {f"prediction{suffix}": answers["prediction"]}
-    found: dict[str, Any] = {f"prediction{suffix}": [name.decode() for name in answers["prediction"]]}
-    if "probability" in answers:
-        found[f"probability{suffix}"] = answers["probability"]
-    shares = answers["probabilities"]
-    return found | {f"probability{suffix}:{c}": shares[:, k] for k, c in enumerate(task.classes)}
-
-
-def load_export(folder: Path) -> Exported:
-    """Loads an ExportedModel artifact; `folder` may also be its SavedModel's.
-
-    Raises:
-        InvalidRequestError: there is no exported model in the folder.
-    """
-    import tensorflow as tf
-
-    from .training.tasks import tasks_from_json
-
-    folder, about = _about(folder)
-    model = tf.saved_model.load(str(folder / about["version"]))
-    return Exported(
-        tuple(about["inputs"]),
-        tasks_from_json(about),
-        CsvOptions(
-            **about.get("csv", {}),
-            missing_values=tuple(about["missing_values"]),
-            times=about.get("times", {}),
-        ),
-        model.signatures["serving_default"],
-        model,
-    )
-
-
-def _about(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """The artifact's folder, which may be given as that of its SavedModel, and what `export.json` says."""
-    import json
-
-    if not (folder / "export.json").is_file() and (folder.resolve().parent / "export.json").is_file():
-        folder = folder.resolve().parent
-    if not (folder / "export.json").is_file():
-        raise InvalidRequestError(
-            "this is not an exported model: it holds no export.json",
-            file=str(folder),
-            remedy="name the folder of an ExportedModel artifact; `headrace artifacts list` shows them",
-        )
-    return folder, json.loads((folder / "export.json").read_text("utf-8"))
-
-
-def _tensors(inputs: tuple[dict[str, str], ...], columns: dict[str, Any]) -> dict[str, Any]:
-    import tensorflow as tf
-
-    return {i["name"]: tf.constant(columns[i["column"]], tf.as_dtype(i["dtype"])) for i in inputs}

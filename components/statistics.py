@@ -82,4 +82,10 @@ def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
             for argument, name in given
             if isinstance(name, str) and name not in data.columns
         ]
+        types = data.facts.get("types") or {}
+        problems += [
+            Problem(f"column {name!r} holds images, and can't be used here", argument=argument, given=name)
+            for argument, name in given
+            if isinstance(name, str) and types.get(name) == "image"
+        ]
     return problems, {"output": data}

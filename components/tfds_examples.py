@@ -47,7 +47,8 @@ def tfds_examples(
     An image becomes a column of image files, byte for byte if it is a JPEG or PNG of 8 bits, else as a PNG; a
     class label a column of class names, where -1 is missing; text, scalars, tensors and sequences columns of
     string, int, float, bool, strings, ints or floats; features within features are called `outer/inner`. A
-    tensor of several dimensions and a bounding box become lists of their numbers, row by row. Videos, audio,
+    tensor of several dimensions and a bounding box become lists of their numbers, row by row; what is missing
+    in a list is left out of it. Videos, audio,
     sequences of images and sequences of sequences have to be left out with `columns`. Property `label` names
     the set's own label (its supervised keys), property `classes` the classes in the set's order.
 
@@ -137,14 +138,16 @@ def _process(arguments: Mapping[str, Any]) -> str:
 
 @tfds_examples.sources_of
 def _sources(arguments: Mapping[str, Any]) -> list[str]:
-    """A set found by name counts by its content, as one given by its path does."""
-    if arguments["name"] is None:
+    """A set found by name counts by its content, as one given by its path does; else what it is made of."""
+    if arguments["path"] is not None:
         return []
     try:
         folder = _folder(arguments["name"], None, arguments["data_dir"])
     except HeadraceError:
         return []
-    return [str(folder)] if isinstance(folder, Path) else []
+    if isinstance(folder, Path):
+        return [str(folder)]
+    return [arguments["manual_dir"]] if arguments["manual_dir"] else []
 
 
 @tfds_examples.check

@@ -9,10 +9,11 @@ import msgspec
 
 from ..pipelines import Context, Examples, Known, Problem, Schema, Transform, component
 from ..pipelines.component import Marker
-from .preprocessing.features_checks import check_specs, weight_problems
+from .preprocessing.features_checks import check_specs, store_problems, weight_problems
 from .preprocessing.features_grammar import FeatureSpec, label_kind, own_code, parse_features, parse_labels
 from .split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
 from .tfds.layout_notes import packed_problems
+from .tfrecords.layout import JPEG_QUALITY
 
 
 class Transformed(NamedTuple):
@@ -38,7 +39,7 @@ def transform(
     layout: Literal["packed", "columns"] = "packed",
     compression: Literal["none", "gzip"] = "none",
     store: Literal["uint8", "png", "jpeg", "float32"] = "uint8",
-    jpeg_quality: Annotated[int, msgspec.Meta(ge=1, le=100)] = 95,
+    jpeg_quality: Annotated[int, msgspec.Meta(ge=1, le=100)] = JPEG_QUALITY,
 ) -> Transformed:
     """Makes features and label ready for a model: fitted on the split `train`, written as shuffled shards.
 
@@ -80,7 +81,8 @@ def transform(
             transforms are fitted on is not weighted, as in tensorflow-transform where it isn't asked to be:
             means, quantiles, target means and the order of vocabularies count each row once.
         seed: of the shuffle.
-        shards: files a split; without it about 64 MB each, and at least 4 from 10,000 rows on.
+        shards: files a split; without it about 64 MB each, and at least 4 from 10,000 rows on. With images
+            100 to 200 MB each, and at least 4 from 10,000 rows or 64 MB on.
         layout: `packed` for one list of floats and one of ints a record, which is read fastest;
             `columns` for a tf.Example feature per output, for readers that know nothing of headrace; with
             TensorFlow Datasets' notes beside the shards, so that `tfds.builder_from_directory` opens them.
@@ -168,6 +170,9 @@ def check_transform(
             )
         )
     problems += packed_problems(arguments.get("layout", ""), arguments.get("compression", ""))
+    problems += store_problems(
+        arguments.get("store", "uint8"), arguments.get("jpeg_quality", JPEG_QUALITY), specs
+    )
     names = tuple(spec.name for spec in specs) or None
     output = Known(columns=names, splits=table.splits, facts={"format": "tfrecord"})
     facts = {}

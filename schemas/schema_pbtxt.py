@@ -272,7 +272,7 @@ class _Reader:
         return Feature(
             own.name, kind, own.presence.min_fraction, values, low, high, own.presence.min_count, domain,
             mass.min_domain_mass if mass.HasField("min_domain_mass") else 1.0, self.value_count(own, kind),
-            _comparator(own, "drift_comparator", kind), _comparator(own, "skew_comparator", kind),
+            self.comparator(own, "drift_comparator", kind), self.comparator(own, "skew_comparator", kind),
             inside, outside, "" if lifecycle == "unknown_stage" else lifecycle,
         )  # fmt: skip
 
@@ -307,6 +307,18 @@ class _Reader:
             return (least, most) if kind in MULTI or most == 1 else None
         size = _size(own)
         return (size, size) if kind in MULTI and size is not None else None
+
+    def comparator(self, own: Any, field: str, kind: FeatureType) -> Comparator | None:
+        found = getattr(own, field)
+        bounds = {
+            key: getattr(found, key).threshold
+            for key in ("infinity_norm", "jensen_shannon_divergence")
+            if found.HasField(key) and getattr(found, key).HasField("threshold")
+        }
+        if bounds and kind == "image":
+            self.warnings.append(f"the {field} of {own.name!r} is kept for export: images aren't compared")
+            return None
+        return Comparator(**bounds) if bounds else None
 
     def bounds(self, own: Any, kind: FeatureType) -> tuple[float | None, float | None]:
         info = own.WhichOneof("domain_info")
@@ -376,16 +388,6 @@ def shortest(value: float) -> float:
         if abs(near) <= 3.4028234e38 and struct.pack("f", near) == exact:
             return near
     return value
-
-
-def _comparator(own: Any, field: str, kind: FeatureType) -> Comparator | None:
-    found = getattr(own, field)
-    bounds = {
-        key: getattr(found, key).threshold
-        for key in ("infinity_norm", "jensen_shannon_divergence")
-        if found.HasField(key) and getattr(found, key).HasField("threshold")
-    }
-    return Comparator(**bounds) if bounds else None
 
 
 def _unknown(message: Any, path: str = "") -> Iterator[str]:

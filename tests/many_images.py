@@ -94,8 +94,8 @@ def kill(folder: Path, times: int, seed: int, seconds: float, wanted: dict[str, 
     found = []
     for number in range(times):
         store = folder / f"killed-{number}"
-        told = kill_once([str(folder / "images.yaml")], store, chance.uniform(2, seconds))
-        begun = list(store.glob("runs/*/record.json"))
+        told = kill_once([str(folder / "images.yaml")], store, chance.uniform(2, 0.8 * seconds))
+        begun = told.startswith("killed") and list(store.glob("runs/*/record.json"))
         again = ["resume"] if begun else ["run", str(folder / "images.yaml")]
         made = identities(finished([*again, "--store", str(store)]))
         time.sleep(0.2)

@@ -81,8 +81,14 @@ def expected(folder: Path) -> Digits:
     return found
 
 
-def test_class_folders(ctx: Context, folder: Path, expected: Digits) -> None:
-    assert digits_of(image_examples.function(ctx, path=str(folder))) == expected
+def test_class_folders(new_ctx: Any, folder: Path, expected: Digits) -> None:
+    assert digits_of(image_examples.function(new_ctx(), path=str(folder))) == expected
+    warned: list[str] = []
+    ctx = new_ctx()
+    ctx.warn = warned.append
+    made = image_examples.function(ctx, path=digits_images.function(new_ctx()), splits=WHOLE)
+    assert digits_of(made) == expected
+    assert not [text for text in warned if "no images" in text]
 
 
 def test_folders_by_split(ctx: Context, folder: Path, expected: Digits, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_the_document_binds(table):
-    (text,) = blocks("yaml")
+    text = next(text for text in blocks("yaml") if "pipeline: housing" in text)
     (table / "housing.yaml").write_text(text)
     bound = bind(parse_pipeline(text, str(table / "housing.yaml"), str(table)))
     assert list(bound.steps) == [
@@ -39,6 +39,17 @@ def test_the_document_binds(table):
         "evaluate",
         "export",
     ]
+
+
+def test_the_document_of_images_binds(tmp_path):
+    from PIL import Image
+
+    text = next(text for text in blocks("yaml") if "pipeline: photos" in text)
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 6)).save(tmp_path / "photos" / name / "1.jpg")
+    bound = bind(parse_pipeline(text, str(tmp_path / "photos.yaml"), str(tmp_path)))
+    assert list(bound.steps) == ["examples", "transform", "train", "evaluate", "export"]
 
 
 def test_the_python_pipeline_binds_and_becomes_a_document(table, monkeypatch):
@@ -73,5 +84,5 @@ def test_the_model_function_gives_probabilities():
 
 def test_the_two_commands_are_the_first_blocks_of_shell():
     first, second = blocks("sh")[:2]
-    assert "headrace run wine" in first
+    assert "headrace run digits" in first
     assert "pytest" in second

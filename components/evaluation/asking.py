@@ -128,7 +128,7 @@ class Answerer:
             yield from self._of_shards(examples, split, batch_size, only, shown)
             return
         for raw in raw_batches(examples, split, batch_size):
-            tensors = self.feed.pack(np, self.fitted.apply_numpy(raw, expand=False))
+            tensors = self.feed.pack(np, self.fitted.complete_numpy(raw))
             weights = self.fitted.weight_numpy(raw)
             found = self._answered(tensors, self.fitted.labels_numpy(raw), weights, _texts(raw, slices))
             yield found if shown is None else replace(found, images=shown(tensors))
@@ -150,7 +150,7 @@ class Answerer:
         image = next((feature for feature in self.fitted.features if feature.is_image), None)
         if image is None or image.name not in keys:
             return None
-        return lambda tensors: pixels_of(image, np.asarray(tensors[keys[image.name]]))
+        return lambda tensors: image.pixels(np.asarray(tensors[keys[image.name]]))
 
     def _answered(
         self, tensors: Any, labels: Mapping[str, Any], weights: Any, slices: Mapping[str, pa.Array]
@@ -214,21 +214,6 @@ def bounded_batch(features: Sequence[OutputFeature], batch_size: int) -> int:
     """How many rows are taken at once, so that their images' values are bounded."""
     values = sum(feature.width for feature in features if feature.is_image)
     return max(1, min(batch_size, VALUES_AT_ONCE // values)) if values else batch_size
-
-
-def pixels_of(feature: OutputFeature, stored: npt.NDArray[Any]) -> Pixels:
-    """Images as they are fed, `[n, height, width, channels]`, as uint8 for people.
-
-    Those that were normalized before they were stored are spread over the range from black to white, each for
-    itself, since what they were is not told.
-    """
-    if stored.dtype == np.uint8:
-        return stored
-    flat = np.asarray(stored, np.float32).reshape(len(stored), -1)
-    low, high = flat.min(axis=1, keepdims=True), flat.max(axis=1, keepdims=True)
-    scaled = (flat - low) / np.maximum(high - low, 1e-12) * 255
-    pixels: Pixels = np.rint(scaled).astype(np.uint8).reshape(stored.shape)
-    return pixels
 
 
 def by_output(tasks: Sequence[Task]) -> dict[str, Task]:

@@ -1,7 +1,8 @@
-"""Predictions as CSV or Parquet. A cell without a value is empty in CSV, and null in Parquet."""
+"""Predictions as CSV, JSON Lines or Parquet. A cell without a value is empty in CSV, and else null."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,16 @@ def write_csv(tables: Iterator[pa.Table], stream: TextIO) -> int:
     return rows
 
 
+def write_json(tables: Iterator[pa.Table], stream: TextIO) -> int:
+    """The same as JSON Lines, an object a row."""
+    rows = 0
+    for table in tables:
+        for row in table.to_pylist():
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        rows += table.num_rows
+    return rows
+
+
 def _texts(column: pa.ChunkedArray) -> list[str]:
     there = column.is_valid().to_pylist() if column.null_count else None
     texts = [str(value) for value in column.to_numpy()]
@@ -39,9 +50,10 @@ def write_file(tables: Iterator[pa.Table], target: Path) -> int:
     """Writes beside the target and renames, so that a failure leaves nothing half-written."""
     partly = target.with_name(f".{target.name}.{os.getpid()}.partly")
     try:
-        if target.suffix.lower() == ".csv":
+        if target.suffix.lower() in (".csv", ".jsonl"):
+            write = write_csv if target.suffix.lower() == ".csv" else write_json
             with partly.open("w", encoding="utf-8", newline="") as stream:
-                rows = write_csv(tables, stream)
+                rows = write(tables, stream)
         else:
             rows = _write_parquet(tables, partly)
         partly.replace(target)

@@ -14,9 +14,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from ...pipelines.errors import InvalidRequestError
-from ..images.admit import Limits, Refused, admit, too_many_bytes
+from ..images.admit import Limits, Refused, admit
+from ..images.manifest_files import Resolver, is_remote
 from ..images.names import shown
 from ..images.walking import walk
+from ..images.work import read_file
 from .rows import is_bytes
 
 BATCH_IMAGES = 64
@@ -39,13 +41,16 @@ class ImageRows:
     rows: pa.RecordBatch
 
 
-def rows_of_files(paths: Sequence[str], column: str, limits: Limits) -> Iterator[ImageRows]:
+def rows_of_files(
+    paths: Sequence[str], column: str, limits: Limits, allow_outside: bool = False
+) -> Iterator[ImageRows]:
     """Images in folders with all below them, in files, or by globs.
 
     Args:
         paths: these.
         column: the model's, which takes the images.
         limits: on each file.
+        allow_outside: whether links in a folder may lead out of it.
 
     Raises:
         InvalidRequestError: a path isn't there, or there is no image below it.
@@ -54,7 +59,7 @@ def rows_of_files(paths: Sequence[str], column: str, limits: Limits) -> Iterator
     reasons: list[str] = []
     images: list[bytes | None] = []
     size = 0
-    for name, found in _files(paths, limits):
+    for name, found in _files(paths, limits, allow_outside):
         image, reason = _parted(found)
         names.append(name)
         images.append(image)
@@ -68,7 +73,11 @@ def rows_of_files(paths: Sequence[str], column: str, limits: Limits) -> Iterator
 
 
 def rows_of_table(
-    batches: Iterator[pa.RecordBatch], images: Sequence[str], file: Path, limits: Limits
+    batches: Iterator[pa.RecordBatch],
+    images: Sequence[str],
+    file: Path,
+    limits: Limits,
+    allow_outside: bool = False,
 ) -> Iterator[ImageRows]:
     """Rows whose columns of images hold paths, relative to the table, or the bytes of image files.
 
@@ -77,20 +86,24 @@ def rows_of_table(
         images: those of them that are images.
         file: the table.
         limits: on each image.
+        allow_outside: whether paths may lead out of the table's folder.
     """
+    resolver = Resolver(file, allow_outside)
     for batch in batches:
         start = 0
         for stop in _cuts(batch, images, file):
-            yield _read(batch.slice(start, stop - start), images, file, limits)
+            yield _read(batch.slice(start, stop - start), images, resolver, limits)
             start = stop
 
 
-def _files(paths: Sequence[str], limits: Limits) -> Iterator[tuple[str, bytes | Refused]]:
+def _files(
+    paths: Sequence[str], limits: Limits, allow_outside: bool
+) -> Iterator[tuple[str, bytes | Refused]]:
     for path in paths:
         if Path(path).is_file():  # whatever it is called
             yield shown(path), _looked_at(path, limits)
             continue
-        found = walk([(path, "")])
+        found = walk([(path, "")], allow_outside)
         if not found.images and not found.refused:
             raise InvalidRequestError(
                 "there is no image here", file=path, remedy="name image files, or folders that hold some"
@@ -101,19 +114,10 @@ def _files(paths: Sequence[str], limits: Limits) -> Iterator[tuple[str, bytes | 
             yield reject.file, Refused(reject.reason, reject.remedy)
 
 
-def _looked_at(path: str | Path, limits: Limits) -> bytes | Refused:
+def _looked_at(path: str, limits: Limits) -> bytes | Refused:
     """A file as the model takes it."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - the name may not be UTF-8
-        if not os.path.isfile(path):  # noqa: PTH113
-            return Refused("it is no plain file", "name an image file")
-        if refused := too_many_bytes(status.st_size, limits):
-            return refused
-        with open(path, "rb") as stream:  # noqa: PTH123
-            data = stream.read(limits.max_bytes + 1)
-    except OSError as error:
-        return Refused(f"it can't be read: {error.strerror}", "mind the path and its permissions")
-    return _admitted(data, os.fsdecode(path), limits)
+    data = read_file(os.fsencode(path), limits)
+    return data if isinstance(data, Refused) else _admitted(data, path, limits)
 
 
 def _admitted(data: bytes, name: str, limits: Limits) -> bytes | Refused:
@@ -151,13 +155,13 @@ def _size(path: str, table: Path) -> int:
         return 0  # whoever reads it will tell
 
 
-def _read(batch: pa.RecordBatch, images: Sequence[str], file: Path, limits: Limits) -> ImageRows:
+def _read(batch: pa.RecordBatch, images: Sequence[str], resolver: Resolver, limits: Limits) -> ImageRows:
     reasons, names = [""] * batch.num_rows, [""] * batch.num_rows
     columns = {name: batch.column(name) for name in batch.schema.names}
     for name in images:
         read: list[bytes | None] = []
         for row, cell in enumerate(columns[name].to_pylist()):
-            image, reason = _parted(_of_cell(cell, file, limits))
+            image, reason = _parted(_of_cell(cell, resolver, limits))
             read.append(image)
             if reason:
                 reasons[row] = reasons[row] or (f"{name}: {reason}" if len(images) > 1 else reason)
@@ -166,13 +170,12 @@ def _read(batch: pa.RecordBatch, images: Sequence[str], file: Path, limits: Limi
     return ImageRows(names, reasons, pa.record_batch(columns))
 
 
-def _of_cell(cell: str | bytes | None, table: Path, limits: Limits) -> bytes | Refused:
+def _of_cell(cell: str | bytes | None, resolver: Resolver, limits: Limits) -> bytes | Refused:
     if not cell:
         return Refused("there is no image", "")
     if isinstance(cell, bytes):
         return _admitted(cell, "", limits)
-    if "://" in cell:
+    if is_remote(cell):
         return Refused("addresses on the network are not read here", "fetch it first")
-    if "\0" in cell:
-        return Refused("the path holds a NUL character", "")
-    return _looked_at(table.parent / cell, limits)
+    file, problem = resolver.place(cell)
+    return Refused(problem, "") if problem else _looked_at(file, limits)

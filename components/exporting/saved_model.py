@@ -6,7 +6,7 @@ Signatures, each over a batch of n rows:
                       string (missing: ""), under the names of `serving_names`; times are int64 microseconds
                       since 1970-01-01 UTC; a column with several values a row is `[n, any width]`, padded
                       with what stands for a missing value; an image is the bytes of a file (string), see
-                      `IMAGE_FORMATS`
+                      `image_formats`
     serve_examples    `examples`: string `[n]`, serialized tf.Examples under the columns' own names; a feature
                       that an Example leaves out is missing
 
@@ -44,10 +44,17 @@ from .serving_names import serving_names
 
 MISSING: dict[str, Any] = {"float32": float("nan"), "int64": -(2**63), "string": ""}
 """What stands for a missing value, by dtype."""
-IMAGE_FORMATS = ("JPEG", "PNG", "GIF")
-"""What an input of images takes: 8-bit JPEG or PNG, or a GIF that isn't animated, of any size, upright: the
-orientation that a camera writes into EXIF isn't looked at. `headrace predict` turns images and converts other
-formats, as `image_examples` does."""
+
+
+def image_formats(fitted: FittedTransform) -> list[str]:
+    """What an input of images takes: files of any size, 8 bits a channel, gray or RGB, upright.
+
+    The orientation that a camera writes into EXIF isn't looked at. A GIF may not be animated, and TensorFlow
+    reads it in colour alone. `headrace predict` turns images and converts other formats, as `image_examples`
+    does.
+    """
+    color = all(image.shape[-1] == 3 for image in fitted.images)
+    return ["JPEG", "PNG", *(["GIF"] if color else [])] if fitted.images else []
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from functools import lru_cache
 from .orientation import exif_orientation, is_rotated, xmp_orientation
 from .unusable import UnusableImageError, check_pixels
 
-MOST_SCANS = 200
-"""A bound on the work that a small file can ask for; encoders write 1 to about 10."""
+MOST_SCANS, MOST_SEGMENTS = 200, 10_000
+"""Bounds on the work that a file can ask for; encoders write 1 to about 10 scans, and some dozen segments."""
 
 MOST_SIDE = 65_500
 """What libjpeg takes, in pixels."""
@@ -38,6 +38,7 @@ _RESAVE = "save it again as an ordinary JPEG or a PNG"
 # Behind 0xFF in coded data: 0 stands for 0xFF itself, 0xFF is a fill byte, 0xD0 to 0xD7 are restart marks.
 _MARK = re.compile(rb"\xff[^\x00\xff]")
 _MARK_BUT_RESTARTS = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_BETWEEN = re.compile(rb"\0*(?:\xff+(?=\xff))?")  # padding and fill bytes, which decoders pass over too
 _RESTARTS = re.compile(rb"\xff([\xd0-\xd7])")
 
 
@@ -83,6 +84,7 @@ class _Walk:
     adobe: bool = False
     exif: int | None = None
     xmp: int = 0
+    segments: int = 0
     scans: int = 0
     scanned: set[int] = field(default_factory=set)
     coded: int = 0
@@ -96,12 +98,12 @@ def read_jpeg(data: bytes, max_pixels: int) -> JpegFacts:
     """
     walk, position, end = _Walk(max_pixels), 2, len(data)
     while True:
-        while data[position : position + 2] == b"\xff\xff":
-            position += 1
+        found = _BETWEEN.match(data, position)
+        position = found.end() if found else position
         if position + 2 > end:
             raise _cut_off(walk)
         if data[position] != 0xFF:
-            raise UnusableImageError(f"the JPEG is damaged: no segment begins at byte {position}")
+            raise _damaged(f"no segment begins at byte {position}")
         marker = data[position + 1]
         if marker == _EOI:
             break
@@ -111,6 +113,9 @@ def read_jpeg(data: bytes, max_pixels: int) -> JpegFacts:
             raise _cut_off(walk)
         if length < 2:
             raise UnusableImageError(f"the JPEG is damaged: a segment at byte {position} has no length")
+        walk.segments += 1
+        if walk.segments > MOST_SEGMENTS:
+            raise UnusableImageError(f"the JPEG has more than {MOST_SEGMENTS:,} segments", _RESAVE)
         _take(walk, marker, segment, position)
         position += 2 + length
         if marker == _SOS:

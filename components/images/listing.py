@@ -82,7 +82,7 @@ def folder_source(ctx: Context, given: Given, options: ImageOptions) -> Source:
     """
     if problems := options.folder_problems():
         raise InvalidRequestError(problems)
-    walked = walk(given.paths, options.allow_outside)
+    walked = walk(given.paths, options.allow_outside, given.passed)
     _tell(ctx, walked)
     images, rejects, rule = walked.images, list(walked.refused), options.split
     if options.split_folders:

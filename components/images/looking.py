@@ -13,10 +13,21 @@ from ...pipelines.errors import Problem
 from ..csv.sources import resolve as resolve_files
 from ..ingestion.column_options import ColumnOptions
 from .labelling import NO_CLASS, order_of_splits, split_of, takes_splits_for_classes
-from .manifest_files import carried_columns, columns_of, image_columns, manifests_of, option_problems
+from .manifest_files import (
+    LOOKED_AT,
+    carried_columns,
+    columns_of,
+    image_columns,
+    is_csv,
+    manifests_of,
+    option_problems,
+)
 from .names import kind_of_name
 from .options import Given, ImageOptions, given, is_manifest
 from .walking import top_level
+
+_SMALL = 1 << 20
+"""Bytes of JSON that are read to their end."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +36,13 @@ class Seen:
 
     Attributes:
         columns: of the examples, with their types, "" where these are inferred.
+        whole: whether these are all columns; a long JSON manifest is not read to its end.
         splits: the names of the splits.
         problems: what doesn't fit.
     """
 
     columns: dict[str, str]
+    whole: bool
     splits: tuple[str, ...]
     problems: list[Problem]
 
@@ -43,27 +56,30 @@ def look(path: str | Sequence[str] | Mapping[str, str | Sequence[str]], options:
     """
     named = given(path)
     if named.manifests:
-        columns, problems = _manifest(named, options)
+        columns, whole, problems = _manifest(named, options)
         splits = options.split.names
     else:
         columns = {name: options.kind_told(name) for name in options.label_names}
+        whole = True
         splits, problems = _folders(named, options)
         problems = options.folder_problems() or problems
     types = {"image": "image", **columns, "path": "string", "height": "int", "width": "int"}
-    if not problems:
+    if whole and not problems:
         asked = {name: kind for name, kind in types.items() if name != "image"}
         problems += options.split.column_problems(tuple(asked))
         wrong = None if problems else ColumnOptions(options.split).split_problem(asked)
         problems += [wrong] if wrong else []
-    return Seen(types, splits, problems)
+    return Seen(types, whole, splits, problems)
 
 
-def _manifest(named: Given, options: ImageOptions) -> tuple[dict[str, str], list[Problem]]:
-    first = manifests_of(named)[0][0]
-    columns = columns_of(first, options)
-    problems = option_problems(columns, options)
+def _manifest(named: Given, options: ImageOptions) -> tuple[dict[str, str], bool, list[Problem]]:
+    """The columns that are carried along, whether these are all, and what is wrong."""
+    paths = [path for path, _ in manifests_of(named)]
+    whole = is_csv(paths[0].name) or sum(path.stat().st_size for path in paths) <= _SMALL
+    columns = columns_of(paths, options, None if whole else LOOKED_AT)
+    problems = option_problems(columns, options) if whole else []
     carried = carried_columns(columns, image_columns(columns, options), options)
-    return {name: options.kind_told(name, "") for name in carried}, problems
+    return {name: options.kind_told(name, "") for name in carried}, whole, problems
 
 
 def _folders(named: Given, options: ImageOptions) -> tuple[tuple[str, ...], list[Problem]]:

@@ -12,7 +12,7 @@ import io
 import os
 import sys
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -25,7 +25,8 @@ from .json_rows import Row, read_objects
 from .options import IMAGE_NAMES, OWN, Given, ImageOptions
 from .walking import inside
 
-_LOOKED_AT = 100
+LOOKED_AT = 100
+"""Objects of a JSON manifest that a quick look reads."""
 _REMOTE = ("http://", "https://")
 
 
@@ -34,12 +35,18 @@ def is_csv(path: str) -> bool:
     return path.lower().removesuffix(".gz").endswith((".csv", ".tsv"))
 
 
-def columns_of(path: Path, options: ImageOptions) -> tuple[str, ...]:
-    """The columns of a manifest: by its header, or by its first objects.
+def columns_of(paths: Sequence[Path], options: ImageOptions, most: int | None = None) -> tuple[str, ...]:
+    """The columns of manifests: by the first one's header, or by the objects of all.
+
+    Args:
+        paths: the manifests.
+        options: how they are written.
+        most: how many objects of each to look at; all if None.
 
     Raises:
-        DataError: it can't be read.
+        DataError: one can't be read.
     """
+    path = paths[0]
     if is_csv(path.name):
         csv_options = options.csv_options(path.name, {})
         head = read_head(path, csv_options.encoding, csv_options.delimiter, csv_options.quote)
@@ -49,7 +56,7 @@ def columns_of(path: Path, options: ImageOptions) -> tuple[str, ...]:
         return head.names
     names: dict[str, None] = {}
     wrong = Row(0, None, "the manifest holds no rows")
-    for row in islice(read_objects(path, options.encoding), _LOOKED_AT):
+    for row in (row for one in paths for row in islice(read_objects(one, options.encoding), most)):
         names.update(dict.fromkeys(row.value or {}))
         wrong = row if row.value is None and not wrong.line else wrong
     if not names:
@@ -175,7 +182,9 @@ def named_files(paths: Sequence[str], options: ImageOptions) -> list[str]:
         own: dict[str, str] = {}
         with suppress(HeadraceError, OSError, UnicodeError, csv.Error, EOFError, zlib.error):
             for text in _texts(Path(path), options):
-                place, problem = ("", "") if is_remote(text) or not text else resolver.place(text)
+                if text in own or is_remote(text):
+                    continue
+                place, problem = resolver.place(text)
                 if not problem and os.path.isfile(place):  # noqa: PTH113 - many
                     own[text] = place
         found += [own[name] for name in sorted(own)]
@@ -183,24 +192,31 @@ def named_files(paths: Sequence[str], options: ImageOptions) -> list[str]:
 
 
 def _texts(path: Path, options: ImageOptions) -> Iterator[str]:
-    wanted = image_columns(columns_of(path, options), options)
-    rows = _csv_rows(path, options) if is_csv(path.name) else _json_rows(path, options)
-    for row in rows:
-        values = {name: row.get(name) for name in wanted}
-        if all(isinstance(value, str | int) for value in values.values()):
-            yield options.filled({name: str(value) for name, value in values.items()}) or ""
+    """What tells of the image of each row that tells of one."""
+    wanted = image_columns(columns_of([path], options, LOOKED_AT), options)
+    rows = _csv_rows(path, wanted, options) if is_csv(path.name) else _json_rows(path, wanted, options)
+    for values in rows:
+        if not options.template and isinstance(values[0], str):
+            yield values[0]
+        elif all(isinstance(value, str | int) for value in values):
+            yield options.filled({name: str(value) for name, value in zip(wanted, values, strict=True)}) or ""
 
 
-def _json_rows(path: Path, options: ImageOptions) -> Iterator[Mapping[str, object]]:
-    return (row.value for row in read_objects(path, options.encoding) if row.value is not None)
+def _json_rows(path: Path, wanted: Sequence[str], options: ImageOptions) -> Iterator[list[object]]:
+    rows = (row.value for row in read_objects(path, options.encoding))
+    return ([row.get(name) for name in wanted] for row in rows if row is not None)
 
 
-def _csv_rows(path: Path, options: ImageOptions) -> Iterator[Mapping[str, object]]:
+def _csv_rows(path: Path, wanted: Sequence[str], options: ImageOptions) -> Iterator[list[str]]:
     given = options.csv_options(path.name, {})
     csv.field_size_limit(sys.maxsize)
     encoding = canonical_encoding(given.encoding)
     encoding += "-sig" if encoding == "utf-8" else ""
+    sign = choose_delimiter(given.delimiter, "")
     with open_plain(path) as stream, io.TextIOWrapper(stream, encoding, newline="") as text:
-        yield from csv.DictReader(
-            text, delimiter=choose_delimiter(given.delimiter, ""), quotechar=given.quote
-        )
+        rows = filter(None, csv.reader(text, delimiter=sign, quotechar=given.quote))
+        head = next(rows, [])
+        places = [head.index(name) for name in wanted if name in head]
+        for row in rows:
+            if len(row) == len(head) and len(places) == len(wanted):
+                yield [row[place] for place in places]

@@ -52,14 +52,14 @@ class Plan:
 
 
 def plan(ctx: Context, given: Given, options: ImageOptions) -> Plan:
-    """Looks at the first manifest's columns.
+    """Looks at the manifests' columns.
 
     Raises:
         DataError: a manifest can't be read, or no column tells of images.
         InvalidRequestError: a path isn't there, or an option names a column that isn't.
     """
     files = manifests_of(given)
-    columns = columns_of(files[0][0], options)
+    columns = columns_of([path for path, _ in files], options)
     problems = option_problems(columns, options)
     if problems:
         raise InvalidRequestError(problems)

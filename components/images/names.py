@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .sniffing import ENDINGS, OTHER_ENDINGS, sniff
+from .sniffing import ENDINGS, OTHER_ENDINGS, ending, sniff
 
 RAW = ("3fr", "arw", "cr2", "cr3", "dng", "nef", "nrw", "orf", "pef", "raf", "raw", "rw2", "srw", "x3f")
 """Endings of cameras' raw files, which can't be read either: to leave them out without a word loses data."""
@@ -12,12 +12,6 @@ _LITTER = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__mac
 def is_litter(name: str) -> bool:
     """Whether a file or folder is what an operating system leaves behind: hidden, or a cache of previews."""
     return name.startswith(".") or name.lower() in _LITTER
-
-
-def ending(name: str) -> str:
-    """What stands behind the last dot of a name, in small letters, or ""."""
-    stem, _, end = name.rpartition(".")
-    return end.lower() if stem else ""
 
 
 def kind_of_name(name: str) -> str:

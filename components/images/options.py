@@ -222,10 +222,12 @@ class Given:
     Attributes:
         paths: as they were given, and the split of each, or "".
         manifests: whether they are manifests.
+        passed: files in folders that are passed over.
     """
 
     paths: tuple[tuple[str, str], ...]
     manifests: bool
+    passed: tuple[str, ...] = ()
 
 
 def given(path: str | Sequence[str] | Mapping[str, str | Sequence[str]]) -> Given:

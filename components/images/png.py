@@ -19,8 +19,11 @@ from .unusable import UnusableImageError, check_pixels
 MOST_SIDE = 1_000_000
 """What libpng takes, in pixels."""
 
-INFLATED = 1 << 18
-"""Pixel data of at most so many bytes is inflated to see whether it is whole."""
+INFLATED, STORED = 1 << 18, 1 << 14
+"""Pixel data of at most so many bytes, inflated or as stored, is inflated to see whether it is whole."""
+
+SMALL = 256
+"""Bytes that chunks have on an average at least, where they are many: a bound on the work asked for."""
 
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
@@ -61,10 +64,13 @@ def read_png(data: bytes, max_pixels: int) -> PngFacts:
     position, end = 8, len(data)
     seen: dict[bytes, int] = {}
     pixels: list[tuple[int, int]] = []
-    orientation, last, header = 0, b"", b""
+    orientation, last, header, left = 0, b"", b"", 10_000 + end // SMALL
     while last != b"IEND":
         if position + 12 > end:
             raise _cut_off()
+        left -= 1
+        if left < 0:
+            raise _damaged("it has very many chunks")
         length, kind = _HEAD.unpack_from(data, position)
         start, stop = position + 8, position + 8 + length
         if stop + 4 > end:
@@ -158,7 +164,7 @@ def _check_pixels(data: bytes, pixels: list[tuple[int, int]], passes: list[tuple
     stored = sum(stop - start for start, stop in pixels)
     if stored * 1032 < raw:  # the most that deflate can save
         raise _damaged(f"{stored} bytes can't hold its pixels")
-    if raw > INFLATED:
+    if raw > INFLATED and stored > STORED:
         return
     stream = zlib.decompressobj()
     try:

@@ -49,7 +49,7 @@ class RemoteOptions:
         redirects: that are followed, at most.
         parallel: requests at a time.
         cache: a folder that images are kept in by URL; None for none.
-        cache_bytes: that it may hold.
+        cache_bytes: that it may hold; what wasn't used for longest is removed, soon after.
         revalidate: whether the server is asked if what is kept is still right.
     """
 
@@ -96,7 +96,7 @@ def fetch_all(urls: Sequence[str], options: RemoteOptions) -> Iterator[bytes | R
         threads.shutdown(wait=False, cancel_futures=True)
         fetcher.close()
         if cache is not None:
-            cache.prune()
+            cache.tidy()
 
 
 class _Fetcher:

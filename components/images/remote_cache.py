@@ -11,12 +11,15 @@ import hashlib
 import json
 import os
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 _SUFFIX = ".image"
+_MARK, _OFTEN = ".pruned", 60
+"""A file whose time says when the folder was pruned, and after how many seconds it may be again."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class RemoteCache:
 
     Args:
         folder: is made where it isn't there, for its owner only.
-        max_bytes: beyond which those are removed that weren't used for longest.
+        max_bytes: beyond which those are removed that weren't used for longest, not at once but soon.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -76,6 +79,18 @@ class RemoteCache:
             full = self._written > self._max_bytes // 8
             self._written = 0 if full else self._written
         if full:
+            self.prune()
+
+    def tidy(self) -> None:
+        """Prunes the folder, unless nothing was added or somebody has just done so: it means to list it."""
+        mark = self._folder / _MARK
+        try:
+            recent = time.time() - mark.stat().st_mtime < _OFTEN
+        except OSError:
+            recent = False
+        if self._written and not recent:
+            with suppress(OSError):
+                mark.touch()
             self.prune()
 
     def prune(self) -> None:

@@ -6,7 +6,6 @@ A name's ending is a claim only if it is one of the known ones: `scan.0001` and 
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 
 FORMATS = ("jpeg", "png", "gif", "bmp", "tiff", "webp")
 """The formats that images are read from."""
@@ -104,5 +103,11 @@ _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 def claimed(name: str) -> str:
     """What the ending of a name claims: one of `FORMATS`, another format by its name, or nothing."""
-    ending = PurePosixPath(name).suffix[1:].lower()
-    return ENDINGS.get(ending) or OTHER_ENDINGS.get(ending, "")
+    end = ending(name)
+    return ENDINGS.get(end) or OTHER_ENDINGS.get(end, "")
+
+
+def ending(name: str) -> str:
+    """What stands behind the last dot of a file's name, in small letters; "" where nothing is before it."""
+    stem, _, end = name.rpartition("/")[2].rpartition(".")  # a path object takes ten times as long
+    return end.lower() if stem else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,8 @@ from typing import NamedTuple
 from ...pipelines.errors import InvalidRequestError
 from ..csv.sources import resolve as resolve_files
 from ..ingestion.rejects import Reject
-from .names import begins_as_image, ending, foreign_format, is_litter, kind_of_name, one_line, shown
+from .names import begins_as_image, foreign_format, is_litter, kind_of_name, one_line, shown
+from .sniffing import ending
 
 _MAGIC = "*?["
 _DEEPEST = 100
@@ -60,12 +61,15 @@ class Walked:
     empty: list[str] = field(default_factory=list)
 
 
-def walk(paths: Sequence[tuple[str, str]], allow_outside: bool = False) -> Walked:
+def walk(
+    paths: Sequence[tuple[str, str]], allow_outside: bool = False, passed: Collection[str] = ()
+) -> Walked:
     """The images that paths name: folders with all below them, files, globs.
 
     Args:
         paths: each with its split, or "".
         allow_outside: whether links may lead out of the folder that is given.
+        passed: files that are passed over.
 
     Raises:
         InvalidRequestError: a path isn't there, or a file is in two splits.
@@ -75,7 +79,7 @@ def walk(paths: Sequence[tuple[str, str]], allow_outside: bool = False) -> Walke
     common = os.path.commonpath([os.path.abspath(base) for base in bases])  # noqa: PTH100 - keeps links
     for (path, split), base in zip(paths, bases, strict=True):
         above = Path(os.path.relpath(os.path.abspath(base), common)).parts  # noqa: PTH100
-        walker = _Walker(walked, base, above, split, allow_outside)
+        walker = _Walker(walked, base, above, split, allow_outside, passed)
         if Path(path).is_dir():
             walker.folder(base, ())
             continue
@@ -113,12 +117,19 @@ def base_of(path: str) -> str:
 
 class _Walker:
     def __init__(
-        self, walked: Walked, base: str, above: tuple[str, ...], split: str, allow_outside: bool
+        self,
+        walked: Walked,
+        base: str,
+        above: tuple[str, ...],
+        split: str,
+        allow_outside: bool,
+        passed: Collection[str],
     ) -> None:
         self._walked = walked
         self._prefix = "".join(f"{name}/" for name in above)
         self._split = split
         self._allow_outside = allow_outside
+        self._passed = passed
         self._root = os.path.realpath(base)
         self._above: list[str] = []
 
@@ -136,7 +147,7 @@ class _Walker:
             return
         self._above.append(os.path.realpath(path))
         for entry in found:
-            if is_litter(entry.name):
+            if is_litter(entry.name) or entry.path in self._passed:
                 continue
             if entry.is_dir() and not entry.is_symlink():
                 self.folder(entry.path, (*folders, entry.name))

@@ -173,7 +173,7 @@ class ReadImages:
         ]
         return pa.table(
             {
-                "image": pa.array([image.data for image in piece.images], pa.binary()),
+                "image": _together([image.data for image in piece.images]),
                 **{name: rows.column(name).take(chosen) for name in self.task.columns},
                 "path": pa.array(paths, pa.string()),
                 "height": pa.array([image.height for image in piece.images], pa.int64()),
@@ -196,6 +196,14 @@ class ReadImages:
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, account.schema) as writer:
             writer.write_table(account)
         return str(path)
+
+
+def _together(images: Sequence[bytes]) -> pa.Array:
+    """Images as a column; Arrow's own way takes twice as long, as its memory grows while it copies."""
+    offsets = np.zeros(len(images) + 1, np.int32)
+    np.cumsum([len(image) for image in images], out=offsets[1:])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(images))]
+    return pa.Array.from_buffers(pa.binary(), len(images), buffers)
 
 
 def read_file(file: bytes, limits: Limits) -> bytes | Refused:

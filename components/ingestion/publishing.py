@@ -239,7 +239,6 @@ def publish_rejects(ctx: Context, reads: Sequence[ReadUnit], folder: Path) -> in
         # A file's name that isn't UTF-8 becomes escapes, which are JSON's too.
         with (folder / "rejects.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as stream:
             write_rejects(stream, rejects)
-        ctx.warn(
-            f"{len(rejects)} rows were rejected; the first: {rejects[0].reason} (rejects.jsonl has them all)"
-        )
+        first = f"{rejects[0].name}: {rejects[0].reason}" if rejects[0].name else rejects[0].reason
+        ctx.warn(f"{len(rejects)} rows were rejected; the first: {first} (rejects.jsonl has them all)")
     return len(rejects)

@@ -30,7 +30,7 @@ from ..data_plane.parts import Parts, units_of
 from ..data_plane.result import Result
 from ..data_plane.work import run_units
 from ..transforms import Analyzer, coerce, coerced
-from ..transforms.images import rows_at_once
+from ..transforms.image_chains import rows_at_once
 from ..transforms.namespace import NumpyNamespace
 from ..transforms.own import path_of
 from ..transforms.ragged import Ragged

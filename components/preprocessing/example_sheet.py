@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,6 @@ import numpy as np
 from ...pipelines.artifact import Examples
 from ..dataset import dataset
 from ..report.contact_sheet import Pixels, Row, contact_sheet
-from ..tfrecords.layout import OutputFeature
 from .fitted import FittedTransform
 from .fitted_labels import Label
 
@@ -67,18 +66,9 @@ def _images(
     for features, labels, *_ in batches.take(max(1, SEEN_BYTES // (batch * row_bytes))):
         told = np.asarray(labels[label.column] if isinstance(labels, dict) else labels)
         for image in fitted.images:
-            for pixels, value in zip(_pixels(image, features[image.name]), told, strict=True):
+            for pixels, value in zip(image.pixels(np.asarray(features[image.name])), told, strict=True):
                 for name, caption in _told(label, value):
                     yield image.name, name, caption, pixels
-
-
-def _pixels(image: OutputFeature, stored: Any) -> Sequence[Pixels]:
-    """uint8 [n, height, width, channels]."""
-    values = np.asarray(stored)
-    if image.stored == "dense":
-        values = np.rint(values * np.array(image.divisor, np.float32) + np.array(image.shift, np.float32))
-    made: Pixels = np.clip(values, 0, 255).astype(np.uint8)
-    return list(made)
 
 
 def _told(label: Label, value: Any) -> list[tuple[str, str]]:

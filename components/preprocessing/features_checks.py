@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...pipelines.errors import Problem
+from ..tfrecords.layout import JPEG_QUALITY
 from ..transforms import Decode, Identity, Kind, TargetMean, Transform, coerced
-from ..transforms.images import image_problem
+from ..transforms.image_chains import image_problem
 from ..transforms.own import contract_problem, path_of
 from .features_grammar import RAW, FeatureSpec, LabelSpec
 
@@ -34,6 +35,10 @@ def check_specs(
             problems.append(_no_column(label.column, names, "label"))
             continue
         kind = (types or {}).get(label.column)
+        if kind == "image":
+            what = f"column {label.column!r} holds images, and a label is a value or classes"
+            problems.append(Problem(what, argument=f"label.{label.column}", remedy="take another column"))
+            continue
         problems += _check_chain(label.chain, label.column, kind, f"label.{label.column}")
     targets = [label.column for label in labels]
     for spec in specs:
@@ -122,6 +127,18 @@ def weight_problems(
         return [
             Problem(f"the weight {weight!r} is of type {types[weight]}", argument="weight", remedy=remedy)
         ]
+    return []
+
+
+def store_problems(store: str, quality: int, specs: Sequence[FeatureSpec]) -> list[Problem]:
+    """What is wrong with how images are to be stored; without specs the features aren't known."""
+    chains = [chain for spec in specs for chain in spec.chains]
+    if specs and store != "uint8" and not any(isinstance(t, Decode) for chain in chains for t in chain):
+        return [
+            Problem("store is for images, and no feature is one", argument="store", remedy="leave it out")
+        ]
+    if quality != JPEG_QUALITY and store != "jpeg":
+        return [Problem("jpeg_quality is for store: jpeg", argument="jpeg_quality", remedy="leave it out")]
     return []
 
 

@@ -162,6 +162,24 @@ class FittedTransform:
         found, valid = self.numpy_program.outputs_and_valid(serving_batch(batch, self.types), expand=False)
         return found, np.logical_and.reduce([np.ones(batch.num_rows, bool), *valid])
 
+    def complete_numpy(self, batch: pa.RecordBatch) -> dict[str, np.ndarray[Any, Any]]:
+        """`apply_numpy(batch, expand=False)`, of rows of which each has its images.
+
+        Raises:
+            DataError: an image is missing or can't be decoded.
+        """
+        found, valid = self.stored_numpy(batch)
+        if not valid.all():
+            first = int(np.flatnonzero(~valid)[0])
+            path = f" ({batch.column('path')[first]})" if "path" in batch.schema.names else ""
+            raise DataError(
+                f"{int((~valid).sum())} of {len(valid)} rows have no image, or one that can't be decoded,"
+                f" first row {first + 1} of the batch{path}",
+                argument="examples",
+                remedy="leave these rows out, or have image_examples read them",
+            )
+        return found
+
     def weight_numpy(self, batch: pa.RecordBatch) -> np.ndarray[Any, Any] | None:
         """Raw rows → row weights, float32 [n]; None if rows weigh the same.
 

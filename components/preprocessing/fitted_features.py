@@ -12,7 +12,8 @@ import numpy as np
 from ..tfrecords.layout import DENSE_LIMIT, OutputFeature, Stored
 from ..transforms import Constants, Kind, Results, Transform, coerce, coerced
 from ..transforms.by_key import of_rows
-from ..transforms.images import NO_SHAPE, Pixels, Shape, Standardize, leading_steps, normalization
+from ..transforms.image_chains import leading_steps, normalization
+from ..transforms.images import NO_SHAPE, Pixels, Shape, Standardize
 from ..transforms.namespace import Namespace, NumpyNamespace
 from ..transforms.own import apply_own, path_of
 from .features_grammar import RAW

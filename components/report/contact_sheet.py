@@ -36,6 +36,8 @@ CAPTION = 190
 """Pixels that the captions of rows have at most."""
 TALL = 1.3
 """Times its width that a sheet may be high before another block is begun beside the first."""
+SMALLEST = 40
+"""Pixels that a cell is not reduced below."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ def contact_sheet(title: str, rows: Sequence[Row], cell: int = 96, note: str = "
     Args:
         title: the heading.
         rows: from top to bottom; `ROWS` of them at most are drawn, and `IMAGES` of each.
-        cell: pixels of the square that an image is fitted into.
+        cell: pixels of the square that an image is fitted into; down to half as many where the sheet would
+            be a ribbon, unless images have captions.
         note: smaller, under the heading; broken over lines where it is long.
 
     Returns:
@@ -70,8 +73,12 @@ def contact_sheet(title: str, rows: Sequence[Row], cell: int = 96, note: str = "
     Raises:
         ValueError: an image is not uint8, or has another shape than those that `Row` tells.
     """
-    drawn = [_DrawnRow(row, cell) for row in rows[:ROWS]]
-    plan = _Plan.of(drawn, cell)
+    cells = [cell] if any(row.captions for row in rows) else _cells(cell)
+    for size in cells:
+        drawn = [_DrawnRow(row, size) for row in rows[:ROWS]]
+        plan = _Plan.of(drawn, size)
+        if plan.height <= TALL * plan.width:
+            break
     heading = TITLE.fit(title, plan.width - 2 * MARGIN)
     told = SMALL.wrap(note, plan.width - 2 * MARGIN, 3) if note else []
     top = MARGIN + TITLE.height + len(told) * SMALL.height + 14
@@ -93,6 +100,11 @@ def contact_sheet(title: str, rows: Sequence[Row], cell: int = 96, note: str = "
     file = io.BytesIO()
     sheet.save(file, "PNG")
     return file.getvalue()
+
+
+def _cells(cell: int) -> list[int]:
+    """The sizes of cells that are tried."""
+    return [cell, *(size for size in (3 * cell // 4, 2 * cell // 3, cell // 2) if size >= SMALLEST)]
 
 
 class _DrawnRow:

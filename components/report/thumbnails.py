@@ -15,8 +15,8 @@ from ..data_plane.image_parts import ROWS, image_columns
 
 SIDE = 72
 """Pixels that a picture has at most on either side."""
-MOST_PIXELS = 100_000_000
-"""An image that has more isn't decoded."""
+MOST_PIXELS = 25_000_000
+"""An image that would be decoded to more isn't."""
 
 Pictures = Mapping[tuple[str, str], Sequence[str]]
 """Data URIs by split and column."""
@@ -71,11 +71,11 @@ def _data_uri(data: bytes) -> str:
     """An encoded image as a small one; "" where it can't be decoded, of which a report isn't to fail."""
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+            image.draft("RGB", (2 * SIDE, 2 * SIDE))  # lets a JPEG be decoded at a fraction of its size
             if image.width * image.height > MOST_PIXELS:
                 return ""
-            image.draft("RGB", (2 * SIDE, 2 * SIDE))  # lets a JPEG be decoded at a fraction of its size
             small = image.convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # Pillow has no class for all that it raises on damaged files
         return ""
     small.thumbnail((SIDE, SIDE))
     out = io.BytesIO()

@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
 
-from ...pipelines.errors import Problem
-from .prepared import Prepared
+from ...pipelines.errors import DataError, Problem
+from .naming import FEATURES
+from .prepared import AGAIN, Prepared
 
 Kind = Literal["value", "class", "packed", "image"]
+_MOST_NUMBERS = 1_000_000
 LISTS = {"int": "ints", "float": "floats", "string": "strings", "bool": "ints"}
 
 
@@ -60,11 +62,22 @@ class Refused:
 
 
 def columns_of(prepared: Prepared) -> tuple[dict[str, Column], dict[str, Refused]]:
-    """The columns of a set, and the features that become none, each by name."""
+    """The columns of a set, and the features that become none, each by name.
+
+    Raises:
+        DataError: `features.json` is none that TFDS writes.
+    """
     columns: dict[str, Column] = {}
     refused: dict[str, Refused] = {}
-    for found in _walk(prepared, prepared.features, (), False):
-        if isinstance(found, Column):
+    try:
+        every = list(_walk(prepared, prepared.features, (), False))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        what = f"it doesn't say what TFDS writes ({error!r})"
+        raise DataError(what, file=str(prepared.folder / FEATURES), remedy=AGAIN) from error
+    for found in every:
+        if not found.name.strip() or "\0" in found.name:
+            refused[found.name] = Refused(found.name, "has no name for a column")
+        elif isinstance(found, Column):
             columns[found.name] = found
         else:
             refused[found.name] = found
@@ -113,9 +126,7 @@ def _walk(
     elif "image" in node:
         yield _image(node["image"], name, listed)
     elif "classLabel" in node:
-        count = int(node["classLabel"].get("numClasses") or 0)
-        names = prepared.label_names(place) or [str(number) for number in range(count)]
-        yield Column(name, "strings" if listed else "string", "class", tuple(names))
+        yield _label(node["classLabel"], name, listed, prepared.label_names(place))
     elif "text" in node:
         yield Column(name, "strings" if listed else "string")
     elif "tensor" in node:
@@ -143,6 +154,14 @@ def _image(told: Mapping[str, Any], name: str, listed: bool) -> Column | Refused
     if told.get("dtype", "uint8") not in ("uint8", "uint16"):
         return Refused(name, f"is an image of {told['dtype']}, and images are read at 8 bits a channel")
     return Column(name, "image", "image")
+
+
+def _label(told: Mapping[str, Any], name: str, listed: bool, names: Sequence[str] | None) -> Column | Refused:
+    count = int(told.get("numClasses") or 0)
+    if not names and count > _MOST_NUMBERS:
+        return Refused(name, f"has {count:,} classes and no names for them")
+    numbers = names or [str(number) for number in range(count)]
+    return Column(name, "strings" if listed else "string", "class", tuple(numbers))
 
 
 def _tensor(told: Mapping[str, Any], name: str, listed: bool) -> Column | Refused:

@@ -131,7 +131,11 @@ class RawEncoder:
     def _ids(self, name: str, column: Any) -> Any:
         """The numbers of classes, int64 [n], -1 where there is none."""
         texts = class_texts(column, self.types[name])
-        return pc.fill_null(pc.index_in(texts, pa.array(self.classes[name])), -1).to_numpy().astype(np.int64)
+        return (
+            pc.fill_null(pc.index_in(texts, pa.array(self.classes[name], pa.string())), -1)
+            .to_numpy()
+            .astype(np.int64)
+        )
 
     def _entries(self, name: str, column: Any) -> list[bytes]:
         """The feature of each row in a record, of text or of any number of values."""

@@ -18,6 +18,7 @@ from ..ingestion.rejects import Reject, from_json
 from ..ingestion.split_options import SplitOptions
 from ..ingestion.writing import Placing
 from ..tfrecords.framing import Cut, cut_file, shortened
+from .array_records import cut_array_record
 from .columns import Column, chosen, columns_of
 from .prepared import Prepared
 from .slices import RowRange, ShardRange, in_shards, overlaps, ranges_of
@@ -67,24 +68,10 @@ class CutShard:
                 remedy="copy or prepare the set again",
             )
         if file.format == "array_record":
-            cuts = _even_cuts(path, self.block_rows)
+            cuts = cut_array_record(path, self.block_rows, UNIT_BYTES)
         else:
             cuts = cut_file(path, file.name, self.block_rows, UNIT_BYTES)
         return Result(json.dumps([asdict(cut) for cut in cuts]).encode(), sum(cut.records for cut in cuts))
-
-
-def _even_cuts(path: Path, block_rows: int) -> list[Cut]:
-    """Ranges of an array_record, which any record can be read of."""
-    from array_record.python.array_record_module import ArrayRecordReader
-
-    try:
-        reader = ArrayRecordReader(str(path))
-        count = reader.num_records()
-        reader.close()
-    except (RuntimeError, ValueError) as error:
-        raise DataError(f"the file is no array_record, or damaged: {error}", file=str(path)) from error
-    step = max(min(block_rows, UNIT_BYTES * count // max(path.stat().st_size, 1)), 1)
-    return [Cut(0, 0, first, min(step, count - first)) for first in range(0, count, step)]
 
 
 def ingest(ctx: Context, prepared: Prepared, wanted: Wanted) -> Examples:

@@ -7,7 +7,9 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +55,9 @@ def prepare(ctx: Context, recipe: Recipe) -> Path:
     """
     builder = _own_builder(ctx, recipe) if recipe.builder else _registered(recipe)
     folder = Path(str(builder.data_dir))
-    if not (folder / INFO).is_file():
+    if (folder / INFO).is_file():
+        ctx.say(f"{builder.info.full_name} is read as it was prepared in {folder}")
+    else:
         ctx.say(f"{builder.info.full_name}: TFDS prepares it in {folder.parent}")
         downloads = Path(str(builder.data_dir_root)) / "downloads"
         _check_connection(builder, downloads)
@@ -149,27 +153,38 @@ def _made(cls: Any, arguments: Mapping[str, Any], data_dir: str, argument: str) 
 def _check_connection(builder: Any, downloads: Path) -> None:
     """Raises StepError where none of the hosts that the set comes from can be reached.
 
-    TFDS tries each file ten times, which takes minutes. Where files are there from before, or requests go
-    through a proxy, it has to find out itself.
+    TFDS tries each file ten times, which takes minutes. Where some of the set's files are there from before,
+    or requests go through a proxy, it has to find out itself.
     """
     known = builder.url_infos or {}
-    hosts = sorted({host for url in known if (host := urlsplit(url).hostname)})
-    if (
-        not hosts
-        or any(downloads.glob("*"))
-        or any(not proxy_bypass(host) and getproxies() for host in hosts)
-    ):
+    places = sorted({place for url in known if (place := _place(url))})
+    proxied = getproxies() and any(not proxy_bypass(host) for host, _ in places)
+    if not places or proxied or _fetched([info.checksum for info in known.values()], downloads):
         return
-    for host in hosts[:_MOST_HOSTS]:
+    for place in places[:_MOST_HOSTS]:
         try:
-            socket.create_connection((host, 443), timeout=_CONNECT_SECONDS).close()
+            socket.create_connection(place, timeout=_CONNECT_SECONDS).close()
         except OSError as error:
             failure = error
         else:
             return
-    where = ", ".join(hosts[:_MOST_HOSTS])
+    where = ", ".join(host for host, _ in places[:_MOST_HOSTS])
     what = f"{builder.info.full_name} can't be downloaded: {where} can't be reached ({failure})"
     raise StepError(what, remedy=_OFFLINE)
+
+
+def _place(url: str) -> tuple[str, int] | None:
+    """Host and port of an address, or None where it has none."""
+    parts = urlsplit(url)
+    ports = {"http": 80, "https": 443, "ftp": 21}
+    port = parts.port or ports.get(parts.scheme)
+    return (parts.hostname, port) if parts.hostname and port else None
+
+
+def _fetched(checksums: Sequence[str], downloads: Path) -> bool:
+    """Whether any of some files is in TFDS's folder of downloads, where their names hold their SHA-256."""
+    codes = [urlsafe_b64encode(bytes.fromhex(checksum)).decode().rstrip("=") for checksum in checksums]
+    return any(code in path.name for path in downloads.glob("*") for code in codes)
 
 
 @contextmanager
@@ -208,11 +223,15 @@ def _told(ctx: Context, folder: Path, downloads: Path) -> Iterator[None]:
     before = _megabytes(downloads)
 
     def watch() -> None:
-        while not stop.wait(_LOOK_SECONDS):
+        seconds = _LOOK_SECONDS
+        while not stop.wait(seconds):
+            begun = time.monotonic()
             written = sum(_megabytes(place) for place in folder.parent.glob("incomplete.*"))
             ctx.progress(
                 downloaded_mb=round(_megabytes(downloads) - before, 1), prepared_mb=round(written, 1)
             )
+            # A set of a million files takes a while to look through.
+            seconds = max(_LOOK_SECONDS, 10 * (time.monotonic() - begun))
 
     thread = threading.Thread(target=watch, daemon=True)
     tfds.display_progress_bar(False)

@@ -13,7 +13,7 @@ from .naming import FEATURES, INFO
 
 READABLE = ("tfrecord", "array_record")
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
-_AGAIN = "prepare it again with a current TFDS"
+AGAIN = "prepare it again with a current TFDS"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def read_prepared(folder: Path) -> Prepared:
     info = _json(folder, INFO)
     if not (folder / FEATURES).is_file():
         raise DataError(
-            f"the set was prepared by TFDS before 4.0: {FEATURES} is missing", file=str(folder), remedy=_AGAIN
+            f"the set was prepared by TFDS before 4.0: {FEATURES} is missing", file=str(folder), remedy=AGAIN
         )
     try:
         file_format = str(info.get("fileFormat") or "tfrecord")
@@ -127,7 +127,7 @@ def read_prepared(folder: Path) -> Prepared:
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
-            f"it doesn't say what TFDS writes ({error!r})", file=str(folder / INFO), remedy=_AGAIN
+            f"it doesn't say what TFDS writes ({error!r})", file=str(folder / INFO), remedy=AGAIN
         ) from error
     if file_format not in READABLE:
         raise DataError(
@@ -135,7 +135,7 @@ def read_prepared(folder: Path) -> Prepared:
             remedy="prepare it with `download_and_prepare(file_format='tfrecord')`",
         )  # fmt: skip
     if not splits:
-        raise DataError("the set has no split", file=str(folder / INFO), remedy=_AGAIN)
+        raise DataError("the set has no split", file=str(folder / INFO), remedy=AGAIN)
     return made
 
 
@@ -151,9 +151,9 @@ def _json(folder: Path, name: str) -> Any:
             file=str(folder), available=tuple(inside), remedy=remedy,
         ) from error  # fmt: skip
     except (OSError, ValueError) as error:
-        raise DataError(f"it can't be read: {error}", file=str(file), remedy=_AGAIN) from error
+        raise DataError(f"it can't be read: {error}", file=str(file), remedy=AGAIN) from error
     if not isinstance(told, dict):
-        raise DataError("it doesn't say what TFDS writes", file=str(file), remedy=_AGAIN)
+        raise DataError("it doesn't say what TFDS writes", file=str(file), remedy=AGAIN)
     return told
 
 

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...pipelines.errors import DataError
 from ..data_plane.result import Result
 from ..ingestion.rejects import to_json
 from ..ingestion.sifting import Rows, Sifted, sift
@@ -22,6 +21,7 @@ from ..ingestion.writing import Placing, write_rows
 from ..tf_examples.work import shown_of, values_of
 from ..tfrecords.decoding import Decoded, decode
 from ..tfrecords.framing import Cut, Records, read_records
+from .array_records import read_array_record
 from .columns import Column
 from .images import read_images
 
@@ -63,18 +63,7 @@ def read(unit: Unit) -> Records:
     """
     if unit.file.format == "tfrecord":
         return read_records(Path(unit.file.path), unit.cut, unit.file.name)
-    from array_record.python.array_record_module import ArrayRecordReader
-
-    cut = unit.cut
-    try:
-        reader = ArrayRecordReader(unit.file.path)
-        found = [bytes(record) for record in reader.read(cut.first, cut.first + cut.records)]
-        reader.close()
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise DataError(f"the file is damaged: {error}", file=unit.file.name) from error
-    ends = np.cumsum([len(record) for record in found], dtype=np.int64)
-    starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
-    return Records(np.frombuffer(b"".join(found), np.uint8), starts, ends)
+    return read_array_record(Path(unit.file.path), unit.cut)
 
 
 def convert(unit: Unit, decoded: Decoded, columns: Mapping[str, Column], max_rejects: int) -> Sifted:

@@ -6,7 +6,9 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -14,13 +16,13 @@ import pyarrow.compute as pc
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError, Problem
+from ..data_plane.few_units import run_few
 from ..data_plane.parts import Parts, units_of
 from ..data_plane.result import Result
-from ..data_plane.work import run_units
 from ..preprocessing.casting import serving_batch
 from ..split_checks import RAW_REMEDY
-from ..tfrecords.image_shards import GatherShard, SpilledImages, image_shard_count
-from ..tfrecords.shard_plan import ShardPlan, Written, raise_faults, shards_of, written_shards
+from ..tfrecords.image_shards import GatherShards, SpilledImages, gather_shards, image_shard_count
+from ..tfrecords.shard_plan import ShardPlan, raise_faults
 from ..tfrecords.tfrecord import framed, record_file
 from ..transforms.ragged import Ragged
 from .encode import ImageFacts, RawEncoder, Seen, class_texts
@@ -124,24 +126,13 @@ def write(ctx: Context, examples: Examples, wanted: Wanted) -> Examples:
     units = units_of(examples, list(examples.splits))
     classes = _classes(ctx, examples, wanted, types, units)
     draft = ctx.output(Examples)
-    work = EncodeRaw(RawEncoder(types, classes), str(ctx.scratch("spill")))
-    told = [json.loads(payload) for payload in run_units(ctx, "encode", units, work)]
-    raise_faults(units, told)
-    seen, spilled = Seen(), {split: list[SpilledImages]() for split in examples.splits}
-    for unit, one in zip(units, told, strict=True):
-        seen.add(one["seen"])
-        spilled[unit.split].append(SpilledImages(*one["spilled"]))
+    scratch = ctx.scratch("spill")
+    seen, spilled = _encode(ctx, examples, units, EncodeRaw(RawEncoder(types, classes), str(scratch)))
     sizes = {split: sum(one.size for one in own) for split, own in spilled.items()}
     plans = {split: _plan(wanted, split, examples.rows(split), size) for split, size in sizes.items()}
-    written = _gather(ctx, examples, plans, spilled, Path(work.folder), draft.path)
-    for name, count in seen.missing.items():
-        if name not in classes:
-            ctx.warn(f"{name}: {count:,} missing values are written as -9223372036854775808")
-    lengths = {split: [part["rows"] for part in told["parts"]] for split, told in written.splits.items()}
-    features = _features(types, classes, seen)
-    named = {name: names for name, names in classes.items() if can_be_noted(names)}
-    pair = _supervised(types, classes)
-    Notes(wanted.name, wanted.version, features, lengths, FLAT, named, pair, sizes).write(draft.path)
+    gather = GatherShards(str(scratch / "index.json"), plans, "")
+    written = gather_shards(partial(run_few, ctx, "write"), examples, gather, spilled, draft.path)
+    _notes(wanted, types, classes, seen, written.splits, sizes).write(draft.path)
     properties = {
         "format": "tfds", "tfds": f"{wanted.name}/{wanted.version}", "columns": types,
         "splits": written.splits,
@@ -149,6 +140,21 @@ def write(ctx: Context, examples: Examples, wanted: Wanted) -> Examples:
     summary = {"rows": {split: one["rows"] for split, one in written.splits.items()}}
     ctx.say("tfds.builder_from_directory(FOLDER) opens it; `headrace artifacts path` names the folder")
     return draft.finish(properties, summary, digests=written.digests)
+
+
+def _encode(
+    ctx: Context, examples: Examples, units: Sequence[Parts], work: EncodeRaw
+) -> tuple[Seen, dict[str, list[SpilledImages]]]:
+    """Encodes all rows; what was seen of them, and by split where their records lie."""
+    told = [json.loads(payload) for payload in run_few(ctx, "encode", units, work)]
+    raise_faults(units, told)
+    seen, spilled = Seen(), {split: list[SpilledImages]() for split in examples.splits}
+    for unit, one in zip(units, told, strict=True):
+        seen.add(one["seen"])
+        spilled[unit.split].append(SpilledImages(*one["spilled"]))
+    for name, count in seen.missing.items():
+        ctx.warn(f"{name}: {count:,} missing values are written as -9223372036854775808")
+    return seen, spilled
 
 
 def _types(examples: Examples, wanted: Wanted) -> dict[str, str]:
@@ -187,7 +193,7 @@ def _classes(
         return {}
     found: dict[str, set[str]] = {name: set() for name in asked}
     own = {name: types[name] for name in asked}
-    for payload in run_units(ctx, "classes", units, FindClasses(own)):
+    for payload in run_few(ctx, "classes", units, FindClasses(own)):
         for name, values in json.loads(payload).items():
             found[name].update(values)
     classes = {}
@@ -210,26 +216,15 @@ def _plan(wanted: Wanted, split: str, rows: int, size: int) -> TfdsPlan:
     return TfdsPlan(split, min(count, max(rows, 1)), wanted.seed, wanted.name)
 
 
-def _gather(
-    ctx: Context,
-    examples: Examples,
-    plans: Mapping[str, TfdsPlan],
-    spilled: Mapping[str, Sequence[SpilledImages]],
-    scratch: Path,
-    folder: Path,
-) -> Written:
-    """Writes the shards out of what the units spilled."""
-    index = scratch / "index.json"
-    index.write_text(json.dumps(spilled), "utf-8")
-    shards = shards_of(plans, folder)
-    payloads = list(run_units(ctx, "write", shards, GatherShard(str(index), plans, "")))
-    for own in spilled.values():
-        for one in own:
-            Path(one.path).unlink()
-    return written_shards(examples, plans, shards, payloads)
-
-
-def _features(types: Mapping[str, str], classes: Mapping[str, list[str]], seen: Seen) -> dict[str, Node]:
+def _notes(
+    wanted: Wanted,
+    types: Mapping[str, str],
+    classes: Mapping[str, list[str]],
+    seen: Seen,
+    splits: Mapping[str, Any],
+    sizes: Mapping[str, int],
+) -> Notes:
+    """What TFDS has to know."""
     features: dict[str, Node] = {}
     for name, kind in types.items():
         if name in classes:
@@ -241,7 +236,10 @@ def _features(types: Mapping[str, str], classes: Mapping[str, list[str]], seen: 
             features[name] = tensor("int64")
         else:
             features[name] = _NODES[kind]
-    return features
+    lengths = {split: [part["rows"] for part in told["parts"]] for split, told in splits.items()}
+    named = {name: names for name, names in classes.items() if can_be_noted(names)}
+    pair = _supervised(types, classes)
+    return Notes(wanted.name, wanted.version, features, lengths, FLAT, named, pair, sizes)
 
 
 def _supervised(types: Mapping[str, str], classes: Mapping[str, list[str]]) -> tuple[str, str] | None:

@@ -11,14 +11,15 @@ without asking, and copies them one by one in their order. Neither stage holds m
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,9 +56,15 @@ SHARD_BYTES = 200 * 10**6
 half of it, but for FEW_SHARDS."""
 FEW_BYTES = 64 * 2**20
 """A split of at least so many bytes gets at least FEW_SHARDS, as one of FEW_ROWS rows does."""
+MOST_TOGETHER, ENOUGH_GROUPS = 16, 32
+"""So many shards are written by one unit of work, if there are so many units then."""
 _OPEN_FILES = 64
 PATH = "path"
 """The column of raw examples that tells where an image was read."""
+
+
+Read = Callable[[int, int, int], bytes]
+"""The bytes of a file, by its number, from a first one on."""
 
 
 class SpilledImages(NamedTuple):
@@ -146,8 +153,8 @@ def _image_encoder(fitted: str, layout: Layout) -> ImageEncoder:
 
 
 @dataclass(frozen=True)
-class GatherShard:
-    """Writes one shard: its records out of all units, in the order of their hashes.
+class GatherShards:
+    """Writes some shards: their records out of all units, in the order of their hashes.
 
     Attributes:
         index: a JSON file: by split the `SpilledImages` of each unit.
@@ -159,54 +166,64 @@ class GatherShard:
     plans: Mapping[str, ShardPlan]
     compression: str
 
-    def __call__(self, shard: Shard) -> Result:
-        """Writes the file; there whole or not at all."""
-        told = json.loads(Path(self.index).read_text("utf-8"))[shard.split]
+    def __call__(self, shards: Sequence[Shard]) -> Result:
+        """Writes the files of consecutive shards of one split; each there whole or not at all."""
+        told = json.loads(Path(self.index).read_text("utf-8"))[shards[0].split]
         spilled = [SpilledImages(*one) for one in told]
-        units, starts, sizes = self._records(shard, spilled)
+        with _files([one.path for one in spilled]) as read:
+            written = [
+                self._write(shard, records, read)
+                for shard, records in zip(shards, self._records(shards, spilled), strict=True)
+            ]
+        return Result(json.dumps(written).encode(), sum(one.rows for one in written))
+
+    def _write(self, shard: Shard, records: Any, read: Read) -> WrittenShard:
         partly = Path(f"{shard.path}.{uuid.uuid4().hex}.partly")
         digest = hashlib.sha256()
-        with record_file(partly, self.compression, digest) as stream, _files() as opened:
-            for unit, start, size in zip(units, starts, sizes, strict=True):
-                record = os.pread(opened(spilled[unit].path), size, start)
-                if len(record) != size:
-                    raise RuntimeError(f"{spilled[unit].path} ends before its records do")
-                stream.write(record)
+        with record_file(partly, self.compression, digest) as stream:
+            for unit, start, size in records.tolist():
+                stream.write(read(unit, start, size))
         partly.replace(shard.path)
-        return WrittenShard(len(units), digest.hexdigest()).as_result()
+        return WrittenShard(len(records), digest.hexdigest())
 
-    def _records(self, shard: Shard, spilled: Sequence[SpilledImages]) -> list[list[int]]:
-        """The unit, first byte and bytes of each of the shard's records, in their order."""
-        plan = self.plans[shard.split]
+    def _records(self, shards: Sequence[Shard], spilled: Sequence[SpilledImages]) -> Iterator[Any]:
+        """The unit, first byte and bytes of the records of each shard, in their order, int64 [records, 3]."""
+        plan, first = self.plans[shards[0].split], shards[0].number
         found = []
         for number, unit in enumerate(spilled):
             hashes = np.concatenate([plan.hashes(part, rows) for part, rows in unit.places])
-            own = np.flatnonzero(hashes % np.uint64(plan.shards) == np.uint64(shard.number))
+            place = (hashes % np.uint64(plan.shards)).astype(np.int64) - first
+            own = np.flatnonzero((place >= 0) & (place < len(shards)))
             if len(own):
                 starts = unit.starts()
-                found.append((hashes[own], np.full(len(own), number), starts[own], np.diff(starts)[own]))
+                facts = np.column_stack([np.full(len(own), number), starts[own], np.diff(starts)[own]])
+                found.append((place[own], hashes[own], facts))
         if not found:
-            return [[], [], []]
-        hashes, *facts = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-        order = np.argsort(hashes, kind="stable")
-        return [fact[order].tolist() for fact in facts]
+            return iter([np.empty((0, 3), np.int64)] * len(shards))
+        places, hashes, facts = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+        order = np.lexsort((hashes, places))
+        bounds = np.searchsorted(places[order], np.arange(len(shards) + 1))
+        return (facts[order[begin:end]] for begin, end in itertools.pairwise(bounds.tolist()))
 
 
 @contextmanager
-def _files() -> Iterator[Any]:
-    """Opens files to read, of which the last used ones stay open: `opened(path) -> descriptor`."""
-    held: OrderedDict[str, int] = OrderedDict()
+def _files(paths: Sequence[str]) -> Iterator[Read]:
+    """Reads files by their numbers; the last used ones stay open."""
+    held: OrderedDict[int, int] = OrderedDict()
 
-    def opened(path: str) -> int:
-        if path not in held:
+    def read(file: int, start: int, size: int) -> bytes:
+        if file not in held:
             if len(held) == _OPEN_FILES:
                 os.close(held.popitem(last=False)[1])
-            held[path] = os.open(path, os.O_RDONLY)
-        held.move_to_end(path)
-        return held[path]
+            held[file] = os.open(paths[file], os.O_RDONLY)
+        held.move_to_end(file)
+        found = os.pread(held[file], size, start)
+        if len(found) != size:
+            raise RuntimeError(f"{paths[file]} ends before its records do")
+        return found
 
     try:
-        yield opened
+        yield read
     finally:
         for descriptor in held.values():
             os.close(descriptor)
@@ -238,15 +255,42 @@ def write_image_shards(
         rows = examples.rows(split)
         count = shards or image_shard_count(rows, sum(one.size for one in own))
         plans[split] = ShardPlan(split, min(count, max(rows, 1)), seed)
-    index = Path(work.folder) / "index.json"
-    index.write_text(json.dumps(spilled), "utf-8")
-    gather = GatherShard(str(index), plans, encoder.layout.compression)
-    wanted = shards_of(plans, folder)
-    payloads = list(run_units(ctx, "write", wanted, gather))
+    gather = GatherShards(str(Path(work.folder) / "index.json"), plans, encoder.layout.compression)
+    made = gather_shards(partial(run_units, ctx, "write"), examples, gather, spilled, folder)
+    return made._replace(pixels=_pixels(told))
+
+
+def gather_shards(
+    run: Callable[[Sequence[Any], GatherShards], Iterable[bytes]],
+    examples: Examples,
+    gather: GatherShards,
+    spilled: Mapping[str, Sequence[SpilledImages]],
+    folder: Path,
+) -> Written:
+    """Writes the shards of all splits out of what the units spilled, which is removed.
+
+    Args:
+        run: does the work on groups of shards; gives what it told of each, in their order.
+        examples: the raw examples.
+        gather: the work.
+        spilled: by split what each unit encoded.
+        folder: the artifact's.
+    """
+    Path(gather.index).write_text(json.dumps(spilled), "utf-8")
+    plans = gather.plans
+    groups = [group for plan in plans.values() for group in _grouped(shards_of({plan.split: plan}, folder))]
+    told = [json.loads(payload) for payload in run(groups, gather)]
     for each in spilled.values():
         for one in each:
             Path(one.path).unlink()
-    return written_shards(examples, plans, wanted, payloads)._replace(pixels=_pixels(told))
+    wanted, written = itertools.chain(*groups), itertools.chain(*told)
+    return written_shards(examples, plans, list(wanted), [WrittenShard(*one) for one in written])
+
+
+def _grouped(shards: Sequence[Shard]) -> list[tuple[Shard, ...]]:
+    """Shards of a split that are written together. The hashes of all rows are looked at for each group."""
+    size = max(1, min(MOST_TOGETHER, len(shards) // ENOUGH_GROUPS))
+    return [tuple(shards[begin : begin + size]) for begin in range(0, len(shards), size)]
 
 
 def _pixels(told: Sequence[Mapping[str, Any]]) -> dict[str, PixelSums]:

@@ -17,7 +17,9 @@ FLOATS, INTS = "floats", "ints"
 Stored = Literal["dense", "ids", "pixels", "png", "jpeg"]
 """How a feature lies in the shards, see `OutputFeature`."""
 StoredDtype = Literal["float32", "int64", "bytes"]
-ENCODED = ("pixels", "png", "jpeg")
+FILES = ("png", "jpeg")
+"""What is stored as an encoded file."""
+ENCODED = ("pixels", *FILES)
 """What is stored as one string of bytes."""
 JPEG_QUALITY = 95
 DENSE_LIMIT = 64
@@ -83,6 +85,17 @@ class OutputFeature:
         if self.is_image:
             return self.width * (4 if self.stored == "dense" else 1)
         return self.stored_width * (4 if self.stored_dtype == "float32" else 8)
+
+    def pixels(self, values: Any) -> Any:
+        """Images as they are stored, decoded, as a person sees them: uint8 [n, height, width, channels].
+
+        Floats that were normalized before they were stored are turned back.
+        """
+        import numpy as np
+
+        if self.stored == "dense":
+            values = np.rint(values * np.array(self.divisor, np.float32) + np.array(self.shift, np.float32))
+        return np.clip(values, 0, 255).astype(np.uint8)
 
     def expand(self, xp: Namespace, values: Any) -> Any:
         """From what is stored, [n, stored_width], to what the model gets, [n, width].

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from .layout import Layout, OutputFeature
+from .layout import FILES, Layout, OutputFeature
 
 NUMBERS = "\0numbers"
 """The key under which the rows' numbers travel beside the fields of records."""
@@ -18,36 +18,43 @@ Fields = dict[str, Any]
 
 
 def parser(tf: Any, layout: Layout) -> Callable[[Any], Fields]:
-    """Serialized records [n] → the record's fields by key: [n, width], or [n, height, width, channels]."""
+    """Serialized records [n] → the record's fields by key: [n, width]; images [n, height, width, channels],
+    but as string [n] where they are encoded files, see `decoder`."""
     dtypes = {"float32": tf.float32, "int64": tf.int64, "bytes": tf.string}
     spec = {
         f.key: tf.io.FixedLenFeature([] if f.dtype == "bytes" else [f.width], dtypes[f.dtype])
         for f in layout.fields
     }
-    images = {layout.image_key(feature): feature for feature in layout.images}
+    plain = {layout.image_key(image): image for image in layout.images if image.stored not in FILES}
 
     def parse(records: Any) -> Fields:
         fields: Fields = tf.io.parse_example(records, spec)
-        decoded = {key: decoded_images(tf, feature, fields[key]) for key, feature in images.items()}
-        return {**fields, **decoded}
+        return {**fields, **{key: _pixels(tf, image, fields[key]) for key, image in plain.items()}}
 
     return parse
 
 
-def decoded_images(tf: Any, feature: OutputFeature, stored: Any) -> Any:
-    """Images as they lie in a record, [n, …], to uint8, or float32 where floats are stored, [n, h, w, c]."""
-    if feature.stored in ("png", "jpeg"):
-        # One kernel reads both, and it is the export's; rounds of the loop run side by side.
-        def one(data: Any) -> Any:
-            return tf.io.decode_jpeg(data, channels=feature.shape[-1], dct_method="INTEGER_ACCURATE")
-
-        spec = tf.TensorSpec(feature.shape, tf.uint8)
-        return tf.map_fn(
-            lambda data: tf.ensure_shape(one(data), feature.shape), stored, fn_output_signature=spec
-        )
+def _pixels(tf: Any, feature: OutputFeature, stored: Any) -> Any:
+    """Raw pixels, string [n], as uint8, or floats [n, width], to [n, height, width, channels]."""
     count = -1 if stored.shape[0] is None else stored.shape[0]
     values = tf.io.decode_raw(stored, tf.uint8) if feature.stored == "pixels" else stored
     return tf.reshape(values, [count, *feature.shape])
+
+
+def decoder(tf: Any, layout: Layout) -> Callable[[Fields], Fields] | None:
+    """The fields of one record → the same with its encoded files as uint8 [height, width, channels]; None if
+    the layout has none. One image at a time, as the ops take it: who maps it does so in parallel."""
+    files = {layout.image_key(image): image for image in layout.images if image.stored in FILES}
+
+    def decode(fields: Fields) -> Fields:
+        found = dict(fields)
+        for key, image in files.items():
+            # One kernel reads both, and it is the export's.
+            made = tf.io.decode_jpeg(fields[key], channels=image.shape[-1], dct_method="INTEGER_ACCURATE")
+            found[key] = tf.ensure_shape(made, image.shape)
+        return found
+
+    return decode if files else None
 
 
 def selector(

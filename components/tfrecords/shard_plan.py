@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +14,6 @@ from ...pipelines.artifact import Examples
 from ...pipelines.errors import DataError, Problem
 from ...schemas.pixel_sums import PixelSums
 from ..data_plane.parts import Parts
-from ..data_plane.result import Result
 from ..data_plane.row_hash import place_hash
 from ..preprocessing.fitted_file import load_fitted
 from .encoding import Encoder, Fault
@@ -64,10 +62,6 @@ class WrittenShard(NamedTuple):
     rows: int
     sha256: str
 
-    def as_result(self) -> Result:
-        """As a unit of work gives it."""
-        return Result(json.dumps(self).encode(), self.rows)
-
 
 class Written(NamedTuple):
     """The shards of all splits.
@@ -95,7 +89,10 @@ def shards_of(plans: Mapping[str, ShardPlan], folder: Path) -> list[Shard]:
 
 
 def written_shards(
-    examples: Examples, plans: Mapping[str, ShardPlan], shards: Sequence[Shard], payloads: Sequence[bytes]
+    examples: Examples,
+    plans: Mapping[str, ShardPlan],
+    shards: Sequence[Shard],
+    written: Sequence[WrittenShard],
 ) -> Written:
     """The account of what was written.
 
@@ -103,19 +100,18 @@ def written_shards(
         examples: the raw examples.
         plans: by split.
         shards: what was asked for.
-        payloads: a `WrittenShard` for each.
+        written: what was written of each.
 
     Raises:
         RuntimeError: rows were lost or doubled.
     """
     splits: dict[str, Any] = {split: {"rows": 0, "parts": []} for split in plans}
     digests = {}
-    for shard, payload in zip(shards, payloads, strict=True):
-        written = WrittenShard(*json.loads(payload))
+    for shard, one in zip(shards, written, strict=True):
         name = plans[shard.split].name(shard.number)
-        splits[shard.split]["parts"].append({"path": name, "rows": written.rows})
-        splits[shard.split]["rows"] += written.rows
-        digests[name] = written.sha256
+        splits[shard.split]["parts"].append({"path": name, "rows": one.rows})
+        splits[shard.split]["rows"] += one.rows
+        digests[name] = one.sha256
     for split, told in examples.splits.items():
         if splits[split]["rows"] != told["rows"]:
             raise RuntimeError(f"{split}: {told['rows']} rows went in and {splits[split]['rows']} came out")

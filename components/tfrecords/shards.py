@@ -131,7 +131,7 @@ class MergeShard:
                     places[i] = end
                 stream.writelines(self._merged(runs))
         partly.replace(shard.path)
-        return WrittenShard(len(hashes), digest.hexdigest()).as_result()
+        return Result(json.dumps(WrittenShard(len(hashes), digest.hexdigest())).encode(), len(hashes))
 
     def _slice(self, spilled: Spilled, number: int) -> tuple[int, np.ndarray[Any, Any]]:
         """The first of a unit's rows that is the shard's, and the hashes of these rows, ascending."""
@@ -201,7 +201,7 @@ def write_shards(
     index = Path(work.folder) / "index.json"
     index.write_text(json.dumps(spilled), "utf-8")
     merge = MergeShard(str(index), encoder.template.length + HEADER + FOOTER, encoder.layout.compression)
-    written = list(run_units(ctx, "write", units, merge))
+    written = [WrittenShard(*json.loads(payload)) for payload in run_units(ctx, "write", units, merge)]
     for path in {s.path for each in spilled.values() for s in each}:
         Path(path).unlink()
     return written_shards(examples, plans, units, written)

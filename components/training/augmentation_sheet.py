@@ -37,15 +37,22 @@ def augmentation_sheet(
         tasks: the first one's label tells examples apart.
         augmentation: what is done.
     """
-    rows = []
     with shard_errors(examples, split):
         chosen = _some(examples, split, feed, tasks)
-    for caption, number, tensors in chosen:
-        epochs = [augmentation(tensors, epoch, [number]) for epoch in range(EPOCHS)]
-        for key, image in augmentation.images.items():
-            name = caption if len(augmentation.images) == 1 else f"{caption} · {image.name}"
-            shown = [_pixels(augmentation.pixels(key, one[key])) for one in (tensors, *epochs)]
-            rows.append(Row(name, shown, ["before", *(f"epoch {epoch + 1}" for epoch in range(EPOCHS))]))
+    numbers = [number for _, number, _ in chosen]
+    tensors = {key: np.stack([images[key] for _, _, images in chosen]) for key in augmentation.images}
+    seen = [tensors, *(augmentation(tensors, epoch, numbers) for epoch in range(EPOCHS))]
+    shown = {key: [_pixels(augmentation.pixels(key, one[key])) for one in seen] for key in tensors}
+    told = ["before", *(f"epoch {epoch + 1}" for epoch in range(EPOCHS))]
+    rows = [
+        Row(
+            caption if len(shown) == 1 else f"{caption} · {augmentation.images[key].name}",
+            [images[place] for images in epochs],
+            told,
+        )
+        for place, (caption, _, _) in enumerate(chosen)
+        for key, epochs in shown.items()
+    ]
     done = ", ".join(type(link).name for link in augmentation.chain)
     note = f"Examples of the split {split!r} as they are, and as the first epochs see them: {done}."
     return contact_sheet("Augmentation", rows, note=note)
@@ -54,7 +61,7 @@ def augmentation_sheet(
 def _some(
     examples: Examples, split: str, feed: Feed, tasks: Sequence[Task]
 ) -> list[tuple[str, int, dict[str, Any]]]:
-    """Caption, number and tensors of examples: the first of each class, then the next ones of any."""
+    """Caption, number and images of examples: the first of each class, then the next ones of any."""
     batch = max(1, min(256, SEEN_BYTES // 8 // feed.row_bytes))
     found: list[tuple[str, int, dict[str, Any]]] = []
     others: list[tuple[str, int, dict[str, Any]]] = []
@@ -65,7 +72,7 @@ def _some(
         for i, caption in enumerate(captions):
             if len(others) >= ROWS and caption in names:
                 continue
-            one = caption, int(numbers[i]), {name: values[i : i + 1] for name, values in tensors.items()}
+            one = caption, int(numbers[i]), {key: tensors[key][i].numpy() for key in feed.images}
             (others if caption in names else found).append(one)
             names.add(caption)
         wanted = min(ROWS, len(tasks[0].classes) or ROWS)
@@ -85,6 +92,6 @@ def _captions(labels: Any, task: Task) -> list[str]:
 
 
 def _pixels(images: Any) -> Pixels:
-    """The first image, uint8 `[h, w, c]`."""
-    values: Pixels = np.clip(np.rint(np.asarray(images[0], np.float32)), 0, 255).astype(np.uint8)
+    """Images as uint8 `[n, h, w, c]`."""
+    values: Pixels = np.clip(np.rint(np.asarray(images, np.float32)), 0, 255).astype(np.uint8)
     return values

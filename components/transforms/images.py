@@ -12,7 +12,6 @@ go into the feature, whose reader computes `(float32(pixel) - shift) / divisor`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -25,8 +24,6 @@ MOST = 8192
 Shape = tuple[int, int, int]
 """Height, width and channels; 0 where images may differ in it."""
 NO_SHAPE: Shape = (0, 0, 0)
-AT_ONCE = 32 * 2**20
-"""Bytes of pixels that are in memory at once, where a batch has more."""
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 """Mean and deviation of ImageNet's training images in 0 … 255, by channel, as torchvision states them."""
 
@@ -60,10 +57,11 @@ class ImageStep(Transform):
 
 @dataclass(frozen=True)
 class Decode(ImageStep):
-    """An encoded JPEG, PNG or GIF (its first frame) as red, green and blue, or as one channel.
+    """An encoded JPEG or PNG file as red, green and blue, or as one channel.
 
-    Of a JPEG the one channel is the luminance that it stores, of a PNG 0.2126 red + 0.7152 green + 0.0722
-    blue; an alpha channel is left out. Decoded by `tf.io.decode_jpeg` with `INTEGER_ACCURATE`.
+    The one channel is the luminance 0.299 red + 0.587 green + 0.114 blue, which a JPEG stores; an alpha
+    channel is left out. Decoded by `tf.io.decode_jpeg` with `INTEGER_ACCURATE`, which in colour also takes a
+    GIF that isn't animated.
     """
 
     color: Literal["rgb", "grayscale"] = "rgb"
@@ -177,7 +175,7 @@ class CenterCrop(ImageStep):
 
 
 @dataclass(frozen=True)
-class _Normalization(Transform):
+class Normalization(Transform):
     """Gives the constants `shift` and `divisor`, float32, one or one a channel; pixels pass unchanged."""
 
     takes: ClassVar[tuple[Kind, ...]] = ("pixels", "scaled")
@@ -196,7 +194,7 @@ class _Normalization(Transform):
 
 
 @dataclass(frozen=True)
-class Scale(_Normalization):
+class Scale(Normalization):
     """Pixels 0 … 255 to a range.
 
     Attributes:
@@ -222,7 +220,7 @@ class Scale(_Normalization):
 
 
 @dataclass(frozen=True)
-class Standardize(_Normalization):
+class Standardize(Normalization):
     """`(x - mean) / deviation` of the train split's pixels, or with numbers that are stated; ddof=0.
 
     Behind `scale` the numbers stated are of scaled pixels. Pixels that don't vary become 0.
@@ -293,76 +291,3 @@ def centered(tf: Any, image: Any, height: int, width: int) -> Any:
     below, behind = tf.maximum(height - high, 0) - above, tf.maximum(width - wide, 0) - before
     made = tf.pad(cut, [[above, below], [before, behind], [0, 0]])
     return tf.ensure_shape(made, (height, width, image.shape[2]))
-
-
-def rows_at_once(shape: Shape) -> int:
-    """How many images of a size are worked on at once, whatever a batch has."""
-    return max(1, AT_ONCE // max(1, shape[0] * shape[1] * shape[2]))
-
-
-def leading_steps(chain: Sequence[Transform]) -> tuple[ImageStep, ...]:
-    """The transforms at the beginning of a chain that work image by image."""
-    found: list[ImageStep] = []
-    for transform in chain:
-        if not isinstance(transform, ImageStep):
-            break
-        found.append(transform)
-    return tuple(found)
-
-
-def shape_of(chain: Sequence[Transform]) -> Shape:
-    """What comes out of a chain."""
-    shape = NO_SHAPE
-    for transform in chain:
-        shape = transform.shape(shape)
-    return shape
-
-
-def normalization(
-    stages: Sequence[tuple[Transform, Constants]],
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Shift and divisor of all transforms that normalize; those that aren't fitted yet do nothing."""
-    shift, divisor = [0.0], [1.0]
-    for transform, constants in stages:
-        if not isinstance(transform, _Normalization) or not constants:
-            continue
-        more, by = [float(v) for v in constants["shift"]], [float(v) for v in constants["divisor"]]
-        if isinstance(transform, Standardize) and transform.mean is None:
-            # What makes mean 0 and deviation 1 of pixels does so however they were scaled.
-            shift, divisor = more, by
-            continue
-        size = max(map(len, (shift, divisor, more, by)))
-        wide = [values * (size // len(values)) for values in (shift, divisor, more, by)]
-        shift = [s + m * d for s, d, m, _ in zip(*wide, strict=True)]
-        divisor = [d * b for _, d, _, b in zip(*wide, strict=True)]
-    return tuple(shift), tuple(divisor)
-
-
-def image_problem(chain: Sequence[Transform]) -> str:
-    """What is wrong with a chain on a column of images, with what to write; empty if nothing is."""
-    if not chain or not isinstance(chain[0], Decode):
-        first = f"{chain[0].name} stands first" if chain else "the chain is empty"
-        return f"{first}, and an image is an encoded file: put decode before"
-    if any(isinstance(transform, Decode) for transform in chain[1:]):
-        return "decode stands twice: leave the second one out"
-    late = next((t for t in chain[len(leading_steps(chain)) :] if isinstance(t, ImageStep)), None)
-    if late is not None:
-        before = chain[list(chain).index(late) - 1].name
-        return f"{late.name} stands behind {before}, and has to stand before it"
-    height, _, channels = shape_of(chain)
-    if not height:
-        return (
-            "images may differ in size, and a model takes one size: put {resize: [height, width]} or"
-            " {center_crop: [height, width]} behind decode"
-        )
-    normalizing = [isinstance(transform, _Normalization) for transform in chain]
-    if sorted(normalizing) != normalizing:
-        return (
-            f"{chain[normalizing.index(True)].name} stands before what changes pixels, and has to stand last"
-        )
-    for transform in chain:
-        if isinstance(transform, _Normalization) and transform.channels() not in (0, channels):
-            return (
-                f"{transform.name} has numbers for {transform.channels()} channels, and there are {channels}"
-            )
-    return ""

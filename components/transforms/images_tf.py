@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from .images import ImageStep, Pixels, shape_of
+from .image_chains import shape_of
+from .images import ImageStep, Pixels
 
 PARALLEL = 8
 """Images that are under way at once; TensorFlow's threads decide how many of them are worked on."""
@@ -27,6 +28,12 @@ def render(data: tf.Tensor, steps: tuple[ImageStep, ...]) -> Pixels:
         data: encoded images, string [n].
         steps: a chain that ends with a fixed size.
     """
+    # Where an accelerator is, pixels go there once and whole, and not for each of these little ops.
+    with tf.device("/CPU:0"):
+        return _rendered(data, steps)
+
+
+def _rendered(data: tf.Tensor, steps: tuple[ImageStep, ...]) -> Pixels:
     shape = shape_of(steps)
     rows = tf.shape(data, out_type=tf.int64)[0]
 

@@ -156,6 +156,9 @@ class Namespace(Protocol):
     def int64(self, values: Any) -> Any:
         """A cast of numbers to int64, in any shape."""
 
+    def uint8(self, values: Any) -> Any:
+        """Numbers rounded, half to even, and clipped to 0 … 255, in any shape."""
+
 
 class NumpyNamespace:
     """NumPy for numbers, Arrow for strings; see `Namespace`."""
@@ -379,6 +382,10 @@ class NumpyNamespace:
     def int64(self, values: Any) -> Any:
         """See `Namespace`."""
         return np.asarray(values, np.int64)
+
+    def uint8(self, values: Any) -> Any:
+        """See `Namespace`."""
+        return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def _concatenated(first: Any, second: Any) -> Any:

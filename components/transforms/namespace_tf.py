@@ -232,6 +232,10 @@ class TensorFlowNamespace:
         """See `Namespace`."""
         return tf.cast(values, tf.float32)
 
+    def uint8(self, values: Any) -> Any:
+        """See `Namespace`."""
+        return tf.saturate_cast(tf.round(values), tf.uint8)
+
     def int64(self, values: Any) -> Any:
         """See `Namespace`."""
         return tf.cast(values, tf.int64)

@@ -9,6 +9,9 @@ A function `def clip(xp, column, low=0.0, high=1.0)` takes a column of numbers, 
 is missing, and gives such a column; its further parameters are the transform's arguments. A class is a frozen
 dataclass below `Transform`, and may be fitted, read and make other kinds.
 
+Of images, a class takes "pixels", uint8 [n, height, width, channels], and gives them; it stands behind
+`resize` and before `scale`. One that changes their size says so in `shape`.
+
 Both are array math against `xp`, a `headrace.components.transforms.namespace.Namespace`. What a saved
 transform keeps of them is the import path, the arguments and the digest of their code, never the code.
 """
@@ -38,7 +41,7 @@ from .target import TargetMean
 GROUP = "headrace.transforms"
 """The entry point group of other packages' transforms."""
 DTYPES = {"float": "float32", "vector": "float32", "int": "int64", "time": "int64", "ids": "int64",
-          "one_hot": "int64", "sequence": "int64"}  # fmt: skip
+          "one_hot": "int64", "sequence": "int64", "pixels": "uint8"}  # fmt: skip
 """The dtype of a column, by the kinds that are arrays of numbers."""
 _IMPORTED = "import what its annotations name where Python runs it, not under TYPE_CHECKING alone"
 _PATHS: dict[type[Transform], str] = {}
@@ -324,12 +327,13 @@ def apply_own(
     except Exception as error:
         raise _failure(path, error) from error
     expected = DTYPES.get(kind)
-    wanted = 2 if kind in ("vector", "sequence") else 1
+    wanted = {"vector": 2, "sequence": 2, "pixels": 4}.get(kind, 1)
     if expected is not None and (dtype != expected or dimensions != wanted):
         raise StepError(
             f"the transform {_short(path)} gave {dtype} in {dimensions} dimensions, and a column of kind"
             f" {kind} is {expected} in {wanted}",
-            remedy="make it by xp.float32 or xp.int64, of all rows; say what comes out in gives",
+            remedy="make it by xp.float32 or xp.int64 (images by xp.uint8), of all rows; say what comes out"
+            " in gives, and the size of images in shape",
         )
     if given is not None and got is not None and given != got:
         raise StepError(

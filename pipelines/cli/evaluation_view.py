@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .common import table
+from .common import brief, table
 from .tables import number_text, right, tasks_text
 
 _MOST_CLASSES = 12
 """With more classes the confusion matrix is too wide to be read."""
 _MOST_METRICS = 8
 """In a table with a column for each metric; the first are the most telling."""
+_MOST_WORST = 5
 _TOP = re.compile(r"top_\d+_accuracy")
 
 
@@ -68,6 +69,35 @@ def _confused(output: str, task: Mapping[str, Any], told: Mapping[str, Any]) -> 
         return []
     pairs = [[m["label"], m["prediction"], number_text(m["rows"])] for m in mistakes[:_MOST_CLASSES]]
     return [*_titled(output, "the most frequent mistakes"), table([["label", "prediction", "rows"], *pairs])]
+
+
+def worst(told: Mapping[str, Any]) -> list[str]:
+    """The lines that tell a person of the first of a `worst_examples.json`."""
+    found = told["examples"]
+    lines: list[str] = []
+    for output, each in found.items() if isinstance(found, Mapping) else [("", found)]:
+        rows = [_example(one) for one in each[:_MOST_WORST]]
+        if rows:
+            head = ["", "label", "prediction", "loss"]
+            lines += [*_titled(output, "the worst examples"), table([head, *rows])]
+    return lines
+
+
+def _example(one: Mapping[str, Any]) -> list[str]:
+    """Where it is, its label, what was predicted and how probably, and the loss."""
+    line = f"{one['file']} line {one['line']}" if "line" in one else f"{one['part']} row {one['part_row']}"
+    label, prediction = _short(one["label"]), _short(one["prediction"])
+    probability = f" ({one['probability']:.0%})" if "probability" in one else ""
+    return [_short(one.get("path", line)), label, prediction + probability, number_text(one["loss"])]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return _short(", ".join(map(str, value)) or "none")
+    if isinstance(value, float):
+        return number_text(value)
+    # It comes from the data: nothing of it may act on the terminal.
+    return brief("".join(c if c.isprintable() else "\ufffd" for c in str(value)), 60)
 
 
 def _detail(told: Any, output: str) -> Any:

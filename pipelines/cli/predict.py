@@ -21,7 +21,17 @@ from .naming import artifact_named, outputs_of
 @click.command()
 @click.argument("export")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
-@click.option("--output", default=None, metavar="FILE", help="Write *.csv or *.parquet; else CSV is printed.")
+@click.option(
+    "--output", default=None, metavar="FILE", help="Write *.csv, *.parquet or *.jsonl; else it is printed."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, not CSV.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Tell the N likeliest classes, not the probability of each.",
+)
 @click.option("--delimiter", default=None, metavar="C", help="What separates cells; as in the examples.")
 @click.option("--quote", default=None, metavar="C", help="What quotes cells; as in the examples.")
 @click.option("--encoding", default=None, help="The encoding of FILE; as in the examples.")
@@ -48,6 +58,11 @@ from .naming import artifact_named, outputs_of
     "--max-pixels", type=click.IntRange(min=1), default=None, help="Of an image; as in the examples."
 )
 @click.option(
+    "--allow-outside",
+    is_flag=True,
+    help="Paths in a table, and links in a folder, may lead out of their folder.",
+)
+@click.option(
     "--max-rejects",
     type=click.IntRange(min=0),
     default=0,
@@ -60,6 +75,8 @@ def predict(
     export: str,
     files: tuple[str, ...],
     output: str | None,
+    as_json: bool,
+    top: int,
     delimiter: str | None,
     quote: str | None,
     encoding: str | None,
@@ -67,6 +84,7 @@ def predict(
     columns: str | None,
     times: tuple[str, ...],
     max_pixels: int | None,
+    allow_outside: bool,
     max_rejects: int,
     run: str,
     uri: str,
@@ -95,7 +113,17 @@ def predict(
     limits = import_module("headrace.components.images.admit").Limits()
     limits = replace(limits, max_pixels=max_pixels) if max_pixels else limits
     unusable = _Unusable()
-    rows = predictions.predict(folder, files, output, options=options, limits=limits, unusable=unusable)
+    rows = predictions.predict(
+        folder,
+        files,
+        output,
+        options=options,
+        top=top,
+        json=as_json,
+        limits=limits,
+        allow_outside=allow_outside,
+        unusable=unusable,
+    )
     click.echo(counted(rows - unusable.count, "prediction") + (f" in {output}" if output else ""), err=True)
     return unusable.exit_code(max_rejects)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .common import table
-from .evaluation_view import evaluation
+from .evaluation_view import evaluation, worst
 from .tables import number_text, tasks_text
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _MOST_INPUTS = 40
 _MOST_NAMES = 12
+_WORST = "worst_examples.json"
+"""What `evaluate` writes beside its metrics."""
 
 
 def view(artifact: Artifact) -> list[str]:
@@ -26,7 +28,8 @@ def view(artifact: Artifact) -> list[str]:
     if show is None or not (artifact.path / name).is_file():
         return []
     try:
-        return show(artifact.read_json(name), artifact.properties)
+        lines = show(artifact.read_json(name), artifact.properties)
+        return [*lines, *worst(artifact.read_json(_WORST))] if (artifact.path / _WORST).is_file() else lines
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         return []
 

@@ -54,3 +54,18 @@ class Initials(Transform):
 
     def apply(self, xp: Any, column: Any, constants: Any) -> Any:
         return xp.hash_bucket(column, self.buckets)
+
+
+@dataclass(frozen=True)
+class Dim(Transform):
+    """The upper half of each image, darker."""
+
+    share: float = 0.5
+    first = ("share",)
+    takes = ("pixels",)
+
+    def shape(self, shape: Any) -> Any:
+        return shape[0] // 2, shape[1], shape[2]
+
+    def apply(self, xp: Any, column: Any, constants: Any) -> Any:
+        return xp.uint8(xp.float32(column[:, : column.shape[1] // 2]) * self.share)

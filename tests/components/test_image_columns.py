@@ -15,11 +15,14 @@ from PIL import Image
 from headrace.components.accept_examples import accept_examples
 from headrace.components.data_plane.image_parts import image_presence
 from headrace.components.data_report import data_report
+from headrace.components.evaluate import evaluate
 from headrace.components.import_schema import import_schema
 from headrace.components.infer_schema import infer_schema
+from headrace.components.report.thumbnails import thumbnails
 from headrace.components.statistics import statistics
 from headrace.components.statistics_files import load_statistics
 from headrace.components.validate_examples import validate_examples
+from headrace.pipelines.component import Known
 from headrace.schemas.anomalies import from_json
 from headrace.schemas.image_counts import ImageCounts
 from headrace.schemas.schema_file import read_schema
@@ -76,8 +79,10 @@ def test_a_schema_has_an_image_domain_and_is_read_back(new_ctx: Any, tmp_path: A
     assert (found["image"].type, found["image"].presence, found["image"].values) == ("image", 0.3, None)
     text = schema.file("schema.pbtxt").read_text()
     assert "image_domain" in text and read_pbtxt(text).schema == found
-    more = text.replace("image_domain {", "image_domain {\n    max_image_byte_size: 9000")
+    drift = "drift_comparator { jensen_shannon_divergence { threshold: 0.1 } }\n  image_domain {"
+    more = text.replace("image_domain {", f"{drift}\n    max_image_byte_size: 9000")
     given = read_pbtxt(more)
+    assert any("images aren't compared" in told for told in given.warnings)
     assert any("image_domain.max_image_byte_size" in told for told in given.warnings)
     assert "9000" in write_pbtxt(read_pbtxt(more.replace("0.3", "0.5")).schema, given.message)
     (tmp_path / "edited.pbtxt").write_text(more)
@@ -98,6 +103,15 @@ def test_validation_counts_missing_images_and_reads_none_where_the_footer_tells(
     assert kept.rows("train") == 30 and kept.properties["columns"]["image"] == "image"
     images = pa.concat_tables([pq.read_table(part) for part in kept.parts("train")])["image"]
     assert images.to_pylist() == [image for image in table(40, missing=4)["image"].to_pylist() if image]
+
+
+def test_what_images_can_not_be_is_told_before_anything_runs() -> None:
+    known = Known(("image", "label"), ("train", "test"), {"types": {"image": "image", "label": "string"}})
+    for argument, value in (("label", "image"), ("slices", ["label", "image"])):
+        problems, _ = statistics.checker({argument: value}, {"examples": known})
+        assert [(one.argument, one.given) for one in problems] == [(argument, "image")]
+    problems, _ = evaluate.checker({"slices": ["image", "label"]}, {"examples": known, "model": Known()})
+    assert [(one.argument, one.given) for one in problems] == [("slices", "image")]
 
 
 def test_presence_comes_from_the_footer_alone(new_ctx: Any) -> None:
@@ -146,3 +160,11 @@ def test_the_report_shows_some_images_within_the_page(new_ctx: Any) -> None:
     assert 1 < text.count('<img src="data:image/jpeg;base64,') <= 8 and "img-src data:" in text
     assert "<img" not in bare and "img-src" not in bare
     assert "formats" in bare and "jpeg 50%" in bare
+
+
+def test_the_report_leaves_out_what_it_can_not_show(new_ctx: Any) -> None:
+    good = encoded("PNG", 8, 0)
+    held = [good[:60], b"\xff\xd8\xff no", b"", None, good, good[:-20] + bytes(20)]
+    examples = make_raw_examples(new_ctx(), {"train": pa.table({"image": pa.array(held, pa.binary())})})
+    (shown,) = thumbnails(examples, 6).values()
+    assert len(shown) == 1 and shown[0].startswith("data:image/jpeg;base64,")

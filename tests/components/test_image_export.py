@@ -14,7 +14,7 @@ from PIL import Image
 
 from headrace.components import dataset, export, train, transform
 from headrace.components.exporting.parity import ParityGate
-from headrace.components.exporting.saved_model import serving_inputs, write_saved_model
+from headrace.components.exporting.saved_model import graph_digest, serving_inputs, write_saved_model
 from headrace.components.preprocessing.fitted import FittedTransform
 from headrace.components.preprocessing.fitted_features import Stage
 from headrace.components.preprocessing.fitted_file import load_fitted
@@ -174,6 +174,11 @@ def test_images_stored_as_floats_pass_to_the_bit(made: Made, tmp_path: Path) -> 
 def _tensors(raw: pa.RecordBatch) -> dict[str, tf.Tensor]:
     images = [image or b"" for image in raw["image"].to_pylist()]
     return {"image": tf.constant(images), "size": tf.constant(raw["size"].to_numpy(), tf.float32)}
+
+
+def test_equal_exports_have_equal_digests(made: Made, tmp_path: Path) -> None:
+    _gate(made, made.fitted, tmp_path / "1")
+    assert graph_digest(tmp_path / "1") == made.exported.properties["graph"]
 
 
 def test_another_way_to_resize_is_refused(made: Made) -> None:

@@ -16,7 +16,7 @@ import pytest
 from headrace.components.data_plane.parts import Parts
 from headrace.components.dataset import dataset, shard_errors
 from headrace.components.preprocessing.fitted_file import load_fitted
-from headrace.components.tfrecords import image_encoding
+from headrace.components.tfrecords import image_encoding, image_shards
 from headrace.components.tfrecords.image_shards import EncodeImages, SpilledImages, image_shard_count
 from headrace.components.tfrecords.layout import Layout
 from headrace.components.transform import transform
@@ -87,8 +87,8 @@ def gathered(examples: Examples, **arguments: Any) -> dict[str, np.ndarray]:
 
 
 CASES = [
-    ("uint8", "packed", "none"), ("uint8", "columns", "gzip"), ("png", "packed", "none"),
-    ("jpeg", "columns", "none"), ("float32", "packed", "gzip"), ("float32", "columns", "none"),
+    ("uint8", "packed", "none"), ("uint8", "columns", "none"), ("png", "packed", "gzip"),
+    ("jpeg", "columns", "none"), ("float32", "packed", "gzip"),
 ]  # fmt: skip
 
 
@@ -141,13 +141,23 @@ def test_rows_lie_where_those_of_a_table_would(raw: Examples, plain: Any, tmp_pa
 def test_bytes_do_not_depend_on_workers_or_slices(
     raw: Examples, tmp_path: Path, monkeypatch: Any, compression: str
 ) -> None:
-    one = made(raw, tmp_path / "one", workers=1, compression=compression)
+    one = made(raw, tmp_path / "one", workers=1, compression=compression, shards=7)
     monkeypatch.setattr(image_encoding, "SLICE_BYTES", 2 * 16 * 12 * 3)
-    two = made(raw, tmp_path / "two", workers=2, compression=compression)
+    monkeypatch.setattr(image_shards, "ENOUGH_GROUPS", 2)  # three shards by a unit of work
+    monkeypatch.setattr(image_shards, "_OPEN_FILES", 2)
+    two = made(raw, tmp_path / "two", workers=2, compression=compression, shards=7)
     assert one.examples.digest == two.examples.digest
     for entry in two.examples.files:  # hashed while they were written
         assert entry.size == (two.examples.path / entry.path).stat().st_size
         assert hashlib.sha256((two.examples.path / entry.path).read_bytes()).hexdigest() == entry.sha256
+
+
+def test_a_shard_may_be_without_rows(raw: Examples, tmp_path: Path) -> None:
+    examples = made(raw, tmp_path, shards=500, features=FEATURES).examples
+    rows = [part["rows"] for part in examples.splits["train"]["parts"]]
+    assert len(rows) == ROWS and sum(rows) == ROWS and 0 in rows
+    numbers = [n for *_, own in dataset(examples, numbers=True, shuffle=True) for n in own.numpy()]
+    assert sorted(numbers) == list(range(ROWS))
 
 
 def test_numbers_are_places_in_the_shards(plain: Any) -> None:

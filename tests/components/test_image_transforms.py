@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from headrace.components.preprocessing.fitted_file import load_fitted, save_fitted
+from headrace.components.transform import check_transform
 from headrace.components.transforms import TRANSFORMS
 from headrace.components.transforms.images import ImageStep
 
 from .image_cases import SIZES, drawn, encoded, fit_images, pixels_of, problems_of, rows
+from .transform_cases import OWN
 
 CHAINS: list[Any] = [
     ["decode", {"resize": 8}, {"scale": "zero_one"}],
@@ -62,6 +64,23 @@ def test_both_planes_are_equal_to_the_bit(chain: Any, stored: str, tmp_path: Pat
             assert not np.isnan(mine[:-4]).any()
 
 
+def test_ones_own_transform_of_pixels(tmp_path: Path) -> None:
+    images = drawn(4)[::2]
+    plain = pixels_of(["decode", {"resize": 8}], images)
+    chain = ["decode", {"resize": 8}, {f"{OWN}:Dim": 0.3}, "scale"]
+    save_fitted(fit_images(chain, images), tmp_path)
+    fitted = load_fitted(tmp_path)
+    (feature,) = fitted.features
+    assert (feature.shape, feature.divisor) == ((4, 8, 3), (255.0,))
+    made = fitted.apply_numpy(rows(images), expand=False)["image"]
+    np.testing.assert_array_equal(made, np.rint(plain[:, :4] * np.float32(0.3)).astype(np.uint8))
+    assert (
+        fitted.apply_tensorflow({"image": images}, expand=False)["image"].numpy().tobytes() == made.tobytes()
+    )
+    late = ["decode", {"resize": 8}, "scale", f"{OWN}:Dim"]
+    assert "scale stands before what changes pixels" in problems_of(late)[0]
+
+
 def test_what_tensorflow_does_to_one_image_is_done_to_all() -> None:
     import tensorflow as tf
 
@@ -91,6 +110,15 @@ def test_an_image_of_the_right_size_stays_as_it_is(method: str, fit: str) -> Non
     np.testing.assert_array_equal(made[0], pixels)
     # What isn't done then would have changed nothing.
     np.testing.assert_array_equal(tf.round(tf.image.resize(pixels, (13, 17), method)).numpy(), pixels)
+
+
+def test_gray_is_luminance_and_alpha_is_left_out() -> None:
+    pixels = np.random.default_rng(12).integers(0, 256, (9, 9, 4), dtype=np.uint8)
+    made = pixels_of([{"decode": "grayscale"}, {"resize": 9}], [encoded(pixels), encoded(pixels[..., :3])])
+    luminance = pixels[..., :3] @ [0.299, 0.587, 0.114]
+    assert (np.abs(made[..., 0] - luminance) <= 1.01).all()
+    (colors,) = pixels_of(["decode", {"resize": 9}], [encoded(pixels)])
+    np.testing.assert_array_equal(colors, pixels[..., :3])
 
 
 def test_nearest_takes_the_pixel_below_the_middle() -> None:
@@ -209,3 +237,16 @@ def test_a_chain_that_can_not_be(chain: Any, told: str) -> None:
 def test_decode_wants_a_column_of_images() -> None:
     (problem,) = problems_of(["decode", {"resize": 8}], "string")
     assert "image_examples reads files" in problem
+
+
+def test_how_images_are_stored_is_said_where_there_are_some() -> None:
+    images = {"image": ["decode", {"resize": 8}]}
+    for features, store, told in (
+        ({"x": "z_score"}, {"store": "png"}, ["store"]),
+        ({"x": "z_score"}, {"store": "uint8", "jpeg_quality": 95}, []),
+        (images, {"store": "png", "jpeg_quality": 80}, ["jpeg_quality"]),
+        (images, {"store": "jpeg", "jpeg_quality": 80}, []),
+        ("auto", {"store": "jpeg"}, []),
+    ):
+        problems, _ = check_transform({"label": "y", "features": features, **store}, {})
+        assert [problem.argument for problem in problems] == told

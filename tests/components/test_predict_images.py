@@ -16,8 +16,11 @@ import pytest
 from PIL import Image
 
 from headrace.components import export
+from headrace.components.exporting import image_rows
+from headrace.components.exporting.image_rows import rows_of_files, rows_of_table
+from headrace.components.exporting.rows import read_rows
 from headrace.components.images.admit import Limits
-from headrace.components.predict import predict
+from headrace.components.predict import CsvOptions, predict
 from headrace.pipelines.artifact import ExportedModel
 from headrace.pipelines.errors import DataError, InvalidRequestError
 
@@ -46,7 +49,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> ExportedModel:
     splits = {"train": table.slice(0, 120), "validation": table.slice(120, 20), "test": table.slice(140)}
     features = {"image": ["decode", {"resize": [8, 8]}, {"scale": "zero_one"}]}
     path = paths.prepare(splits, features, "label")
-    model = paths.train(path, epochs=8, batch_size=20, learning_rate=0.01, **SMALL)
+    model = paths.train(path, epochs=5, batch_size=10, learning_rate=0.01, **SMALL)
     return export.function(paths.ctx(), model, path.raw)
 
 
@@ -94,6 +97,21 @@ def test_files_and_globs_in_their_order(exported, folder):
     assert [Path(r["path"]).name for r in rows] == ["below.png", "above.jpeg", "above.bmp", "below.bmp"]
 
 
+def test_the_likeliest_classes_as_json(exported, folder, tmp_path):
+    out = tmp_path / "answers.jsonl"
+    (folder / "empty.png").touch()
+    predict(exported.path, folder, out, top=2)
+    all_told = {r["path"]: r for r in answers(exported, folder)}
+    for row in map(json.loads, out.read_text().splitlines()):
+        assert list(row) == ["path", "prediction", "probability", "prediction_2", "probability_2", "error"]
+        told = all_told[row["path"]]
+        if row["error"]:
+            assert row["prediction_2"] is row["probability_2"] is None
+            continue
+        assert row["prediction"] == told["prediction"] != row["prediction_2"]
+        assert row["probability_2"] == pytest.approx(float(told[f"probability:{row['prediction_2']}"]))
+
+
 def test_images_that_cant_be_used_are_told(exported, folder, tmp_path):
     whole = save(half("above"), "JPEG")
     (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
@@ -122,23 +140,52 @@ def test_images_that_cant_be_used_are_told(exported, folder, tmp_path):
     assert all((r["probability:above"] is None) == bool(r["error"]) for r in table)
 
 
-@pytest.mark.parametrize("column", ["image", "file"])
-def test_a_table_of_paths(exported, folder, column):
+def test_a_table_of_paths(exported, folder):
     rows = ["above/above.png", "below/held über kopf.jpg", "missing.png", ""]
-    table = folder / "list.csv"
+    table, lines, parquet = folder / "list.csv", folder / "list.jsonl", folder / "list.parquet"
     with table.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerows([["note", column], *(["x", row] for row in rows)])
-    lines = folder / "list.jsonl"
-    lines.write_text("".join(json.dumps({column: row or None}) + "\n" for row in rows))
-    parquet = folder / "list.parquet"
-    pq.write_table(pa.table({column: [row or None for row in rows]}), parquet)
+        csv.writer(stream).writerows([["note", "file"], *(["x", row] for row in rows)])
+    lines.write_text("".join(json.dumps({"file": row or None}) + "\n" for row in rows))
+    pq.write_table(pa.table({"image": [row or None for row in rows]}), parquet)
     for file in (table, lines, parquet):
         found = answers(exported, file)
         assert [r["path"] for r in found] == rows
         assert [r["prediction"] for r in found] == ["above", "below", "", ""]
-        assert found[2]["error"] == "it can't be read: No such file or directory"
+        assert found[2]["error"] == "there is no such file"
         assert found[3]["error"] == "there is no image"
+
+
+def test_a_tables_paths_stay_in_its_folder(folder):
+    table = folder / "above" / "list.csv"
+    cells = ["../below/below.png", "http://127.0.0.1/a.png", "above.png", "a\0b"]
+    rows = [pa.record_batch({"photo": cells, "n": [1, 2, 3, 4]})]
+    (found,) = rows_of_table(iter(rows), ["photo"], table, Limits())
+    assert found.reasons == [
+        "the path leads out of the manifest's folder",
+        "addresses on the network are not read here",
+        "",
+        "the path holds a NUL character",
+    ]
+    assert found.names == cells
+    assert found.rows["photo"].to_pylist()[2] == (folder / "above" / "above.png").read_bytes()
+    (found,) = rows_of_table(iter(rows), ["photo"], table, Limits(), allow_outside=True)
+    assert found.reasons[0] == ""
+
+
+def test_batches_are_bounded_in_number_and_in_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_rows, "BATCH_BYTES", 5000)
+    noise = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
+    for number in range(70):
+        image = Image.new("L", (1, 1)) if number < 66 else Image.fromarray(noise)
+        (tmp_path / f"{number:02}.png").write_bytes(save(image, "PNG"))
+    sizes = [len(rows.names) for rows in rows_of_files([str(tmp_path)], "image", Limits())]
+    assert sum(sizes) == 70
+    assert max(sizes) == image_rows.BATCH_IMAGES
+    cells = pa.array([path.name for path in sorted(tmp_path.iterdir())])
+    batches = iter([pa.record_batch({"image": cells})])
+    assert [
+        len(rows.names) for rows in rows_of_table(batches, ["image"], tmp_path / "t.csv", Limits())
+    ] == sizes
 
 
 def test_a_table_of_images_themselves(exported, tmp_path):
@@ -164,19 +211,21 @@ def test_what_cant_be_asked(exported, folder, tmp_path):
     table = tmp_path / "t.csv"
     table.write_text("pixel\n1\n")
     with pytest.raises(DataError, match="there is no column 'image'"):
-        answers(exported, table)
+        list(read_rows({"image": "image"}, table, tmp_path, CsvOptions()))
     pq.write_table(pa.table({"image": [1]}), tmp_path / "t.parquet")
     with pytest.raises(DataError, match="is int here, and images are paths or bytes"):
-        answers(exported, tmp_path / "t.parquet")
+        list(read_rows({"image": "image"}, tmp_path / "t.parquet", tmp_path, CsvOptions()))
 
 
 def test_the_command(exported, folder):
     (folder / "text\n.jpg").write_text("hello")
     program = "import sys; from headrace.pipelines.cli import main; sys.exit(main())"
     given = [str(exported.path), str(folder), str(folder / "above" / "above.png")]
-    done = subprocess.run([sys.executable, "-c", program, "predict", *given], capture_output=True, text=True)
+    command = [sys.executable, "-c", program, "predict", "--json", "--top", "1", *given]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
-    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(rows) == 15
+    assert list(rows[0]) == ["path", "prediction", "probability", "error"]
     assert "text\\n.jpg: it is text" in done.stderr
     assert "14 predictions\n1 image can't be used\n" in done.stderr

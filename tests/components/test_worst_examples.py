@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn import metrics as sk
 
 from headrace.components.evaluate import evaluate
 from headrace.components.evaluation.answers import Answers, ValueAnswers
+from headrace.components.evaluation.asking import bounded_batch
 from headrace.components.evaluation.class_answers import ClassAnswers
 from headrace.components.evaluation.label_answers import LabelAnswers
 from headrace.components.evaluation.metric_names import metric_names
@@ -21,6 +23,7 @@ from headrace.components.evaluation.threshold_checks import Asked, threshold_pro
 from headrace.components.evaluation.worst import Worst, WorstExamples
 from headrace.components.evaluation.worst_files import write_worst
 from headrace.components.ingestion.source_lines import write_lines
+from headrace.components.tfrecords.layout import OutputFeature
 from headrace.components.training.tasks import Task
 from headrace.pipelines.component import Known
 
@@ -130,3 +133,23 @@ def test_thresholds_on_a_k_that_is_not_asked_for_say_so() -> None:
     assert "name 5 under `top_k`" in problem.remedy
     arguments = {"split": "test", "top_k": [7], "thresholds": {"top_7_accuracy": 0.9}}
     assert evaluate.checker(arguments, {"model": Known(), "examples": Known()})[0] == []
+
+
+@pytest.mark.parametrize(
+    ("shift", "divisor"), [((0.0,), (255.0,)), ((123.0, 117.0, 104.0), (58.0, 57.0, 57.5))]
+)
+def test_normalized_images_are_shown_as_they_were(shift: Any, divisor: Any) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 6, 3), np.uint8)
+    feature = OutputFeature("x", "float32", 90, "dense", shape=(5, 6, 3), shift=shift, divisor=divisor)
+    stored = (pixels.astype(np.float32) - np.array(shift, np.float32)) / np.array(divisor, np.float32)
+    assert (feature.pixels(stored) == pixels).all()
+    assert (replace(feature, stored="png").pixels(pixels) == pixels).all()
+
+
+def test_few_large_images_are_taken_at_once() -> None:
+    image = OutputFeature("x", "float32", 224 * 224 * 3, "pixels", shape=(224, 224, 3))
+    number = OutputFeature("y", "float32", 5)
+    assert bounded_batch((image, number), 4096) == 111 and bounded_batch((image, number), 7) == 7
+    assert bounded_batch((number,), 4096) == 4096
+    huge = OutputFeature("x", "float32", 3 * 10**8, "pixels", shape=(10_000, 10_000, 3))
+    assert bounded_batch((huge,), 64) == 1

@@ -39,6 +39,14 @@ def number(ctx: Context, *, value: Annotated[int, Meta(ge=0)] = 1) -> Files:
 
 
 @component
+def picture(ctx: Context) -> Files:
+    """Writes a file for people to look at."""
+    draft = ctx.output(Files)
+    (draft.path / "größe 1.png").write_bytes(b"pixels")
+    return draft.finish(summary={"pictures": ["größe 1.png"]})
+
+
+@component
 def parity(ctx: Context, files: Files) -> Files:
     """Writes whether the number is even."""
     return _write(ctx, str(int(files.file("text.txt").read_text()) % 2))

@@ -27,6 +27,7 @@ WIRED: dict[str, dict[str, Any]] = {
     "train": {"examples": "${steps.transform.examples}", "transform": "${steps.transform.transform}"},
     "evaluate": {"model": "${steps.train}", "examples": "${steps.transform.examples}"},
     "export": {"model": "${steps.train}", "examples": "${steps.csv_examples}"},
+    "image_examples": {"path": "${steps.digits_images}"},
     "parquet_examples": {"path": "${steps.wine_csv}"},
     "tfrecord_examples": {"path": "${steps.wine_csv}"},
     "validate_examples": {"examples": "${steps.csv_examples}", "schema": "${steps.infer_schema}"},

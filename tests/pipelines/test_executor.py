@@ -113,6 +113,17 @@ def test_progress_and_messages_reach_the_listener(bound, store):
     assert {"step": "a", "progress": {"done": 1, "total": 2}} in [dict(e) for e in events]
 
 
+def test_pictures_are_named_by_their_path_when_a_step_has_made_them(bound, store):
+    events = []
+    result = run_pipeline(bound(a=("picture", {}), b=("number", {})), store, listen=events.append)
+    (path,) = result.artifacts["a"]["output"].pictures
+    assert path.read_bytes() == b"pixels"
+    assert [event["step"] for event in events if event.get("say") == f"look at {path}"] == ["a"]
+    again = []
+    run_pipeline(bound(a=("picture", {})), store, listen=again.append)
+    assert not [event for event in again if "say" in event]
+
+
 def test_selection(bound, store):
     with pytest.raises(PipelineError, match="no artifact in the store"):
         run_pipeline(bound(**CHAIN), store, Request(Selection(only="c")), quiet)

@@ -29,13 +29,22 @@ row = st.tuples(
     st.sampled_from([None, "x", "y"]),
     st.integers(0, 5).map(lambda n: n / 2),
     st.none() | st.lists(st.sampled_from(["p", "q"]), max_size=3),
+    st.none() | st.sampled_from([b"\xff\xd8\xff", b"\x89PNG", b"", b"\x89PNG" * 999, bytes(2_000)]),
 )
 parts = st.lists(st.lists(row, max_size=9), min_size=1, max_size=4)
-NAMES = ["u", "v", "k", "c", "w", "l"]
-COLUMNS: Any = {"u": "float", "v": "float", "k": "string", "c": "string", "w": "float", "l": "strings"}
+NAMES = ["u", "v", "k", "c", "w", "l", "i"]
+COLUMNS: Any = {
+    "u": "float",
+    "v": "float",
+    "k": "string",
+    "c": "string",
+    "w": "float",
+    "l": "strings",
+    "i": "image",
+}
 ARROW = pa.schema(
     [("u", pa.float64()), ("v", pa.float64()), ("k", pa.string()), ("c", pa.string()), ("w", pa.float64()),
-     ("l", pa.list_(pa.string()))]
+     ("l", pa.list_(pa.string())), ("i", pa.binary())]
 )  # fmt: skip
 
 
@@ -67,6 +76,7 @@ def test_merged_parts_equal_the_whole(batches: list[Any], label: str) -> None:
         assert other.weight == pytest.approx(whole.weight)
         for a, b in zip(whole, other, strict=True):
             assert (a.lists, a.lengths, a.missing, a.top) == (b.lists, b.lengths, b.missing, b.top)
+            assert a.images == b.images
             if a.numeric and b.numeric:
                 assert a.numeric.histogram == b.numeric.histogram
             assert a.weighted and b.weighted and a.weighted.count == pytest.approx(b.weighted.count)

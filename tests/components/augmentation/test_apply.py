@@ -242,12 +242,9 @@ def test_an_example_is_changed_alike_in_every_batch_and_order(shape: tuple[int, 
     given = images(37, shape)
     whole = augmented(given, *EVERY, epoch=3, seed=5)
     assert whole.min() >= 0 and whole.max() <= 255
-    for size in (1, 8, 36):
-        parts = [
-            augmented(given[i : i + size], *EVERY, epoch=3, seed=5, numbers=np.arange(37)[i : i + size])
-            for i in range(0, 37, size)
-        ]
-        np.testing.assert_array_equal(np.concatenate(parts), whole)
+    for some in (slice(0, 1), slice(36, 37), slice(3, 8), slice(8, 37)):
+        part = augmented(given[some], *EVERY, epoch=3, seed=5, numbers=np.arange(37)[some])
+        np.testing.assert_array_equal(part, whole[some])
     order = np.random.default_rng(1).permutation(37)
     np.testing.assert_array_equal(
         augmented(given[order], *EVERY, epoch=3, seed=5, numbers=order), whole[order]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -150,6 +152,24 @@ def test_the_check_knows_columns_and_splits(tmp_path):
     assert known.facts["types"]["label"] == "string" and "weight" not in known.facts["types"]
     named = {"train": str(root), "test": str(root / "1")}
     assert checked(named, labels=[])[1].splits == ("train", "test")
+
+
+def test_the_check_and_the_fingerprint_import_nothing_heavy(tmp_path):
+    root = class_folders(tmp_path / "digits", 5)
+    rows = write_csv(tmp_path / "rows.csv", path_rows(tmp_path, 3))
+    script = f"""
+import sys
+from headrace.components import image_examples
+defaults = {{name: argument.default for name, argument in image_examples.arguments.items()}}
+for path in ({str(root)!r}, {str(rows)!r}):
+    assert image_examples.checker({{**defaults, "path": path}}, {{}})[0] == []
+assert len(image_examples.source_finder({{**defaults, "path": {str(rows)!r}}})) == 3
+assert image_examples.source_finder({{**defaults, "path": {str(root)!r}}}) == []
+heavy = {{"numpy", "pyarrow", "PIL", "apache_beam", "tensorflow", "farmhash", "urllib3"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_check_says_what_is_wrong_before_anything_runs(tmp_path):

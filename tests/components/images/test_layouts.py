@@ -84,7 +84,9 @@ def test_columns_and_parts(ctx, tmp_path):
 
 def test_an_artifact_of_files(new_ctx):
     files = digits_images.function(new_ctx())
-    made = image_examples.function(new_ctx(), path=files, stratify="label")
+    ctx = new_ctx()
+    made = image_examples.function(ctx, path=files, stratify="label")
+    assert warnings_of(ctx) == []
     assert [made.rows(split) for split in made.splits] == [1438, 180, 179]
     assert made.properties["stratified"] == "exact"
     by_class = {split: [row["label"] for row in rows_of(made, split)].count("7") for split in made.splits}
@@ -240,6 +242,25 @@ def test_links(new_ctx, tmp_path):
     )
     assert [row["path"] for row in rows_of(free)] == ["cat/1.png", "cat/2.png", "cat/3.png", "dog/secret.png"]
     assert [reject["reason"] for reject in rejects_of(free)] == ["is a link to a folder that it lies in"]
+
+
+def test_a_file_in_two_splits(ctx, tmp_path):
+    root = class_folders(tmp_path / "digits", 10)
+    with pytest.raises(
+        InvalidRequestError, match=r"1/0001.png: path: the file is in split 'train' and in 'test'"
+    ):
+        image_examples.function(ctx, path={"train": str(root), "test": str(root / "1" / "*.png")})
+
+
+def test_folders_are_followed_to_a_depth(ctx, tmp_path):
+    image = png(digits(1)[0][0])
+    write(tmp_path.joinpath("photos", *["x"] * 99, "1.png"), image)
+    write(tmp_path.joinpath("photos", *["y"] * 150, "1.png"), image)
+    made = image_examples.function(ctx, path=str(tmp_path / "photos"), max_rejects=1, **ALL)
+    assert made.rows("all") == 1
+    assert [reject["reason"] for reject in rejects_of(made)] == ["lies more than 100 folders deep"]
+    (warning,) = [text for text in warnings_of(ctx) if "rejected" in text]
+    assert "y/y/y: lies more than 100 folders deep" in warning
 
 
 def test_a_sample_is_taken_from_everywhere(ctx, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from headrace.components.image_examples import image_examples
 from headrace.components.images.json_rows import read_objects
 from headrace.pipelines.alone import run_alone
+from headrace.pipelines.artifact import Files
 from headrace.pipelines.errors import DataError, InvalidRequestError
 from headrace.pipelines.store import Store
 
@@ -101,6 +102,32 @@ def test_json_values_keep_their_types(new_ctx, tmp_path):
     assert [row["good"] for row in found] == [True, None, False, None]
     assert [row["box"] for row in found] == [[1.0, 2.5], None, None, None]
     assert made[0].digest == made[1].digest
+
+
+def test_an_artifact_of_files_with_a_manifest(new_ctx):
+    draft = new_ctx().output(Files)
+    rows = path_rows(draft.path, 6)
+    write_csv(draft.path / "rows.csv", [{**row, "photo": row.pop("file")} for row in rows])
+    files = draft.finish()
+    named = image_examples.function(new_ctx(), path=files, image="photo", types={"label": "string"}, **ALL)
+    assert [row["weight"] for row in rows_of(named)] == [0, 0.25, 0.5, 0.75, 1, 1.25]
+    folders = image_examples.function(new_ctx(), path=files, labels=["folder", "label"], **ALL)
+    assert pixels_and_labels(folders) == pixels_and_labels(named)
+    only = new_ctx().output(Files)
+    write_csv(only.path / "pixels.csv", pixel_rows(3))
+    held = image_examples.function(new_ctx(), path=only.finish(), image_as="pixels", shape=[8, 8], **ALL)
+    assert held.rows("all") == 3
+
+
+def test_columns_that_only_late_rows_have(new_ctx, tmp_path):
+    rows = path_rows(tmp_path, 3) * 60
+    rows[-1] = {**rows[-1], "late": 7}
+    path = write_json(tmp_path / "rows.jsonl", rows)
+    made = image_examples.function(new_ctx(), path=str(path), types={"late": "float"}, **ALL)
+    assert rows_of(made)[-1]["late"] == 7.0 and rows_of(made)[0]["late"] is None
+    other = write_json(tmp_path / "other.json", path_rows(tmp_path, 2))
+    both = image_examples.function(new_ctx(), path=[str(other), str(path)], **ALL)
+    assert both.properties["columns"]["late"] == "int"
 
 
 @pytest.mark.parametrize(

@@ -334,6 +334,23 @@ def test_the_cache_is_bounded(tmp_path: Path):
     assert not cache.get("http://a/1")
 
 
+def test_the_cache_is_bounded_over_runs_that_add_little(tmp_path: Path):
+    def size() -> int:
+        return sum(p.stat().st_size for p in tmp_path.glob("*/*"))
+
+    for number in range(40):
+        run = RemoteCache(tmp_path, 10_000)
+        run.put(f"http://a/{number}", bytes(500), {})
+    assert size() > 20_000
+    run.tidy()
+    assert 5_000 < size() <= 10_000
+    for number in range(10):
+        run = RemoteCache(tmp_path, 10_000)
+        run.put(f"http://b/{number}", bytes(500), {})
+    run.tidy()  # a moment later, which is too soon
+    assert size() > 10_000
+
+
 def test_leaving_early_ends_what_is_under_way(server):
     found = fetch_all([f"{server.url}/image/", *[f"{server.url}/silent"] * 20], replace(NEAR, parallel=2))
     assert next(found) == BODY

@@ -98,6 +98,10 @@ def test_marks_within_the_coded_data():
     read_jpeg(restarts, MOST)
     assert "out of order" in jpeg_reason(restarts.replace(b"\xff\xd1", b"\xff\xd4", 1))
     read_jpeg(JPEG[:-2] + b"\xff\xff\xff\xd9", MOST)  # fill bytes are nothing
+    tables = JPEG.index(b"\xff\xdb")
+    read_jpeg(JPEG[:tables] + bytes(3) + JPEG[tables:], MOST)  # nor are zeros
+    assert "no segment begins" in jpeg_reason(JPEG[:tables] + b"ab" + JPEG[tables:])
+    assert "cut off within its header" in jpeg_reason(JPEG[:tables] + bytes(99))
 
 
 def test_tables_may_be_left_out_altogether():
@@ -151,3 +155,9 @@ def test_damaged_files_are_read_or_refused_and_nothing_else():
             assert error.reason
             refused += 1
     assert 300 < refused < 600
+
+
+def test_files_of_very_many_pieces():
+    assert "more than 10,000 segments" in jpeg_reason(JPEG[:2] + b"\xff\xfe\0\2" * 20_000 + JPEG[2:])
+    good = png(2, 2, 8, 0, b"\0\1\2\0\3\4")
+    assert "very many chunks" in png_reason(good[:33] + chunk(b"tEXt", b"") * 20_000 + good[33:])

@@ -67,6 +67,17 @@ def test_many_rows_and_images_are_bounded_and_stand_in_several_blocks() -> None:
     assert many.shape[1] <= WIDTH
 
 
+def test_cells_shrink_before_a_sheet_becomes_a_ribbon_unless_captions_need_them() -> None:
+    red = plain((255, 0, 0), 1, 1)
+    few, many = ([Row("name", [red] * 10) for _ in range(count)] for count in (5, 30))
+    assert holds(read(contact_sheet("t", few)), (255, 0, 0)) == 50 * 96 * 96
+    sheet = read(contact_sheet("t", many))
+    assert 300 * 48 * 48 <= holds(sheet, (255, 0, 0)) < 300 * 96 * 96
+    assert sheet.shape[0] < 1.3 * sheet.shape[1]
+    told = [Row("name", [red] * 10, ["a"]) for _ in range(30)]
+    assert holds(read(contact_sheet("t", told)), (255, 0, 0)) == 300 * 96 * 96
+
+
 def test_nothing_to_show_is_a_sheet_too() -> None:
     assert read(contact_sheet("t", [])).shape[2] == 3
     assert read(contact_sheet("t", [Row("empty", [])])).shape[0] > read(contact_sheet("t", [])).shape[0] - 40

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
 import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -135,18 +138,26 @@ def test_a_sample_is_taken_of_each_split(ctx: Any, data_dir: Path) -> None:
 def test_array_records_are_read_too(
     ctx: Any, new_ctx: Callable[..., Any], data_dir: Path, tmp_path: Path
 ) -> None:
-    import tensorflow_datasets as tfds
+    from array_record.python.array_record_module import ArrayRecordWriter
+    from tensorflow import data
 
-    from headrace.pipelines.import_path import load_function
-
-    with tfds.core.registered.skip_registration():
-        builder: Any = load_function(f"{BUILDERS}:Insects")(data_dir=tmp_path, file_format="array_record")  # type: ignore[call-arg]
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
-    asked = {"columns": ["image", "count"], "splits": {"train": "train[10:-5]"}}
-    one = tfds_examples.function(ctx, name="insects", data_dir=str(tmp_path), block_rows=8, **asked)
-    two = tfds_examples.function(new_ctx(), name="insects", data_dir=str(data_dir), block_rows=8, **asked)
-    assert next((tmp_path / "insects" / "1.2.0").glob("*.array_record*"))
+    folder = copied(data_dir, tmp_path)
+    for shard in folder.glob("*.tfrecord-*"):
+        writer = ArrayRecordWriter(str(shard).replace(".tfrecord", ".array_record"), "group_size:1")
+        for record in data.TFRecordDataset(str(shard)).as_numpy_iterator():
+            writer.write(record)
+        writer.close()
+        shard.unlink()
+    info = folder / "dataset_info.json"
+    info.write_text(info.read_text().replace('"fileFormat": "tfrecord"', '"fileFormat": "array_record"'))
+    asked = {"columns": ["image", "count"], "splits": {"train": "train[10:-5]"}, "block_rows": 8}
+    one = tfds_examples.function(ctx, name="insects", data_dir=str(tmp_path), **asked)
+    two = tfds_examples.function(new_ctx(), name="insects", data_dir=str(data_dir), **asked)
     assert rows(one, "train") == rows(two, "train")
+    assert one.rows("train") == 45
+    next(folder.glob("*train*")).write_bytes(b"no records, and long enough to be some" * 4000)
+    with pytest.raises(DataError, match="no array_record, or damaged"):
+        tfds_examples.function(new_ctx(), name="insects", data_dir=str(tmp_path), **asked)
 
 
 def test_nothing_heavy_is_imported_for_what_is_prepared(data_dir: Path, tmp_path: Path) -> None:
@@ -265,6 +276,15 @@ def test_damage_is_told(new_ctx: Callable[..., Any], data_dir: Path, tmp_path: P
     (folder / "dataset_info.json").write_text("[]")
     assert "doesn't say what TFDS writes" in told()
     (folder / "dataset_info.json").write_text(info)
+    features = json.loads((folder / "features.json").read_text())
+    features["featuresDict"]["features"]["count"] = {
+        "tensor": {"dtype": "int32", "shape": {"dimensions": ["x"]}}
+    }
+    (folder / "features.json").write_text(json.dumps(features))
+    assert "features.json: it doesn't say what TFDS writes" in told()
+    features["featuresDict"]["features"]["count"] = {"classLabel": {"numClasses": "999999999"}}
+    (folder / "features.json").write_text(json.dumps(features))
+    assert "feature 'count' has 999,999,999 classes and no names for them" in told()
     (folder / "features.json").unlink()
     assert "before 4.0" in told()
 
@@ -331,6 +351,55 @@ def test_files_that_everyone_has_to_fetch(new_ctx: Callable[..., Any], tmp_path:
     (tmp_path / "pages.txt").write_text("one\ntwo\n")
     made = tfds_examples.function(new_ctx(), builder=f"{BUILDERS}:Homework", manual_dir=str(tmp_path))
     assert sorted(row["page"] for row in rows(made, "train")) == ["one", "two"]
+    arguments = {name: one.default for name, one in tfds_examples.arguments.items()}
+    given = arguments | {"builder": f"{BUILDERS}:Homework", "manual_dir": str(tmp_path)}
+    assert tfds_examples.source_finder is not None
+    assert tfds_examples.source_finder(given) == [str(tmp_path)]  # its content decides what comes out
+    assert tfds_examples.process_for(given) == "tensorflow"
+
+
+REMOTE = """
+import tensorflow_datasets as tfds
+
+class Remote(tfds.core.GeneratorBasedBuilder):
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = tfds.features.FeaturesDict({"line": tfds.features.Text()})
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(dl_manager.download("URL"))}
+
+    def _generate_examples(self, path):
+        yield from ((n, {"line": line}) for n, line in enumerate(path.read_text().splitlines()))
+"""
+
+
+def test_files_are_downloaded_where_they_can_be(new_ctx: Callable[..., Any], tmp_path: Path) -> None:
+    content = b"one\ntwo\n"
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """Keeps quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        url = f"http://127.0.0.1:{server.server_port}/lines.txt"
+        (tmp_path / "remote.py").write_text(REMOTE.replace("URL", url))
+        told = f"{url}\t{len(content)}\t{hashlib.sha256(content).hexdigest()}\tlines.txt\n"
+        (tmp_path / "checksums.tsv").write_text(told)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        made = tfds_examples.function(new_ctx(), builder=f"{tmp_path / 'remote.py'}:Remote")
+        server.shutdown()
+    assert sorted(row["line"] for row in rows(made, "train")) == ["one", "two"]
+    with pytest.raises(StepError, match=r"(?s)127\.0\.0\.1 can't be reached.*give its folder"):
+        tfds_examples.function(new_ctx(), builder=f"{tmp_path / 'remote.py'}:Remote")
 
 
 def test_an_unknown_set_is_told_without_the_network(ctx: Any, tmp_path: Path) -> None:
@@ -338,17 +407,24 @@ def test_an_unknown_set_is_told_without_the_network(ctx: Any, tmp_path: Path) ->
         tfds_examples.function(ctx, name="mnst", data_dir=str(tmp_path), download=True)
     with pytest.raises(InvalidRequestError, match=r"only: 3\.0\.1"):
         tfds_examples.function(ctx, name="mnist:1.0.0", data_dir=str(tmp_path), download=True)
+    with pytest.raises(InvalidRequestError, match="did you mean 'fog_5'"):
+        tfds_examples.function(ctx, name="cifar10_corrupted/fog5", data_dir=str(tmp_path), download=True)
     with pytest.raises(InvalidRequestError, match="no builder class of TFDS"):
         tfds_examples.function(ctx, builder=f"{BUILDERS}:pixels")
 
 
-def test_the_digits_are_those_of_the_image_files(new_ctx: Callable[..., Any]) -> None:
+def test_the_digits_are_those_of_the_image_files(
+    new_ctx: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from headrace.components import digits_images
+    from headrace.components.tfds import prepare as preparing
+
+    monkeypatch.setattr(preparing, "_LOOK_SECONDS", 0.01)
 
     files = digits_images.function(new_ctx())
-    made = tfds_examples.function(
-        new_ctx(), builder="headrace.components.tfds.digits_builder:HandwrittenDigits"
-    )
+    ctx = new_ctx()
+    made = tfds_examples.function(ctx, builder="headrace.components.tfds.digits_builder:HandwrittenDigits")
+    assert any("prepared_mb" in event.get("progress", {}) for event in ctx.events)
     ours = sorted((decoded(row["image"]).tobytes(), row["label"]) for row in rows(made, "train"))
     theirs = [
         (decoded(files.file(f.path).read_bytes()).tobytes(), f.path.partition("/")[0]) for f in files.files

@@ -206,7 +206,10 @@ def first(ctx: Context) -> Files:
 @component
 def evaluate(ctx: Context, *, told: dict[str, object]) -> Evaluation:
     summary = {"metrics": told.get("metrics"), "split": "test", "pictures": told.get("pictures")}
-    return put(ctx.output(Evaluation), "evaluation.json", told, summary=summary)
+    draft = ctx.output(Evaluation)
+    if "worst" in told:
+        (draft.path / "worst_examples.json").write_text(json.dumps(told["worst"]))
+    return put(draft, "evaluation.json", told, summary=summary)
 
 @component
 def train(ctx: Context, *, told: dict[str, object]) -> Model:
@@ -259,6 +262,27 @@ def test_pictures_are_named_by_path_when_their_step_ends(own):
     assert line.startswith("evaluate: look at ") and Path(line.rpartition("look at ")[2]).is_file()
     assert line.removeprefix("evaluate: ") in shown(own, "evaluate")
     assert "look at" not in own("run", "own.yaml", "--set", f"evaluate.told={json.dumps(told)}").stderr
+
+
+def test_the_worst_examples_are_shown_with_their_places(own):
+    place = {"row": 8, "part": "test/part-00000.parquet", "part_row": 8}
+    named = {
+        **place,
+        "path": "a\x1b[2J.png",
+        "label": "no",
+        "prediction": "yes",
+        "probability": 0.987,
+        "loss": 4.5,
+    }
+    from_csv = {**place, "file": "a.csv", "line": 7, "label": ["x", "y"], "prediction": [], "loss": 2.0}
+    value = {**place, "label": 1.23456, "prediction": 2.0, "error": 0.8, "loss": 0.6}
+    told = {**EVALUATION, "worst": {"split": "test", "examples": [named, from_csv, value, *[value] * 9]}}
+    own("run", "own.yaml", "--set", f"evaluate.told={json.dumps(told)}")
+    lines = shown(own, "evaluate").partition("the worst examples\n")[2].splitlines()
+    assert lines[0].split() == ["label", "prediction", "loss"] and len(lines) == 6
+    assert lines[1].split() == ["a\ufffd[2J.png", "no", "yes", "(99%)", "4.5"]
+    assert lines[2].split() == ["a.csv", "line", "7", "x,", "y", "none", "2"]
+    assert lines[3].split() == ["test/part-00000.parquet", "row", "8", "1.235", "2", "0.6"]
 
 
 def test_a_cross_validation_is_shown_with_its_folds(own):

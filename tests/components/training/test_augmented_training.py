@@ -20,7 +20,7 @@ from headrace.components.training.networks import load_network, weights_digest
 from headrace.pipelines.component import Known
 from headrace.pipelines.errors import InvalidRequestError
 
-from .model_path import Paths, Prepared
+from ..model_path import Paths, Prepared
 
 AUGMENT: list[Any] = [{"flip": "both"}, {"rotate": 20}, {"brightness": 0.1}, {"noise": 0.05}]
 CHAIN = [{"decode": "grayscale"}, {"resize": 8}, {"scale": "zero_one"}]
@@ -141,23 +141,13 @@ def test_training_augments_and_shows_what_it_did(paths: Paths, prepared: Prepare
         assert sheet.width > 900 and sheet.height > 900  # ten rows of ten images
 
 
-def test_folds_are_augmented_too(paths: Paths, prepared: Prepared, tiny: str) -> None:
-    told: dict[str, Any] = {"model": tiny, "epochs": 1, "folds": 2}
-    first, second = (
-        cross_validate.function(paths.ctx(), prepared.examples, prepared.transform, augment=augment, **told)
-        for augment in (AUGMENT, None)
-    )
-    read = [json.loads(one.file("evaluation.json").read_text("utf-8")) for one in (first, second)]
-    assert read[0]["settings"]["augment"] == AUGMENT
-    assert read[0]["metrics"] != read[1]["metrics"]
-
-
 def test_what_does_not_fit_is_refused(paths: Paths, prepared: Prepared, tiny: str) -> None:
     problems, _ = train.checker({"model": "cnn", "augment": ["flip", {"rotate": -1}]}, {"examples": Known()})
     assert [problem.argument for problem in problems] == ["augment[1]"]
-    with pytest.raises(InvalidRequestError, match="padding is a number of pixels that fits"):
-        train.function(
-            paths.ctx(), prepared.examples, prepared.transform, model=tiny, augment=[{"random_crop": 9}]
-        )
+    for component in (train, cross_validate):
+        with pytest.raises(InvalidRequestError, match="padding is a number of pixels that fits"):
+            component.function(
+                paths.ctx(), prepared.examples, prepared.transform, model=tiny, augment=[{"random_crop": 9}]
+            )
     with pytest.raises(InvalidRequestError, match="augmentation is for images"):
         train_augmentation(["flip"], {}, 0)
