@@ -109,8 +109,8 @@ def headless(architecture: str, shape: Sequence[int], weights: str | None = None
 def steady_names(network: keras.Model) -> dict[str, str]:
     """Names for the layers of a network of `keras.applications`, the same in each process.
 
-    Layers that Keras leaves unnamed are numbered by what else was made in the process before: `conv2d_94`. Here
-    they are numbered by their place in the network, `unnamed_conv2d_3`. Others keep their names.
+    Layers that Keras leaves unnamed are numbered by what else was made in the process before: `conv2d_94`.
+    Here they are numbered by their place in the network, `unnamed_conv2d_3`. Others keep their names.
     """
     found: dict[str, str] = {}
     counts: Counter[str] = Counter()
