@@ -16,6 +16,7 @@ from headrace.pipelines.bound import BoundPipeline
 from headrace.pipelines.fingerprint import canonical
 from headrace.pipelines.resolve import find_component, load_pipeline
 from headrace.pipelines.step_parts import parts_of
+from headrace.pipelines.store import Store
 
 WIRED: dict[str, dict[str, Any]] = {
     "wine_csv": {},
@@ -28,6 +29,8 @@ WIRED: dict[str, dict[str, Any]] = {
     "evaluate": {"model": "${steps.train}", "examples": "${steps.transform.examples}"},
     "export": {"model": "${steps.train}", "examples": "${steps.csv_examples}"},
     "image_examples": {"path": "${steps.digits_images}"},
+    "tfds_examples": {"builder": "headrace.components.tfds.digits_builder:HandwrittenDigits"},
+    "to_tfds": {"examples": "${steps.image_examples}", "name": "digits"},
     "parquet_examples": {"path": "${steps.wine_csv}"},
     "tfrecord_examples": {"path": "${steps.wine_csv}"},
     "validate_examples": {"examples": "${steps.csv_examples}", "schema": "${steps.infer_schema}"},
@@ -64,20 +67,31 @@ def counted(bound: BoundPipeline, store) -> dict[str, bytes]:
     return {name: canonical(parts_of(step, {}, store).parameters) for name, step in bound.steps.items()}
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Store:
+    """One for all, in which the code of every component is read once."""
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory, store) -> dict[str, bytes]:
+    """What counts where every default is left out."""
+    return counted(pipeline(tmp_path_factory.mktemp("left_out"), given=False), store)
+
+
 def test_every_component_is_here():
     assert set(WIRED) | WITHOUT_DEFAULTS == set(COMPONENTS)
 
 
-def test_a_default_counts_like_the_value_given_and_the_one_read_back(tmp_path, store):
+def test_a_default_counts_like_the_value_given_and_the_one_read_back(tmp_path, store, expected):
     left_out = pipeline(tmp_path, given=False)
-    expected = counted(left_out, store)
     assert counted(pipeline(tmp_path, given=True), store) == expected
     read_back = BoundPipeline.from_json(json.loads(json.dumps(left_out.to_json())))
     assert counted(read_back, store) == expected
 
 
 @pytest.mark.parametrize("name", WIRED)
-def test_a_component_called_alone_counts_its_defaults_alike(name, tmp_path, store):
+def test_a_component_called_alone_counts_its_defaults_alike(name, tmp_path, store, expected):
     arguments = find_component(name).arguments
     needed = {
         key: arguments[key].artifacts[0](tmp_path, "0" * 64) if str(value).startswith("$") else value
@@ -85,6 +99,5 @@ def test_a_component_called_alone_counts_its_defaults_alike(name, tmp_path, stor
     }
     left_out, _ = bind_call(find_component(name), needed)
     given, _ = bind_call(find_component(name), {**defaults(name), **needed})
-    expected = counted(pipeline(tmp_path, given=False), store)[name]
-    assert canonical(parts_of(left_out, {}, store).parameters) == expected
-    assert canonical(parts_of(given, {}, store).parameters) == expected
+    assert canonical(parts_of(left_out, {}, store).parameters) == expected[name]
+    assert canonical(parts_of(given, {}, store).parameters) == expected[name]
