@@ -31,6 +31,8 @@ from typing import TYPE_CHECKING, TextIO
 from ..pipelines.errors import InvalidRequestError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from .exporting.image_rows import ImageRows
     from .exporting.loading import Exported
     from .images.admit import Limits
@@ -87,6 +89,7 @@ def predict(
     limits: Limits | None = None,
     allow_outside: bool = False,
     unusable: Callable[[str, str], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> int:
     """Writes a prediction for each row of a file, or for each image, and gives their number.
 
@@ -102,6 +105,7 @@ def predict(
         limits: on each image's file.
         allow_outside: whether a table's paths and a folder's links may lead out of their folder.
         unusable: is told the path of each image that can't be used, and why.
+        progress: is told the number of rows that have their answer, from time to time.
 
     Raises:
         InvalidRequestError: no export or no file there, or an output with another ending.
@@ -133,9 +137,18 @@ def predict(
         else:
             batches = read_rows(exported.types, Path(paths[0]), Path(scratch), asked)
             tables = row_answers(exported, batches, paths[0])
+        tables = tables if progress is None else _counted(tables, progress)
         if target is None:
             return (write_json if json else write_csv)(tables, stream or sys.stdout)
         return write_file(tables, target)
+
+
+def _counted(tables: Iterator[pa.Table], progress: Callable[[int], None]) -> Iterator[pa.Table]:
+    rows = 0
+    for table in tables:
+        rows += table.num_rows
+        progress(rows)
+        yield table
 
 
 def _is_table(paths: Sequence[str]) -> bool:

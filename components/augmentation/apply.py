@@ -12,7 +12,7 @@ single additions and multiplications, which are rounded alike everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist
@@ -67,10 +67,9 @@ class _Placed:
     place: int
     link: Augmentation
 
-    def drawn(self, tf: Any, keys: Any, draws: int | Iterable[int]) -> Any:
-        """Random bits int64 [n, d] of some of its draws; number 0 decides whether it is applied."""
-        numbers = range(draws) if isinstance(draws, int) else draws
-        return bits(tf, keys, np.array([self.place * DRAWS + number for number in numbers], np.int64))
+    def drawn(self, tf: Any, keys: Any, draws: int, first: int = 0) -> Any:
+        """Random bits int64 [n, draws] of its draws from one on; number 0 decides whether it is applied."""
+        return bits(tf, keys, self.place * DRAWS + np.arange(first, first + draws, dtype=np.int64))
 
     def applied(self, tf: Any, keys: Any) -> Any:
         """Whether it is, bool [n]."""
@@ -196,7 +195,7 @@ def _noise_pass(placed: _Placed, link: Noise, shape: Sequence[int]) -> Pass:
     count = -(-size // 4)  # four numbers of 16 bits out of each hash
 
     def run(tf: Any, images: Any, keys: Any) -> Any:
-        random = placed.drawn(tf, keys, range(2, 2 + count))
+        random = placed.drawn(tf, keys, count, first=2)
         places = tf.reshape(tf.bitcast(random, tf.uint16), [-1, 4 * count])[:, :size]
         noise = tf.gather(tf.constant(_normal()), tf.cast(places, tf.int32))
         noise = tf.reshape(noise, [-1, *shape])

@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from ...pipelines.context import Context
+from ..ingestion.placing import NOWHERE
 from .addresses import shown
 from .names import one_line
 
 FILE = "duplicates.jsonl"
 _MOST = 100
-_EXACT = 255
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _twice(tables: Sequence[pa.Table]) -> list[list[dict[str, Any]]]:
     order = np.lexsort((np.arange(len(low)), high, low))
     equal = (low[order][1:] == low[order][:-1]) & (high[order][1:] == high[order][:-1])
     kept = order[np.append(equal, False) | np.append(False, equal)]
-    kept = kept[split[kept] != _EXACT]
+    kept = kept[split[kept] != NOWHERE]
     whole = pa.concat_tables(tables)
     groups: dict[tuple[int, int], list[dict[str, Any]]] = defaultdict(list)
     for row in whole.take(pa.array(np.sort(kept))).to_pylist():

@@ -119,6 +119,8 @@ def option_problems(columns: Sequence[str], options: ImageOptions) -> list[Probl
     asked = [("columns", name) for name in options.columns or ()]
     asked += [("types", name) for name in options.types or {}]
     asked += [("separators", name) for name in options.separators]
+    labels = [options.labels] if isinstance(options.labels, str) else options.labels
+    asked += [("labels", name) for name in labels if name != "label"]  # which there needn't be
     found = [
         Problem(f"there is no column {name!r}", argument=argument, given=name, available=tuple(columns))
         for argument, name in asked

@@ -17,6 +17,7 @@ import pyarrow as pa
 from farmhash import fingerprint128
 
 from ..data_plane.result import Result
+from ..ingestion.placing import NOWHERE
 from ..ingestion.rejects import Reject, to_json
 from ..ingestion.writing import Placing, place_rows
 from .addresses import shown
@@ -156,6 +157,9 @@ class ReadImages:
         for part in told["parts"].values():
             # The driver would do so one after the other.
             part |= {"sha256": _digest(part["path"]), "lines": ""}
+        if told["outside"] and assigned is not None:
+            first = table.column("path")[int(np.argmax(assigned == NOWHERE))].as_py()
+            told["outside"]["reason"] = f"{one_line(first)}: {told['outside']['reason']}"
         account = self._account(table, piece, assigned)
         return told | {
             "rows_in": len(piece.rows) + piece.rejected,
@@ -185,7 +189,7 @@ class ReadImages:
     def _account(self, table: pa.Table, piece: _Piece, assigned: Any) -> str:
         """Writes what finds duplicates: digest, split, path and labels of each image."""
         digests = np.array(piece.digests, np.uint64).reshape(-1, 2)
-        split = np.full(len(digests), 255, np.uint8) if assigned is None else assigned
+        split = np.full(len(digests), NOWHERE, np.uint8) if assigned is None else assigned
         account = pa.table(
             {
                 "low": digests[:, 0], "high": digests[:, 1], "split": split, "path": table.column("path"),

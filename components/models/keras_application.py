@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -47,19 +49,28 @@ class ApplicationLearner:
             InvalidRequestError: the layers don't fit each other with this width.
         """
         original = headless(self.architecture, tuple(image.shape[1:]))
+        names = steady_names(original)
+
+        def changed(layer: Any) -> Any:
+            if isinstance(layer, keras.Sequential):
+                return keras.Sequential([changed(inner) for inner in layer.layers], name=layer.name)
+            # ConvNeXt adds by an operation, which is no layer and has no weights.
+            return self._changed(layer, names[layer.name]) if layer.name in names else layer
+
         try:
-            made = keras.models.clone_model(original, input_tensors=image, clone_function=self._changed)
+            made = keras.models.clone_model(original, input_tensors=image, clone_function=changed)
         except (TypeError, ValueError) as error:
             raise InvalidRequestError(
-                f"the layers of {self.architecture} don't fit each other with width {self.width:g}: {error}",
+                f"the layers of {self.architecture} don't fit each other with width {self.width:g}: "
+                f"{str(error).strip().splitlines()[0]}",
                 argument="model_args",
                 remedy="take a width with which the channels that are added up stay whole, such as 0.5",
             ) from error
         return made.output if self.depth >= 1 else _cut(made, self.depth)
 
-    def _changed(self, layer: keras.layers.Layer) -> keras.layers.Layer:
-        """A layer like another, of another width, with penalties."""
-        told = layer.get_config()
+    def _changed(self, layer: keras.layers.Layer, name: str) -> keras.layers.Layer:
+        """A layer like another, of another name and width, with penalties."""
+        told = {**layer.get_config(), "name": name}
         for key in _CHANNELS:
             if key in told:
                 told[key] = self._times(told[key])
@@ -93,6 +104,31 @@ def headless(architecture: str, shape: Sequence[int], weights: str | None = None
         # Of sizes other than those that it was trained on, which is what a head of one's own is for.
         warnings.simplefilter("ignore")
         return build(include_top=False, weights=weights, input_shape=tuple(shape))
+
+
+def steady_names(network: keras.Model) -> dict[str, str]:
+    """Names for the layers of a network of `keras.applications`, the same in each process.
+
+    Layers that Keras leaves unnamed are numbered by what else was made in the process before: `conv2d_94`.
+    Here they are numbered by their place in the network, `unnamed_conv2d_3`. Others keep their names.
+    """
+    found: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for layer in _all_layers(network):
+        base = re.sub(r"_\d+$", "", layer.name)
+        if base.replace("_", "") == type(layer).__name__.lower():
+            found[layer.name] = f"unnamed_{base}_{counts[base]}"
+            counts[base] += 1
+        else:
+            found[layer.name] = layer.name
+    return found
+
+
+def _all_layers(network: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in network.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _all_layers(layer)
 
 
 def application(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +188,7 @@ def _chain_json(
                 plain[name] = value
         kind = type(stage.transform)
         name = own.get(path_of(kind), kind.name)
-        chain.append({"name": name, "arguments": asdict(stage.transform), "constants": plain})
+        chain.append({"name": name, "arguments": stage.transform.arguments(), "constants": plain})
     return chain
 
 
@@ -205,6 +204,6 @@ def _chain(
         mine = {name[len(prefix) :]: arrays[name] for name in arrays if name.startswith(prefix)}
         name = stage["name"]
         kind = rebuild_class(*own[name]) if name in own else TRANSFORMS[name]
-        transform = kind(**stage["arguments"])
+        transform = kind.of_arguments(stage["arguments"])
         stages.append(Stage(transform, {**stage["constants"], **mine}))
     return tuple(stages)

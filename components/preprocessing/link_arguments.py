@@ -11,6 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from ...pipelines.errors import Problem
+from ..transforms.base import argument_name
 
 Link = Any
 """A frozen dataclass with the class attributes `name`, and `first`: the argument that `{name: value}` sets,
@@ -20,18 +21,12 @@ or those that `{name: [value, value]}` sets."""
 def link_arguments(cls: Link, given: Any, where: str) -> tuple[dict[str, Any], list[Problem]]:
     """The arguments by their fields, converted, or what is wrong with them.
 
-    An argument has the name of its field, unless that is a method's: then the field's metadata has it.
-
     Args:
         cls: a frozen dataclass whose fields are the arguments, but for those with the metadata `fitted`.
         given: what stands behind its name: nothing, arguments by name, or the value of the `first` ones.
         where: the argument of the step that problems name.
     """
-    by_name = {
-        field.metadata.get("argument", field.name): field
-        for field in fields(cls)
-        if not field.metadata.get("fitted")
-    }
+    by_name = {argument_name(field): field for field in fields(cls) if not field.metadata.get("fitted")}
     accepted = tuple(by_name)
     named, problem = _named(cls, given, accepted)
     if problem:

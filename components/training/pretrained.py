@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ...pipelines.errors import DataError, InvalidRequestError
 from ..models.applications import ARCHITECTURES, PIXELS, PREFIX, architecture_of
+from ..models.keras_application import steady_names
 from ..models.layers import custom_objects
 from .feed import Feed
 from .freezing import leaves
@@ -123,13 +124,15 @@ def _of_keras(
         )
     network = imagenet_weights(name, image.shape, file)
     look_at_scale(feed, settings, warn, published=True)
-    given = {layer.name: tuple(layer.get_weights()) for layer in network.layers if layer.weights}
-    if ARCHITECTURES[name].pixels == "caffe":
-        first = next(layer.name for layer in network.layers if layer.weights)
-        kernel, *rest = given[first]
-        given[first] = (np.ascontiguousarray(kernel[:, :, ::-1]), *rest)
-    if name.startswith("EfficientNetB"):
-        given["normalization"] = _squared(given["normalization"])
+    names = steady_names(network)
+    given: dict[str, Arrays] = {}
+    for number, (_, layer) in enumerate(_weighted(network)):
+        arrays = tuple(layer.get_weights())
+        if not number and ARCHITECTURES[name].pixels == "caffe":
+            arrays = (np.ascontiguousarray(arrays[0][:, :, ::-1]), *arrays[1:])
+        if isinstance(layer, keras.layers.Normalization):
+            arrays = _squared(arrays)
+        given[names[layer.name]] = arrays
     return given
 
 
@@ -143,7 +146,7 @@ def _published(settings: Settings) -> str:
 
 
 def _squared(normalization: Arrays) -> Arrays:
-    """Keras keeps deviations in place of variances in these files, and makes up for it by one more layer.
+    """Keras keeps deviations for variances in EfficientNet's files, and makes up for it by one more layer.
 
     That layer isn't in the network here. `(x - mean) / sqrt(v) / sqrt(v)` is a variance of `v ** 2`.
     """

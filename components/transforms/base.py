@@ -9,8 +9,8 @@ here imports an array library, so that a pipeline is checked without one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from dataclasses import Field, asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 if TYPE_CHECKING:
     from .namespace import Namespace
@@ -136,6 +136,17 @@ class Transform:
         # A worker's process imports one's own code by its path; pickle alone would not find it there.
         return rebuild, (path, {one.name: getattr(self, one.name) for one in fields(self)}, root_of(path))
 
+    def arguments(self) -> dict[str, Any]:
+        """The arguments by the names that a pipeline gives them, as JSON values or what makes them."""
+        values = asdict(self)
+        return {argument_name(one): values[one.name] for one in fields(self)}
+
+    @classmethod
+    def of_arguments(cls, told: Mapping[str, Any]) -> Self:
+        """What `arguments` gave."""
+        names = {argument_name(one): one.name for one in fields(cls)}
+        return cls(**{names[name]: value for name, value in told.items()})
+
     @property
     def key(self) -> str:
         """The raw column whose values have constants of their own, see `by_key`; empty for none."""
@@ -191,6 +202,12 @@ class Transform:
     def inverse(self, xp: Namespace, column: Any, constants: Constants) -> Any:
         """The column in the units that went in; only for those with `label = "value"`."""
         raise NotImplementedError
+
+
+def argument_name(one: Field[Any]) -> str:
+    """What a pipeline calls a field: its name, unless a method has that; then its metadata says it."""
+    told: str = one.metadata.get("argument", one.name)
+    return told
 
 
 def coerced(kind: Kind, takes: tuple[Kind, ...]) -> Kind | None:

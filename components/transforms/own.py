@@ -35,7 +35,7 @@ from ...pipelines.code_digest import code_digest
 from ...pipelines.errors import HeadraceError, InvalidRequestError, StepError
 from ...pipelines.import_path import find_problem, load_function, module_file, split_path
 from ...pipelines.step_parts import source_file
-from .base import Analyzer, Constants, Kind, Transform
+from .base import Analyzer, Constants, Kind, Transform, argument_name
 from .target import TargetMean
 
 GROUP = "headrace.transforms"
@@ -94,6 +94,9 @@ def _class_of(value: type, path: str) -> type[Transform]:
         wrong, remedy = "is no dataclass of its own", "decorate it with @dataclass(frozen=True)"
     elif value.apply is Transform.apply:
         wrong, remedy = "has no apply", "write def apply(self, xp, column, constants)"
+    elif hidden := [one.name for one in fields(value) if callable(getattr(Transform, one.name, None))]:
+        wrong = f"has a field {hidden[0]!r}, which hides the method of that name"
+        remedy = f'write {hidden[0]}_ = field(metadata={{"argument": "{hidden[0]}"}})'
     elif odd := [kind for kind in value.takes if kind not in get_args(Kind)]:
         wrong, remedy = f"takes {odd[0]!r}, which is no kind", f"kinds are {', '.join(get_args(Kind))}"
     if wrong:
@@ -123,7 +126,7 @@ class OfFunction(Transform):
 
     def apply(self, xp: Any, column: Any, constants: Constants) -> Any:
         """Calls the function with the arguments by name."""
-        told = {one.name: getattr(self, one.name) for one in fields(self)}
+        told = {argument_name(one): getattr(self, one.name) for one in fields(self)}
         return xp.float32(type(self).function(xp, column, **told))
 
 
@@ -145,9 +148,13 @@ def _of_function(function: Callable[..., Any], path: str) -> type[Transform]:
     made = []
     for one in by_name:
         default = MISSING if one.default is one.empty else one.default
-        told = field() if default is MISSING else field(default_factory=_giving(default))
-        made.append((one.name, hints.get(one.name, _type_of(default)), told))
-    names = tuple(name for name, _, _ in made)
+        metadata = {"argument": one.name}
+        told = field(metadata=metadata)
+        if default is not MISSING:
+            told = field(default_factory=_giving(default), metadata=metadata)
+        name = f"{one.name}_" if hasattr(OfFunction, one.name) else one.name
+        made.append((name, hints.get(one.name, _type_of(default)), told))
+    names = tuple(one.name for one in by_name)
     own = {
         "name": _short(path),
         "first": names,

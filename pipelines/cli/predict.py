@@ -123,9 +123,19 @@ def predict(
         limits=limits,
         allow_outside=allow_outside,
         unusable=unusable,
+        progress=_progress if sys.stderr.isatty() and (output or not sys.stdout.isatty()) else None,
     )
-    click.echo(counted(rows - unusable.count, "prediction") + (f" in {output}" if output else ""), err=True)
+    _say(counted(rows - unusable.count, "prediction") + (f" in {output}" if output else ""))
     return unusable.exit_code(max_rejects)
+
+
+def _progress(rows: int) -> None:
+    click.echo(f"\r{rows} rows … ", err=True, nl=False)
+
+
+def _say(text: str) -> None:
+    """A line on standard error, in place of the progress if there is any."""
+    click.echo(("\r\x1b[K" if sys.stderr.isatty() else "") + text, err=True)
 
 
 class _Unusable:
@@ -138,7 +148,7 @@ class _Unusable:
         self.count += 1
         if self.count <= _SHOWN:
             shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in path)
-            click.echo(f"{shown}: {reason}" if shown else reason, err=True)
+            _say(f"{shown}: {reason}" if shown else reason)
 
     def exit_code(self, max_rejects: int) -> int:
         """1 where there are more than are allowed for."""

@@ -415,3 +415,31 @@ def test_one_that_fails_or_gives_something_else_is_named(tmp_path: Path) -> None
         fit({"c": [f"{tmp_path}/mine.py:fails", "z_score"]}, data)
     with pytest.raises(StepError, match=r"gave float32 in 2 dimensions, and a column of kind float is"):
         fit({"c": [f"{tmp_path}/mine.py:table", "z_score"]}, data)
+
+
+def test_parameters_may_be_called_like_methods_and_fields_say_how(tmp_path: Path) -> None:
+    path = tmp_path / "named.py"
+    path.write_text(
+        "from dataclasses import dataclass\n"
+        "from headrace.components.transforms import Transform\n"
+        "def grow(xp, column, size=2.0, shape=1.0):\n"
+        "    return column * size + shape\n"
+        "@dataclass(frozen=True)\n"
+        "class Hiding(Transform):\n"
+        "    size: int = 1\n"
+        "    def apply(self, xp, column, constants):\n"
+        "        return column\n"
+    )
+    data = {"x": ("float", [1.0, 2.0, 3.0])}
+    fitted = fit({"x": {f"{path}:grow": {"size": 3, "shape": 0.5}}}, data)
+    save_fitted(fitted, tmp_path)
+    (chain,) = [
+        f["branches"][0]["chain"] for f in json.loads((tmp_path / "transform.json").read_text())["features"]
+    ]
+    assert chain[0]["arguments"] == {"size": 3, "shape": 0.5}
+    again = load_fitted(tmp_path)
+    np.testing.assert_array_equal(again.apply_numpy(batch(data))["x"][:, 0], [3.5, 6.5, 9.5])
+    assert pickle.loads(pickle.dumps(again)).fitted == again.fitted
+    (problem,) = parse_features({"x": f"{path}:Hiding"})[1]
+    assert "has a field 'size', which hides the method of that name" in problem.what
+    assert 'size_ = field(metadata={"argument": "size"})' in problem.remedy

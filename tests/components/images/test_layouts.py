@@ -162,6 +162,9 @@ def test_groups_and_values_decide_splits(new_ctx, tmp_path):
     )
     groups = [{row["group"] for row in rows_of(made, split)} for split in ("a", "b")]
     assert groups[0] and groups[1] and not groups[0] & groups[1]
+    by_digit = {"label_pattern": pattern, "split_by_value": "digit"}
+    with pytest.raises(DataError, match=r"digit-1-0001.png: column 'digit': '1' is in no split; 35 rows"):
+        image_examples.function(new_ctx(), path=str(flat), **by_digit, splits={"low": [0]})
     listed = image_examples.function(
         new_ctx(), path=str(flat), label_pattern=pattern, split_by_value="digit",
         splits={"low": [0, 1, 2, 3], "high": [4, 5, 6]}, rest="drop",

@@ -380,6 +380,7 @@ def test_large_json_is_read_piece_by_piece(tmp_path):
         ({"image": "{file}/{x}"}, "there is no column 'x'"),
         ({"columns": ["weihgt"]}, "did you mean 'weight'"),
         ({"types": {"x": "int"}}, "there is no column 'x'"),
+        ({"labels": ["label", "lable"]}, "labels: there is no column 'lable'"),
         ({"join": "/"}, "join is for folders, and a manifest is given"),
         ({"split_folders": True}, "split_folders is for folders"),
         ({"split_by": "file"}, "there is no column 'file'"),

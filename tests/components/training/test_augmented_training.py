@@ -4,6 +4,7 @@ import io
 import json
 from typing import Any
 
+import keras
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 from headrace.components import cross_validate, train
 from headrace.components.tfrecords.layout import Layout, OutputFeature
 from headrace.components.training import epochs
-from headrace.components.training.augmenting import train_augmentation
+from headrace.components.training.augmenting import finish_in_step, train_augmentation
 from headrace.components.training.epochs import Epochs
 from headrace.components.training.feed import Feed
 from headrace.components.training.networks import load_network, weights_digest
@@ -107,6 +108,28 @@ def test_an_example_is_changed_alike_however_it_is_read(
     np.testing.assert_array_equal(by_number(*batches(prepared, 90, epoch=2, place="step")), wanted)
     streamed, numbers = batches(prepared, 16, epoch=2, only=only)
     np.testing.assert_array_equal(by_number(streamed, numbers), wanted[np.sort(rank[only])])
+
+
+def test_the_training_step_can_augment_with_the_same_outcome(prepared: Prepared) -> None:
+    feed = feed_of(prepared)
+    augmentation = train_augmentation(AUGMENT, feed.images, 7)
+    weights = []
+    for place in ("input", "step"):
+        keras.utils.set_random_seed(0)
+        flat = keras.layers.Flatten()
+        network = keras.Sequential(
+            [keras.Input((8, 8, 1)), flat, keras.layers.Dense(1, activation="sigmoid")]
+        )
+        network.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+        source = Epochs(
+            prepared.examples, "train", feed, 16, lambda t, y: (feed.network_input(t)["image"], y), 3,
+            augmentation=augmentation, place=place,
+        )  # fmt: skip
+        if source.in_step:
+            finish_in_step(network, source.finish, source(0))
+        network.fit(source(0), verbose=0, shuffle=False)
+        weights.append(network.get_weights()[0])
+    np.testing.assert_allclose(weights[0], weights[1], atol=1e-5)
 
 
 def test_normalized_floats_are_augmented_as_pixels_are() -> None:
