@@ -29,8 +29,8 @@ class Limits:
     """Bounds on one file.
 
     Attributes:
-        max_pixels: of all frames that are taken together, checked before decoding. Decoding takes up to 8
-            bytes of memory a pixel.
+        max_pixels: of all frames that are taken together, checked before decoding. What has to be
+            converted takes some 10 bytes of memory a pixel meanwhile, and 20 in colours of 16 bits.
         max_bytes: of the file as it lies on disk.
         max_frames: that are taken of a file, where all are.
         check: "structure" looks at a JPEG's or PNG's segments and sums; "decode" decodes each file too, which

@@ -5,8 +5,11 @@ A test compares the names with the installed Keras.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from ...pipelines.errors import Problem
 
 PREFIX = "keras.applications."
 """`model: keras.applications.MobileNetV3Small` names one of them."""
@@ -86,3 +89,21 @@ def architecture_of(model: str) -> str:
     """`MobileNetV3Small` of `keras.applications.MobileNetV3Small`; empty if `model` is none of these."""
     name = model.removeprefix(PREFIX)
     return name if name != model and name in ARCHITECTURES else ""
+
+
+def published(model: str, model_args: Mapping[str, Any]) -> str:
+    """The name in `keras.applications` of the network that a model is, if Keras has weights for it."""
+    if model == "resnet50":
+        return {"v1": "ResNet50", "v2": "ResNet50V2"}.get(model_args.get("version", ""), "")
+    return {"vgg16": "VGG16", "vgg19": "VGG19"}.get(model) or architecture_of(model)
+
+
+def nothing_published(model: str, model_args: Mapping[str, Any]) -> Problem:
+    """The problem of asking for Keras' weights where there are none."""
+    told = f"{model} {model_args['version']}" if "version" in model_args else model
+    return Problem(
+        f"Keras has no weights for {told}",
+        argument="weights",
+        available=("vgg16", "vgg19", "resnet50 with version v1 or v2", f"{PREFIX}NAME"),
+        remedy="take one of these, or weights: path for a file of your own",
+    )

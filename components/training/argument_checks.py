@@ -10,9 +10,10 @@ from ...pipelines.errors import Problem, closest
 from ...pipelines.import_path import find_problem
 from ..augmentation.grammar import parse_augmentation
 from ..models import BUILT_IN, arguments_of
-from ..models.applications import ARCHITECTURES, PREFIX
+from ..models.applications import ARCHITECTURES, PREFIX, nothing_published, published
 from ..models.user import call_problem
 from .keras_names import LOSSES, METRICS, OPTIMIZERS
+from .settings import IMAGENET
 from .stages import stage_problems
 
 TASK_OF_KIND = {"value": "regression", "class": "classification", "multi": "multilabel", "": ""}
@@ -35,6 +36,7 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
         for metric in [names] if isinstance(names, str) else names or []:
             problems += _name_problems("metrics", metric, METRICS)
     problems += _weight_problems(arguments.get("class_weights"))
+    problems += _initial_weight_problems(arguments)
     problems += [] if arguments.get("stages") is None else stage_problems(arguments["stages"])
     problems += parse_augmentation(arguments.get("augment"))[1]
     problems += _label_problems(arguments, known.get("transform", Known()).facts.get("labels"))
@@ -143,6 +145,16 @@ def model_problems(arguments: Arguments) -> list[Problem]:
     names = model_args if isinstance(model_args, Mapping) else ()
     problem = find_problem(model) or call_problem(model, names)
     return [problem if problem.argument else problem.at(argument="model")] if problem else []
+
+
+def _initial_weight_problems(arguments: Arguments) -> list[Problem]:
+    """What is wrong with `weights: imagenet`."""
+    model, model_args = arguments.get("model"), arguments.get("model_args") or {}
+    if arguments.get("weights") != IMAGENET or not isinstance(model, str) or model.startswith("${"):
+        return []
+    if not isinstance(model_args, Mapping) or published(model, model_args):
+        return []
+    return [nothing_published(model, model_args)]
 
 
 def _weight_problems(told: Any) -> list[Problem]:

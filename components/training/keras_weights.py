@@ -45,10 +45,11 @@ def imagenet_weights(name: str, shape: Sequence[int], file: Path | None) -> kera
                 argument="weights",
                 remedy="take the file without the head (no_top, notop) that Keras publishes for it",
             ) from error
-        # Keras raises a bare Exception with the address in its text.
+        # Keras raises a bare Exception, "URL fetch failure on ADDRESS: CODE -- WHY".
         address = next((word for word in str(error).split() if word.startswith("http")), "").rstrip(":")
+        why = str(error).rpartition(" -- ")[2] if address else _first_line(error)
         raise DataError(
-            f"the weights of {name} can't be fetched: {_first_line(error)}",
+            f"the weights of {name} can't be fetched: {why}",
             argument="weights",
             remedy=f"fetch {address or 'the file'} where there is a network, and say weights: path/to/file",
         ) from error

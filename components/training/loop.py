@@ -95,7 +95,7 @@ def train_network(
     make_deterministic(settings.seed)
     network, feed = build_network(settings, features, tasks)
     if settings.weights is None:
-        look_at_scale(feed, settings, warn, published=False)
+        look_at_scale(feed, settings, warn, of_keras=False)
     else:
         load_weights(network, feed, settings, settings.weights, warn)
     stages = settings.stages or (Stage(),)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...pipelines.errors import DataError, InvalidRequestError
-from ..models.applications import ARCHITECTURES, PIXELS, PREFIX, architecture_of
+from ..models.applications import ARCHITECTURES, PIXELS, nothing_published, published
 from ..models.keras_application import steady_names
 from ..models.layers import custom_objects
 from .feed import Feed
@@ -102,19 +102,11 @@ def _of_keras(
     feed: Feed, settings: Settings, file: Path | None, warn: Callable[[str], None]
 ) -> dict[str, Arrays]:
     """Weights that Keras publishes, of its own file or fetched, by the names of its layers."""
-    name = _published(settings)
+    name = published(settings.model, settings.model_args)
     if not name:
         if file is not None:
             return of_legacy_file(file)
-        told = settings.model + (
-            f" {settings.model_args['version']}" if "version" in settings.model_args else ""
-        )
-        raise InvalidRequestError(
-            f"Keras has no weights for {told}",
-            argument="weights",
-            available=("vgg16", "vgg19", "resnet50 with version v1 or v2", f"{PREFIX}NAME"),
-            remedy="take one of these, or weights: path for a file of your own",
-        )
+        raise InvalidRequestError(nothing_published(settings.model, settings.model_args))
     image = next(iter(feed.images.values()))
     if image.shape[-1] != 3:
         raise DataError(
@@ -123,7 +115,7 @@ def _of_keras(
             remedy="let the image be decoded as rgb in the transform step: image: [{decode: rgb}, …]",
         )
     network = imagenet_weights(name, image.shape, file)
-    look_at_scale(feed, settings, warn, published=True)
+    look_at_scale(feed, settings, warn, of_keras=True)
     names = steady_names(network)
     given: dict[str, Arrays] = {}
     for number, (_, layer) in enumerate(_weighted(network)):
@@ -136,15 +128,6 @@ def _of_keras(
     return given
 
 
-def _published(settings: Settings) -> str:
-    """The name in `keras.applications` of the network that a model is, if it is one; else empty."""
-    version = settings.model_args.get("version", "v1.5")
-    own = {"vgg16": "VGG16", "vgg19": "VGG19"}
-    if settings.model == "resnet50":
-        return {"v1": "ResNet50", "v2": "ResNet50V2"}.get(version, "")
-    return own.get(settings.model) or architecture_of(settings.model)
-
-
 def _squared(normalization: Arrays) -> Arrays:
     """Keras keeps deviations for variances in EfficientNet's files, and makes up for it by one more layer.
 
@@ -155,18 +138,18 @@ def _squared(normalization: Arrays) -> Arrays:
     return (mean, variance**2 if np.allclose(variance, deviations, rtol=1e-2) else variance, *rest)
 
 
-def look_at_scale(feed: Feed, settings: Settings, warn: Callable[[str], None], *, published: bool) -> None:
+def look_at_scale(feed: Feed, settings: Settings, warn: Callable[[str], None], *, of_keras: bool) -> None:
     """Warns if pixels reach a network of Keras otherwise than it expects.
 
     Args:
         feed: how the network is fed.
         settings: of the training; `model` tells which network it is.
         warn: takes a text that people should see.
-        published: whether it has Keras' weights. With others only those matter that scale pixels themselves,
+        of_keras: whether it has Keras' weights. With others only those matter that scale pixels themselves,
             and would see next to nothing in pixels from 0 to 1.
     """
-    name = _published(settings)
-    if not name or not (published or ARCHITECTURES[name].pixels == "raw"):
+    name = published(settings.model, settings.model_args)
+    if not name or not (of_keras or ARCHITECTURES[name].pixels == "raw"):
         return
     expected = PIXELS[ARCHITECTURES[name].pixels]
     for image in feed.images.values():

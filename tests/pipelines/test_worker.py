@@ -1,10 +1,11 @@
-"""What a person sees of an error in their own code."""
+"""What a person sees of an error in their own code, and the surroundings of the processes that run it."""
 
 from __future__ import annotations
 
 import pytest
 
 from headrace.pipelines.executor import run_pipeline
+from headrace.pipelines.processes import ALLOCATOR, worker_environment
 
 OWN = """\
 import json
@@ -37,3 +38,12 @@ def test_a_traceback_begins_in_the_users_code_and_is_whole_from_there(name, boun
     # What the user's code called is still there, to where it was raised.
     assert not frames[-1].startswith(f'File "{own}"')
     assert len(frames) >= (4 if name == "broken" else 2)
+
+
+def test_the_allocator_is_told_for_tensorflow_alone(monkeypatch):
+    assert not ALLOCATOR.keys() & worker_environment("").keys()
+    name = next(iter(ALLOCATOR))
+    monkeypatch.delenv(name, raising=False)
+    assert worker_environment("tensorflow")[name] == ALLOCATOR[name]
+    monkeypatch.setenv(name, "4096")
+    assert worker_environment("tensorflow")[name] == "4096", "what the user has set stays"

@@ -229,6 +229,13 @@ def test_amounts_are_spread_evenly_over_their_range() -> None:
     np.testing.assert_allclose(made, np.linspace(0.2, 0.6, 8000), atol=0.02)
 
 
+def test_random_bits_are_those_of_splitmix64() -> None:
+    # The first numbers of the published generator with the seed 0, whose counter goes up by the golden ratio.
+    wanted = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F, 0xF88BB8A8724C81EC]
+    found = bits(tf, tf.constant([0], tf.int64), np.arange(4)).numpy().view(np.uint64)
+    assert found[0].tolist() == wanted
+
+
 def test_random_bits_have_no_pattern() -> None:
     found = bits(tf, example_keys(tf, 0, 0, np.arange(2000)), np.arange(20)).numpy().view(np.uint64)
     assert len(np.unique(found)) == found.size

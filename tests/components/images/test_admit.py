@@ -136,6 +136,12 @@ def test_sixteen_bit_tiffs_in_colour_and_with_white_as_zero(order):
     values = np.random.default_rng(0).integers(0, 65536, (5, 4, 3)).astype(np.uint16)
     found = one(tiff(values, order, photometric=2))
     assert np.array_equal(array(found.data), np.round(values.astype(float) * 255 / 65535))
+    with_alpha = np.random.default_rng(1).integers(0, 65536, (130, 4, 4)).astype(np.uint16)
+    found = one(tiff(with_alpha, order, photometric=2))
+    assert np.array_equal(array(found.data), np.round(with_alpha.astype(float) * 255 / 65535))
+    ink = np.round(with_alpha.astype(float) * 255 / 65535).astype(np.uint8)
+    found = one(tiff(with_alpha, order, photometric=5))
+    assert np.array_equal(array(found.data), np.asarray(Image.fromarray(ink, "CMYK").convert("RGB")))
     if order == "<":
         found = one(tiff(values[..., :1], order, photometric=0))
         expected = np.round((65535 - values[..., 0].astype(float)) * 255 / 65535)
@@ -151,12 +157,13 @@ def tiff(values: np.ndarray, order: str, photometric: int) -> bytes:
     tags = [(256, 4, width), (257, 4, height), (258, 3, 16), (259, 3, 1), (262, 3, photometric)]
     tags += [(273, 4, 8), (277, 3, channels), (278, 4, height), (279, 4, len(data))]
     bits = 8 + len(data)
-    start = bits + 6
+    start = bits + 8
+    tags += [(338, 3, 2)] if photometric == 2 and channels == 4 else []
     out = (b"II*\0" if order == "<" else b"MM\0*") + pack(order + "I", start) + data
-    out += pack(order + "HHH", 16, 16, 16) + pack(order + "H", len(tags))
+    out += pack(order + "HHHH", 16, 16, 16, 16) + pack(order + "H", len(tags))
     for tag, kind, value in tags:
-        if tag == 258 and channels == 3:
-            out += pack(order + "HHII", tag, 3, 3, bits)
+        if tag == 258 and channels > 1:
+            out += pack(order + "HHII", tag, 3, channels, bits)
         elif kind == 3:
             out += pack(order + "HHIHH", tag, 3, 1, value, 0)
         else:

@@ -15,6 +15,7 @@ from headrace.components.models import IMAGE_MODELS, model_function
 from headrace.components.models.applications import ARCHITECTURES, architecture_of
 from headrace.components.models.cnn import ConvLearner
 from headrace.components.models.inputs import FeatureInput
+from headrace.components.models.keras_application import steady_names
 from headrace.components.models.parts import Classifier, ConvStem, image_model
 from headrace.components.models.resnet import ResidualLearner
 from headrace.components.tfrecords.layout import OutputFeature
@@ -174,6 +175,22 @@ def test_the_networks_of_keras_are_narrower_and_shorter_as_asked() -> None:
     assert {layer.momentum for layer in normalizations} == {0.9}
     with pytest.raises(InvalidRequestError, match="can't be 2"):
         made("keras.applications.MobileNetV2", (image(32, 32),), depth=2)
+
+
+def test_layers_that_keras_numbers_have_names_that_stay() -> None:
+    def unnamed() -> keras.Model:
+        layers = keras.layers
+        block = keras.Sequential([layers.BatchNormalization(), layers.Conv2D(2, 1, name="conv2d_last")])
+        return keras.Sequential(
+            [layers.Conv2D(2, 1), layers.SeparableConv2D(2, 1), layers.Conv2D(2, 1), block]
+        )
+
+    one, other = unnamed(), unnamed()
+    assert [layer.name for layer in one.layers] != [layer.name for layer in other.layers]
+    names = list(steady_names(other).values())
+    assert names == list(steady_names(one).values())
+    assert names[:3] == ["unnamed_conv2d_0", "unnamed_separable_conv2d_0", "unnamed_conv2d_1"]
+    assert names[4:] == ["unnamed_batch_normalization_0", "conv2d_last"]
 
 
 def test_the_names_of_keras_are_all_known() -> None:

@@ -13,9 +13,10 @@ import pytest
 
 from headrace.components.models import model_function
 from headrace.components.tfrecords.layout import OutputFeature
+from headrace.components.training.argument_checks import training_problems
 from headrace.components.training.feed import Feed
 from headrace.components.training.freezing import leaves
-from headrace.components.training.keras_weights import of_weights_file
+from headrace.components.training.keras_weights import of_legacy_file, of_weights_file
 from headrace.components.training.pretrained import InitialWeights, load_weights, look_at_scale
 from headrace.components.training.settings import Settings
 from headrace.pipelines.errors import DataError, HeadraceError, InvalidRequestError
@@ -113,8 +114,12 @@ def test_weights_that_cant_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     made = network(feed(), width=0.25)
     for model, told in (("cnn", {}), ("resnet50", {"version": "v1.5"}), ("resnet34", {})):
         settings = dataclasses.replace(DEFAULTS, model=model, model_args=told)
+        (problem,) = training_problems({"model": model, "model_args": told, "weights": "imagenet"}, {})
+        assert problem.argument == "weights"
         with pytest.raises(InvalidRequestError, match=f"Keras has no weights for {model}"):
             load_weights(made, feed(), settings, InitialWeights("imagenet", "imagenet"), print)
+    for model, told in (("vgg16", {}), ("resnet50", {"version": "v2"}), ("keras.applications.Xception", {})):
+        assert not training_problems({"model": model, "model_args": told, "weights": "imagenet"}, {})
     if Path("~/.keras/models/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5").expanduser().exists():
         pytest.skip("Keras has these weights here")
     for name in ("HTTPS_PROXY", "https_proxy"):
@@ -127,7 +132,7 @@ def test_a_network_that_scales_pixels_itself_warns_of_scaled_ones() -> None:
     def told(model: str, **image: Any) -> list[str]:
         found: list[str] = []
         settings = dataclasses.replace(DEFAULTS, model=model)
-        look_at_scale(feed(32, 3, **image), settings, found.append, published=False)
+        look_at_scale(feed(32, 3, **image), settings, found.append, of_keras=False)
         return found
 
     (text,) = told("keras.applications.MobileNetV3Small", divisor=(255.0,))
@@ -161,6 +166,19 @@ def test_files_that_hold_no_weights_or_reach_into_others(tmp_path: Path) -> None
     }.items():
         with pytest.raises(HeadraceError, match=what):
             loaded(tmp_path / name, feed(), width=0.25)
+
+
+def test_layers_of_an_older_file_are_named_too(tmp_path: Path) -> None:
+    layers = keras.layers
+    flat = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="one"), layers.BatchNormalization(name="two")])
+    flat.save(tmp_path / "flat.h5")
+    held = of_legacy_file(tmp_path / "flat.h5")
+    assert [array.shape for array in held["two"]] == [(3,)] * 4
+    np.testing.assert_array_equal(held["one"][0], flat.get_layer("one").kernel)
+    with h5py.File(tmp_path / "none.h5", "w"):
+        pass
+    with pytest.raises(DataError, match="it has no layer_names"):
+        of_legacy_file(tmp_path / "none.h5")
 
 
 def test_layers_of_nested_networks_are_named_by_their_paths(tmp_path: Path) -> None:
