@@ -14,8 +14,7 @@ import pyarrow as pa
 
 from ...pipelines.context import Context
 from ..ingestion.placing import NOWHERE
-from .addresses import shown
-from .names import one_line
+from .addresses import in_message
 
 FILE = "duplicates.jsonl"
 _MOST = 100
@@ -68,7 +67,7 @@ def report(ctx: Context, accounts: Sequence[Account], splits: Sequence[str], fol
                     told[what] += line[what]
                     if line[what]:
                         examples.setdefault(
-                            what, " and ".join(_told(each["path"]) for each in line["images"][:2])
+                            what, " and ".join(in_message(each["path"]) for each in line["images"][:2])
                         )
                 stream.write(json.dumps(line, ensure_ascii=False) + "\n")
         _warn(ctx, told, examples)
@@ -107,10 +106,6 @@ def _line(group: Sequence[dict[str, Any]], splits: Sequence[str]) -> dict[str, A
         "different_labels": len(texts) > 1,
         "images": images,
     }
-
-
-def _told(name: str) -> str:
-    return one_line(shown(name) if "://" in name else name)  # without what may be a secret
 
 
 def _warn(ctx: Context, told: dict[str, int], examples: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from headrace.components.images import web_client
-from headrace.components.images.addresses import may_connect, shown, target_of
+from headrace.components.images.addresses import in_message, may_connect, shown, target_of
 from headrace.components.images.admit import Refused
 from headrace.components.images.remote import RemoteOptions, _Fetcher, _seconds, fetch_all
 from headrace.components.images.remote_cache import RemoteCache
@@ -361,6 +361,11 @@ def test_leaving_early_ends_what_is_under_way(server):
             thread.join(10)
             assert not thread.is_alive()
     assert len(server.asked) <= 5
+
+
+def test_no_secret_is_in_a_message():
+    assert in_message("https://me:key@host/a\nb.png?token=key") == "https://host/ab.png?…"
+    assert in_message("a\nb?c@d.png") == "a\\nb?c@d.png"
 
 
 def test_who_comes_when_all_is_closed_asks_nobody(server):
