@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from msgspec import Meta
 
 from ..pipelines.artifact import MANIFEST, Examples, Files
-from ..pipelines.component import Checked, Known, Marker, SplitSource, component
+from ..pipelines.component import Checked, Known, Marker, NamedFile, SplitSource, component
 from ..pipelines.context import Context
 from ..pipelines.errors import HeadraceError, InvalidRequestError
 from .images.options import Given, ImageAs, ImageOptions, given
@@ -167,15 +167,23 @@ def _inside(files: Files, options: ImageOptions) -> Given:
 
 
 @image_examples.sources_of
-def _sources(arguments: Mapping[str, Any]) -> list[str]:
-    """The images that manifests name: other images under the same names are other data."""
+def _sources(arguments: Mapping[str, Any]) -> list[NamedFile]:
+    """The images that manifests name: other images under the same names are other data. And images whose
+    names tell labels, where the names in one folder that is given aren't all: other names are other data."""
     try:
         named = given(arguments["path"]) if "path" in arguments else None
-        if named is None or not named.manifests:
+        if named is None:
             return []
-        from .images.manifest_files import manifests_of, named_files
+        if named.manifests:
+            from .images.manifest_files import manifests_of, named_files
 
-        return named_files([str(path) for path, _ in manifests_of(named)], ImageOptions.of(arguments))
+            return [*named_files([str(path) for path, _ in manifests_of(named)], ImageOptions.of(arguments))]
+        outside = arguments["allow_outside"]
+        if len(named.paths) == 1 and Path(named.paths[0][0]).is_dir() and not outside:
+            return []
+        from .images.walking import walk
+
+        return [(image.file, image.name) for image in walk(named.paths, outside).images]
     except HeadraceError:  # the check tells
         return []
 

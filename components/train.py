@@ -86,7 +86,9 @@ def train(
             pattern of the first layer that learns. As in
             `[{epochs: 3, freeze: learner}, {epochs: 5, learning_rate: 1e-5}]`. A stage begins with the best
             weights so far and a new optimizer; frozen batch normalization is used as in inference.
-        seed: of the initial weights, the dropout, the order of the examples and their augmentation.
+        seed: of the initial weights, the dropout, the order of the examples and their augmentation. An equal
+            one gives equal weights on a CPU; to networks with convolutions where it has as many cores, or
+            `TF_NUM_INTRAOP_THREADS` is the same.
 
     Raises:
         InvalidRequestError: the task doesn't fit the label, a weight is of an unknown class or label, or

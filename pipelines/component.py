@@ -56,6 +56,9 @@ Source = Files | Annotated[str | list[str], Marker("file")]
 """External data: an artifact of type Files, or a path, a glob or a list of them."""
 SplitSource = Files | Annotated[str | list[str] | dict[str, str | list[str]], Marker("file")]
 """External data as `Source`, or such paths by split: `{train: a/*.csv, test: b.csv}`."""
+NamedFile = str | tuple[str, str]
+"""A file or folder that is read; or a file, and what it is called where that counts as its content does."""
+SourceFinder = Callable[[Mapping[str, Any]], Sequence[NamedFile]]
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class Component(Generic[P, R]):
         self.process_finder: Callable[[Mapping[str, Any]], str] | None = None
         self.checker: Check | None = None
         self.code_finder: Callable[[str, Any], Sequence[str]] | None = None
-        self.source_finder: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
+        self.source_finder: SourceFinder | None = None
         signature = inspect.signature(function)
         self.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
 
@@ -172,11 +175,9 @@ class Component(Generic[P, R]):
         self.code_finder = function
         return function
 
-    def sources_of(
-        self, function: Callable[[Mapping[str, Any]], Sequence[str]]
-    ) -> Callable[[Mapping[str, Any]], Sequence[str]]:
+    def sources_of(self, function: SourceFinder) -> SourceFinder:
         """Decorator: `function(parameters)` gives files and folders that are read and that no one argument
-        names; their content is fingerprinted."""
+        names; their content is fingerprinted, and of pairs of a file and a name the name too."""
         self.source_finder = function
         return function
 

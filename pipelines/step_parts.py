@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .artifact import Artifact
 from .bound import BoundStep
 from .code_digest import CodeDigest, code_digest
-from .component import Argument, Component
+from .component import Argument, Component, NamedFile
 from .errors import DataError, PipelineError
 from .fingerprint import Parts
 from .import_path import module_file, short_names
@@ -94,14 +94,17 @@ def _plain(value: Any) -> Any:
     return msgspec.to_builtins(value, str_keys=True)
 
 
-def _expanded(value: str | list[str]) -> list[tuple[Path, str]]:
+def _expanded(value: str | Sequence[NamedFile]) -> list[tuple[Path, str]]:
     """The files that a path, a glob or a list of them names, in a stable order; folders by their files.
 
     Each comes with its name inside the folder that was given; behind a glob with the folders from the first
-    wildcard on that stand for columns (`year=2024`); else with an empty string.
+    wildcard on that stand for columns (`year=2024`); of a pair with its second; else with an empty string.
     """
     found: list[tuple[Path, str]] = []
     for text in [value] if isinstance(value, str) else value:
+        if not isinstance(text, str):
+            found.append((Path(text[0]), text[1]))
+            continue
         path = Path(text)
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.is_file())
@@ -118,8 +121,9 @@ def _expanded(value: str | list[str]) -> list[tuple[Path, str]]:
     return found
 
 
-def file_digests(value: str | list[str], store: Store) -> list[Any]:
-    """The digests of the files that a parameter names; in a folder the files' names count too.
+def file_digests(value: str | Sequence[NamedFile], store: Store) -> list[Any]:
+    """The digests of the files that a parameter names; in a folder the files' names count too, and those of
+    pairs of a file and a name.
 
     Raises:
         DataError: a file isn't there or can't be read.

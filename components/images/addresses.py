@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from .names import one_line
 from .unusable import UnusableImageError
 
 _PORTS = {"http": 80, "https": 443}
@@ -77,6 +78,16 @@ def shown(url: str) -> str:
         return "a URL that can't be taken apart"
     place = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{place}{parts.path}" + ("?…" if parts.query else "")
+
+
+def without_secrets(name: str) -> str:
+    """A path as it is, an address as it may be logged."""
+    return shown(name) if "://" in name else name
+
+
+def in_message(name: str) -> str:
+    """`without_secrets` on one line."""
+    return one_line(without_secrets(name))
 
 
 def addresses_of(target: Target, allow_private: bool) -> list[tuple[int, str]]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ...pipelines.context import Context
 from ..ingestion.placing import NOWHERE
-from .names import one_line
+from .addresses import in_message
 
 FILE = "duplicates.jsonl"
 _MOST = 100
@@ -67,7 +67,7 @@ def report(ctx: Context, accounts: Sequence[Account], splits: Sequence[str], fol
                     told[what] += line[what]
                     if line[what]:
                         examples.setdefault(
-                            what, " and ".join(one_line(each["path"]) for each in line["images"][:2])
+                            what, " and ".join(in_message(each["path"]) for each in line["images"][:2])
                         )
                 stream.write(json.dumps(line, ensure_ascii=False) + "\n")
         _warn(ctx, told, examples)

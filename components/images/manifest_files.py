@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 
 from ...pipelines.errors import DataError, HeadraceError, Problem
-from ..csv.sources import canonical_encoding, choose_delimiter, open_plain, read_head
+from ..csv.sources import canonical_encoding, open_plain, read_head
 from ..csv.sources import resolve as resolve_files
 from ..ingestion.split_options import files_by_split
 from .json_rows import Row, read_objects
@@ -214,7 +214,7 @@ def _csv_rows(path: Path, wanted: Sequence[str], options: ImageOptions) -> Itera
     csv.field_size_limit(sys.maxsize)
     encoding = canonical_encoding(given.encoding)
     encoding += "-sig" if encoding == "utf-8" else ""
-    sign = choose_delimiter(given.delimiter, "")
+    sign = read_head(path, given.encoding, given.delimiter, given.quote).delimiter
     with open_plain(path) as stream, io.TextIOWrapper(stream, encoding, newline="") as text:
         rows = filter(None, csv.reader(text, delimiter=sign, quotechar=given.quote))
         head = next(rows, [])

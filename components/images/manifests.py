@@ -15,6 +15,7 @@ from ...pipelines.context import Context
 from ...pipelines.errors import InvalidRequestError
 from ..ingestion.rejects import Reject
 from ..ingestion.values import Bad
+from .addresses import without_secrets
 from .listing import FILE, LINE, TEXT, Block
 from .manifest_files import (
     Resolver,
@@ -145,7 +146,8 @@ class Blocks:
             place, problem = ("", "") if is_remote(text) else self._resolver.place(text)
             if problem:
                 remedy = "allow_outside: true reads it" if "leads out" in problem else "mend it"
-                self._reject(int(lines[row]), f"{text[:_SHOWN]!r}: {problem}", remedy, text)
+                told = without_secrets(text)
+                self._reject(int(lines[row]), f"{told[:_SHOWN]!r}: {problem}", remedy, told)
                 continue
             kept.append(row)
             files.append(place or None)

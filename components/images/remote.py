@@ -169,6 +169,8 @@ class _Fetcher:
 
     def _client(self) -> WebClient:
         client: WebClient | None = getattr(self._own, "client", None)
+        if client is None and self._stop.is_set():  # whoever closes them all wouldn't know of one more
+            raise UnusableImageError("it was no longer wanted")
         if client is None:
             o = self._options
             client = WebClient(Bounds(o.connect_timeout, o.read_timeout, o.max_bytes, o.allow_private))

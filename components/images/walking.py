@@ -149,9 +149,10 @@ class _Walker:
         for entry in found:
             if is_litter(entry.name) or entry.path in self._passed:
                 continue
-            if entry.is_dir() and not entry.is_symlink():
+            is_folder = leads_to_folder(entry)
+            if is_folder and not entry.is_symlink():
                 self.folder(entry.path, (*folders, entry.name))
-            elif entry.is_dir():
+            elif is_folder:
                 self._linked_folder(entry.path, (*folders, entry.name))
             else:
                 self.file(entry.path, entry.name, folders, entry)
@@ -230,7 +231,16 @@ def inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
+def leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one; a link that leads to itself is none, and no error."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def top_level(path: str) -> Iterator[tuple[str, bool]]:
     """The names in a folder that aren't litter, and whether each is a folder, in their order."""
     with os.scandir(path) as entries:
-        yield from sorted((entry.name, entry.is_dir()) for entry in entries if not is_litter(entry.name))
+        found = [(entry.name, leads_to_folder(entry)) for entry in entries if not is_litter(entry.name)]
+    yield from sorted(found)

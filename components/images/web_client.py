@@ -158,7 +158,7 @@ class WebClient:
             return Answer(response.status, response.headers, body)
         finally:
             self._at_work = None
-            if whole:
+            if whole and not self._closed:
                 self._kept = ((target.scheme, target.host, target.port), connection)
             else:
                 connection.close()

@@ -20,7 +20,7 @@ from ..data_plane.result import Result
 from ..ingestion.placing import NOWHERE
 from ..ingestion.rejects import Reject, to_json
 from ..ingestion.writing import Placing, place_rows
-from .addresses import shown
+from .addresses import in_message, without_secrets
 from .admit import Admitted, Limits, Refused, admit, too_many_bytes
 from .embedded import from_base64, from_pixels
 from .listing import FILE, LINE, TEXT
@@ -159,7 +159,7 @@ class ReadImages:
             part |= {"sha256": _digest(part["path"]), "lines": ""}
         if told["outside"] and assigned is not None:
             first = table.column("path")[int(np.argmax(assigned == NOWHERE))].as_py()
-            told["outside"]["reason"] = f"{one_line(first)}: {told['outside']['reason']}"
+            told["outside"]["reason"] = f"{in_message(first)}: {told['outside']['reason']}"
         account = self._account(table, piece, assigned)
         return told | {
             "rows_in": len(piece.rows) + piece.rejected,
@@ -238,8 +238,8 @@ def read_file(file: bytes, limits: Limits) -> bytes | Refused:
 def _reject(rows: pa.Table, row: int, unit: Unit, refused: Refused) -> Reject:
     line, name = rows.column(LINE)[row].as_py(), rows.column("path")[row].as_py()
     if line:
-        name = shown(name) if "://" in name else name  # without what may be a secret
-        return Reject(unit.file.name, line, f"{one_line(name)}: {refused.reason}", refused.remedy, name)
+        told = f"{in_message(name)}: {refused.reason}"
+        return Reject(unit.file.name, line, told, refused.remedy, without_secrets(name))
     file = one_line(os.fsdecode(rows.column(FILE)[row].as_py()))
     return Reject(file, 0, refused.reason, refused.remedy, "", name)
 

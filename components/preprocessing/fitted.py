@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...pipelines.errors import DataError
+from ..images.addresses import in_message
 from ..tfrecords.layout import JPEG_QUALITY, OutputFeature, as_matrix
 from ..transforms import Constants, Results
 from ..transforms.namespace import Namespace, NumpyNamespace, namespace_of
@@ -171,10 +172,11 @@ class FittedTransform:
         found, valid = self.stored_numpy(batch)
         if not valid.all():
             first = int(np.flatnonzero(~valid)[0])
-            path = f" ({batch.column('path')[first]})" if "path" in batch.schema.names else ""
+            path = batch.column("path")[first] if "path" in batch.schema.names else None
+            told = f" ({in_message(str(path))})" if path is not None else ""
             raise DataError(
                 f"{int((~valid).sum())} of {len(valid)} rows have no image, or one that can't be decoded,"
-                f" first row {first + 1} of the batch{path}",
+                f" first row {first + 1} of the batch{told}",
                 argument="examples",
                 remedy="leave these rows out, or have image_examples read them",
             )

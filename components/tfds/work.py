@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..data_plane.result import Result
+from ..ingestion.image_values import read_images
 from ..ingestion.rejects import to_json
 from ..ingestion.sifting import Rows, Sifted, sift
 from ..ingestion.values import Bad, Values, read_values
@@ -23,7 +24,9 @@ from ..tfrecords.decoding import Decoded, decode
 from ..tfrecords.framing import Cut, Records, read_records
 from .array_records import read_array_record
 from .columns import Column
-from .images import read_images
+
+MOST_BYTES = 256 << 20
+"""Of a tensor that is compressed: a thousand times as many bytes may come out of what a record holds."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def _packed(column: Column, content: pa.Array) -> Values:
     bad = np.zeros(len(content), bool)
     for place, item in enumerate(content.to_pylist()):
         try:
-            data = zlib.decompress(item) if item and column.zipped else item
+            data = _unpacked(item) if item and column.zipped else item
             rows.append(None if data is None else np.frombuffer(data, dtype).astype(cast))
         except (ValueError, zlib.error):
             rows.append(None)
@@ -141,6 +144,15 @@ def _packed(column: Column, content: pa.Array) -> Values:
     made = read_values(lists, column.type)
     what = f"is no tensor of {column.dtype}"
     return Values(made.array, [*made.bad, *([Bad(bad, what)] if bad.any() else [])])
+
+
+def _unpacked(item: bytes) -> bytes:
+    """What zlib packed; raises zlib.error where it is damaged, or no end of it is in sight."""
+    stream = zlib.decompressobj()
+    data = stream.decompress(item, MOST_BYTES)
+    if not stream.eof:
+        raise zlib.error("it is cut off, or too large")
+    return data
 
 
 @dataclass(frozen=True)

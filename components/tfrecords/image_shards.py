@@ -32,6 +32,7 @@ from ...schemas.pixel_sums import PixelSums
 from ..data_plane.parts import Parts, units_of
 from ..data_plane.result import Result
 from ..data_plane.work import run_units
+from ..images.addresses import in_message
 from ..preprocessing.fitted_file import save_fitted
 from ..preprocessing.fitting import TRAIN
 from .encoding import Encoder, Fault
@@ -141,7 +142,9 @@ def _refused(unit: Parts, images: ImageEncoder, faults: Sequence[Fault]) -> Resu
     if PATH in pq.read_schema(unit.paths[0]).names:
         paths = unit.read([PATH]).column(0)
         faults = [
-            fault._replace(value=paths[fault.first].as_py() or "") if fault.where in names else fault
+            fault._replace(value=in_message(str(paths[fault.first].as_py() or "")))
+            if fault.where in names
+            else fault
             for fault in faults
         ]
     return Result(json.dumps({"faults": faults}).encode(), unit.rows)

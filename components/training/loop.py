@@ -1,7 +1,9 @@
 """The training loop: one `fit` of Keras an epoch, so that order, stopping and best weights are ours.
 
 Equal settings, data and seed give equal bits on a CPU: the seed is set before the model is built, the
-operations are the deterministic ones, and the order of the examples is a function of (seed, epoch).
+operations are the deterministic ones, and the order of the examples is a function of (seed, epoch). Of
+networks with convolutions they do on as many cores: TensorFlow adds the gradient of a kernel up by threads,
+of which it has one a core unless `TF_NUM_INTRAOP_THREADS` says how many.
 """
 
 from __future__ import annotations

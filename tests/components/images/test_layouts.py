@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import unicodedata
 
@@ -10,7 +11,10 @@ import pytest
 
 from headrace.components.digits_images import digits_images
 from headrace.components.image_examples import image_examples
+from headrace.components.images.walking import top_level
+from headrace.pipelines.alone import run_alone
 from headrace.pipelines.errors import DataError, InvalidRequestError
+from headrace.pipelines.store import Store
 
 from .digit_files import (
     base64_rows,
@@ -231,20 +235,40 @@ def test_links(new_ctx, tmp_path):
     (tmp_path / "photos" / "cat" / "4.png").symlink_to(tmp_path / "nowhere.png")
     (tmp_path / "photos" / "dog").symlink_to(outside.parent)
     (tmp_path / "photos" / "loop").symlink_to(tmp_path / "photos")
-    made = image_examples.function(new_ctx(), path=str(tmp_path / "photos"), max_rejects=4, **ALL)
+    (tmp_path / "photos" / "self").symlink_to("self")
+    assert ("self", False) in top_level(str(tmp_path / "photos"))
+    made = image_examples.function(new_ctx(), path=str(tmp_path / "photos"), max_rejects=5, **ALL)
     assert [row["path"] for row in rows_of(made)] == ["cat/1.png", "cat/2.png"]
     assert {reject["file"]: reject["reason"] for reject in rejects_of(made)} == {
         "cat/3.png": "is a link that leads out of the folder",
         "cat/4.png": "is a link that leads out of the folder",
         "dog": "is a link to a folder, and such links are not followed",
         "loop": "is a link to a folder, and such links are not followed",
+        "self": f"can't be read: {os.strerror(errno.ELOOP)}",
     }
     (tmp_path / "photos" / "cat" / "4.png").unlink()
+    (tmp_path / "photos" / "self").unlink()
     free = image_examples.function(
         new_ctx(), path=str(tmp_path / "photos"), allow_outside=True, max_rejects=1, **ALL
     )
     assert [row["path"] for row in rows_of(free)] == ["cat/1.png", "cat/2.png", "cat/3.png", "dog/secret.png"]
     assert [reject["reason"] for reject in rejects_of(free)] == ["is a link to a folder that it lies in"]
+
+
+@pytest.mark.parametrize("path", ["photos/*/*.png", ["photos/cat/*.png", "photos/[d-e]*/*.png"], "photos"])
+def test_other_names_are_other_data(tmp_path, path):
+    for number, name in enumerate(("cat", "dog")):
+        write(tmp_path / "all" / name / "1.png", png(digits(2)[number][0]))
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        (tmp_path / "photos" / name).symlink_to(tmp_path / "all" / name)
+    paths = [str(tmp_path / one) for one in ([path] if isinstance(path, str) else path)]
+    arguments = {"path": paths, "splits": {"all": 1.0}, "allow_outside": True}
+    store = Store(tmp_path / "store")
+    first = run_alone(image_examples, arguments, store)
+    assert run_alone(image_examples, arguments, store).path == first.path
+    (tmp_path / "photos" / "dog").rename(tmp_path / "photos" / "elk")
+    made = run_alone(image_examples, arguments, store)
+    assert sorted(row["label"] for row in rows_of(made)) == ["cat", "elk"]
 
 
 def test_a_file_in_two_splits(ctx, tmp_path):

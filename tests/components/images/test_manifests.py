@@ -11,6 +11,9 @@ import pytest
 
 from headrace.components.image_examples import image_examples
 from headrace.components.images.json_rows import read_objects
+from headrace.components.images.manifest_files import named_files
+from headrace.components.images.options import ImageOptions
+from headrace.components.ingestion.split_options import SplitOptions
 from headrace.pipelines.alone import run_alone
 from headrace.pipelines.artifact import Files
 from headrace.pipelines.errors import DataError, InvalidRequestError
@@ -77,6 +80,15 @@ def test_other_images_under_the_same_names_are_other_data(tmp_path):
         other = run_alone(image_examples, arguments, store)
         assert first.path == again.path and first.digest != other.digest
         assert len(list((store.folder / "runs").iterdir())) == 2
+
+
+@pytest.mark.parametrize(("delimiter", "sign"), [("auto", ";"), ("|", "|"), (None, ",")])
+def test_the_images_of_a_manifest_are_known_whatever_its_delimiter(tmp_path, delimiter, sign):
+    write(tmp_path / "1.png", png(digits(1)[0][0]))
+    path = tmp_path / "rows.csv"
+    path.write_text(f"label{sign}image\na{sign}1.png\n")
+    options = ImageOptions(SplitOptions({"all": 1.0}), delimiter=delimiter)
+    assert named_files([str(path)], options) == [str(tmp_path / "1.png")]
 
 
 def test_json_values_keep_their_types(new_ctx, tmp_path):
@@ -168,7 +180,7 @@ def test_paths_are_confined_to_the_manifests_folder(new_ctx, tmp_path):
     (tmp_path / "in" / "door").symlink_to(other.parent)
     names = [
         "a b/é\n.png", "a b\\é\n.png", str(tmp_path / "in" / "own.png"), "./a b/../own.png",
-        "../out/1.png", str(other), "link.png", "door/1.png", "file:///etc/hosts", "nowhere.png",
+        "../out/1.png", str(other), "link.png", "door/1.png", "ftp://me:secret@host/1.png", "nowhere.png",
     ]  # fmt: skip
     path = write_csv(tmp_path / "in" / "rows.csv", [{"path": name} for name in names])
     made = image_examples.function(new_ctx(), path=str(path), max_rejects=6, **ALL)
@@ -179,10 +191,11 @@ def test_paths_are_confined_to_the_manifests_folder(new_ctx, tmp_path):
         (9, "the path leads out of the manifest's folder"),
         (10, "the path leads out of the manifest's folder"),
         (11, "the path leads out of the manifest's folder"),
-        (12, "addresses that begin with file:// are not read"),
+        (12, "addresses that begin with ftp:// are not read"),
         (13, "there is no such file"),
     ]
     assert {reject["file"] for reject in rejects_of(made)} == {"rows.csv"}
+    assert "secret" not in json.dumps(rejects_of(made))
     free = image_examples.function(new_ctx(), path=str(path), max_rejects=2, allow_outside=True, **ALL)
     assert [row["path"] for row in rows_of(free)] == names[:8]
 
@@ -294,16 +307,21 @@ def test_addresses_on_the_network(new_ctx, tmp_path):
         base = f"http://127.0.0.1:{server.server_port}"
         remote = [{**row, "url": f"{base}/{row['file']}?token=secret"} for row in rows]
         remote += [{**rows[0], "url": f"{base}/gone.png?token=secret"}]
+        remote += [{**rows[0], "label": "other", "url": f"{base}/{rows[0]['file']}?token=secret"}]
         path = write_json(tmp_path / "remote.json", remote)
         arguments = {"image": "url", "max_rejects": 1, **ALL}
-        made = image_examples.function(new_ctx(), path=str(path), remote={"allow_private": True}, **arguments)
-        with pytest.raises(DataError, match="7 images can't be used") as error:
+        ctx = new_ctx()
+        made = image_examples.function(ctx, path=str(path), remote={"allow_private": True}, **arguments)
+        with pytest.raises(DataError, match="8 images can't be used") as error:
             image_examples.function(new_ctx(), path=str(path), **arguments)
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
-    assert "secret" not in str(error.value)
+    assert "secret" not in str(error.value) + str(warnings_of(ctx)) and "different labels" in str(
+        warnings_of(ctx)
+    )
+    rows.append({**rows[0], "label": "other"})
     local = image_examples.function(new_ctx(), path=str(write_json(tmp_path / "local.json", rows)), **ALL)
     assert pixels_and_labels(made) == pixels_and_labels(local)
     (reject,) = rejects_of(made)
@@ -315,8 +333,8 @@ def test_addresses_on_the_network(new_ctx, tmp_path):
 
 
 def remote_line(path):
-    """The line on which the last object begins."""
-    return [row.line for row in read_objects(path)][-1]
+    """The line on which the last object but one begins."""
+    return [row.line for row in read_objects(path)][-2]
 
 
 @pytest.mark.parametrize(

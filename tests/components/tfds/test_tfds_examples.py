@@ -289,7 +289,10 @@ def test_damage_is_told(new_ctx: Callable[..., Any], data_dir: Path, tmp_path: P
     assert "before 4.0" in told()
 
 
-def test_bad_records_are_rejected(ctx: Any, new_ctx: Callable[..., Any], tmp_path: Path) -> None:
+def test_bad_records_are_rejected(
+    ctx: Any, new_ctx: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.components.tfds.work.MOST_BYTES", 1000)
     from headrace.components.tfds.metadata import Notes, class_label, image, tensor
     from headrace.components.tfrecords.tfrecord import framed
 
@@ -309,20 +312,21 @@ def test_bad_records_are_rejected(ctx: Any, new_ctx: Callable[..., Any], tmp_pat
     records = [
         example(0, fine, zipped), example(5, fine, zipped), example(1, b"no image", zipped),
         example(1, fine, b"no zlib"), example(-1, b"", zipped), b"\xff\xff",
+        example(1, fine, zlib.compress(bytes(2000))),
     ]  # fmt: skip
     (tmp_path / "odd-train.tfrecord-00000-of-00001").write_bytes(
         b"".join(p for r in records for p in framed(r))
     )
     features = {"label": class_label(2), "image": image((2, 2, 1)), "packed": tensor("uint8", (2,), "zlib")}
-    Notes("odd", "1.0.0", features, {"train": [6]}).write(tmp_path)
+    Notes("odd", "1.0.0", features, {"train": [7]}).write(tmp_path)
     with pytest.raises(DataError, match=r"record 2: column 'label': '5' is none of the 2 classes"):
         tfds_examples.function(ctx, path=str(tmp_path))
-    made = tfds_examples.function(new_ctx(), path=str(tmp_path), max_rejects=4)
+    made = tfds_examples.function(new_ctx(), path=str(tmp_path), max_rejects=5)
     assert rows(made, "train") == [
         {"image": fine, "label": "0", "packed": [1, 2]}, {"image": None, "label": None, "packed": [1, 2]}
     ]  # fmt: skip
     told = [json.loads(line) for line in (made.path / "rejects.jsonl").read_text().splitlines()]
-    assert [one["line"] for one in told] == [2, 3, 4, 6]
+    assert [one["line"] for one in told] == [2, 3, 4, 6, 7]
     assert "not an image that can be read" in told[1]["reason"]
     assert "is no tensor of uint8" in told[2]["reason"]
 

@@ -170,9 +170,8 @@ def test_files_that_hold_no_weights_or_reach_into_others(tmp_path: Path) -> None
 
 def test_layers_of_an_older_file_are_named_too(tmp_path: Path) -> None:
     layers = keras.layers
-    flat = keras.Sequential(
-        [keras.Input((4,)), layers.Dense(3, name="one"), layers.BatchNormalization(name="two")]
-    )
+    named = layers.Dense(3, name="one"), layers.BatchNormalization(name="two")
+    flat = keras.Sequential([keras.Input((4,)), *named])
     flat.save(tmp_path / "flat.h5")
     held = of_legacy_file(tmp_path / "flat.h5")
     assert [array.shape for array in held["two"]] == [(3,)] * 4
