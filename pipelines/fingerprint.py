@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .contents import content_change, is_content, shown_content
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -121,7 +123,7 @@ def _change(name: str, before: Any, now: Any, show: Any) -> str:
     """Names the smallest part that changed: `features.age` in place of all features."""
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         if "content" in before and "content" in now:
-            return f"{name}: the content of the file changed"
+            return f"{name}: {content_change(before, now)}"
         if "code" in before and "code" in now and before.get("name") == now.get("name"):
             changed = [
                 k
@@ -137,10 +139,8 @@ def _change(name: str, before: Any, now: Any, show: Any) -> str:
 def _show(value: Any) -> str:
     if isinstance(value, Mapping) and {"name", "code"} == set(value):  # a function stands by its name
         value = value["name"]
-    if isinstance(value, Mapping) and set(value) == {"content"}:  # files stand by their digests
-        digests = [str(digest)[:8] for digest in value["content"]]
-        more = f" and {len(digests) - 3} more" if len(digests) > 3 else ""
-        return f"content {', '.join(digests[:3])}{more}"
+    if is_content(value):
+        return shown_content(value, length=8)
     if value is None:
         return "not given"
     text = repr(value) if isinstance(value, str | float | int) else str(value)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .contents import is_content, shown_content
+
 
 @dataclass(frozen=True)
 class Execution:
@@ -141,10 +143,8 @@ def _executions(record: Mapping[str, Any]) -> Iterator[Execution]:
 
 def _files(parameters: Mapping[str, Any], declared: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in parameters.items():
-        if isinstance(value, Mapping) and set(value) == {"content"}:
-            digests = ", ".join(digest[:12] for digest in value["content"][:3])
-            more = f" and {len(value['content']) - 3} more" if len(value["content"]) > 3 else ""
-            yield name, f"{declared.get(name, '')} (content {digests}{more})"
+        if is_content(value):
+            yield name, f"{declared.get(name, '')} ({shown_content(value)})"
 
 
 def _walk(start: str, neighbours: Any) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..contents import is_content, shown_content
 from ..errors import InvalidRequestError
 from .common import (
     brief,
@@ -167,8 +168,8 @@ def _parts(parts: Mapping[str, Any]) -> list[str]:
 
 def _value(value: Any) -> str:
     """A semantic parameter; a file stands as the digest of its content, a function as that of its code."""
-    if isinstance(value, Mapping) and set(value) == {"content"}:
-        return "content " + " ".join(digest[:12] for digest in value["content"][:5])
+    if is_content(value):
+        return shown_content(value)
     if isinstance(value, Mapping) and set(value) == {"name", "code"}:
         return f"{value['name']}, {counted(len(value['code']), 'symbol')} of code"
     return brief(value)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..contents import is_content, other_files
 from ..errors import InvalidRequestError
 from ..fingerprint import canonical
 from .common import (
@@ -171,7 +172,7 @@ def _cell(value: Any) -> str:
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, tuple[Any, Any]]]:
     """What differs between two run records: pairs by name, None where one run doesn't have it."""
     return {
-        "parameters": _changes(_parameters(before), _parameters(after)),
+        "parameters": _changes(_parameters(before), _parameters(after)) | _contents(before, after),
         "digests": _changes(_digests(before), _digests(after)),
         "metrics": _changes(_metrics(before), _metrics(after)),
         "statuses": _changes(_statuses(before), _statuses(after)),
@@ -185,17 +186,26 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, t
 
 
 def _parameters(record: Mapping[str, Any]) -> dict[str, Any]:
-    found = {
+    return {
         f"{step}.{name}": value
         for step, told in record["document"]["steps"].items()
         for name, value in _leaves(told["parameters"])
     }
-    # A path stays the same when the file's content changes.
-    for step, told in record["steps"].items():
-        for name, value in told.get("parts", {}).get("parameters", {}).items():
-            if isinstance(value, Mapping) and set(value) == {"content"}:
-                found[f"{step}.{name} (content)"] = " ".join(digest[:12] for digest in value["content"])
-    return found
+
+
+def _contents(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The files that differ, since a path stays the same when a file's content changes."""
+    old, new = (
+        {
+            f"{step}.{name} (content)": value
+            for step, told in record["steps"].items()
+            for name, value in told.get("parts", {}).get("parameters", {}).items()
+            if is_content(value)
+        }
+        for record in (before, after)
+    )
+    pairs = {name: other_files(old.get(name), new.get(name)) for name in dict.fromkeys([*old, *new])}
+    return {name: pair for name, pair in pairs.items() if pair != (None, None)}
 
 
 def _digests(record: Mapping[str, Any]) -> dict[str, str]:

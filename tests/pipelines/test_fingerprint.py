@@ -112,6 +112,18 @@ def test_differences_name_the_smallest_part():
     assert changed(parameters={**PARTS.parameters, "path": {"content": ["x"]}}) == [
         "s.path: the content of the file changed"
     ]
+    folders = [
+        Parts("c", parameters={"path": {"content": [["a/1.jpg", one], ["a/2.jpg", "22"], last]}})
+        for one, last in (("11", ["b/3.jpg", "33"]), ("12", ["b/4.jpg", "44"]))
+    ]
+    assert differences(*folders, "s") == [
+        "s.path: 1 file changed: a/1.jpg; 1 file new: b/4.jpg; 1 file gone: b/3.jpg"
+    ]
+    fewer = Parts("c", parameters={"path": {"content": [["a/1.jpg", "12"]]}})
+    assert differences(folders[1], fewer, "s") == ["s.path: 2 files gone: a/2.jpg, …"]
+    assert differences(Parts("c", parameters={"path": None}), fewer, "s") == [
+        "s.path not given → content a/1.jpg 12"
+    ]
     assert changed(parameters={**PARTS.parameters, "model": {"name": "m.py:f", "code": {"m:f": "x"}}}) == [
         "s.model: code changed: m:f"
     ]

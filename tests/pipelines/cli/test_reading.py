@@ -364,3 +364,25 @@ def test_a_changed_file_is_told_by_its_digest(headrace):
     plan = told(headrace("plan", "own.yaml", "--set", "a.path=data.txt", "--json"))
     digest = hashlib.sha256(b"some text").hexdigest()
     assert plan["steps"]["a"]["reason"] == f"a.path not given → content {digest[:8]}"
+
+
+def test_files_of_a_folder_are_told_by_name_and_digest(headrace):
+    Path("photos").mkdir()
+    for name in ("a", "b"):
+        Path(f"photos/{name}.jpg").write_text(name)
+    Path("own.yaml").write_text(
+        f"pipeline: own\nsteps: {{a: {{uses: '{SMALL}:listed', with: {{path: photos}}}}}}\n"
+    )
+    run(headrace, "own.yaml")
+    time.sleep(1.1)
+    Path("photos/b.jpg").write_text("other")
+    assert "a.path: 1 file changed: b.jpg" in headrace("plan", "own.yaml").stdout
+    run(headrace, "own.yaml")
+    old, new = (hashlib.sha256(text).hexdigest()[:12] for text in (b"b", b"other"))
+    changes = told(headrace("runs", "diff", "--json"))["parameters"]
+    assert changes == {"a.path (content)": [f"b.jpg {old}", f"b.jpg {new}"]}
+    assert f"b.jpg {old}  →  b.jpg {new}" in headrace("runs", "diff").stdout
+    first = hashlib.sha256(b"a").hexdigest()[:12]
+    for args in (("explain", "a"), ("lineage", "a")):
+        shown = headrace(*args)
+        assert f"content a.jpg {first}, b.jpg {new}" in shown.stdout, shown.stderr
