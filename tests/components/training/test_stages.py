@@ -64,7 +64,8 @@ def same(one: list[Any], other: list[Any]) -> bool:
 
 
 def test_stages_freeze_learn_and_leave_the_best_weights(paths: Paths, prepared: Prepared) -> None:
-    told: dict[str, Any] = {"model": "cnn", "model_args": {"width": 0.25, "depth": 0.5}, "learning_rate": 0.01}
+    small = {"width": 0.25, "depth": 0.5}
+    told: dict[str, Any] = {"model": "cnn", "model_args": small, "learning_rate": 0.01}
     first = paths.train(prepared, **told, epochs=1)
     stages = [
         {"epochs": 3, "freeze_before": "stage2_1_*", "learning_rate": 0.003},
