@@ -22,7 +22,7 @@ from .manifest_files import (
     manifests_of,
     option_problems,
 )
-from .names import kind_of_name
+from .names import kind_of_name, one_line
 from .options import Given, ImageOptions, given, is_manifest
 from .walking import top_level
 
@@ -119,14 +119,15 @@ def _folder_problem(
         remedy = (
             f"give the manifest itself: path: {path.rstrip('/')}/{manifest}" if manifest else "check the path"
         )
-        return Problem(what, argument="path", file=path, available=tuple(files[:20]), remedy=remedy)
+        return Problem(
+            what, argument="path", file=path, available=tuple(map(one_line, files[:20])), remedy=remedy
+        )
     if options.split_folders and not folders:
         what = f"there is no folder that could be a split, and there are {len(images)} images"
         return Problem(what, argument="split_folders", file=path, remedy="leave split_folders out")
     if by_folder and not folders:
-        what = (
-            f"there is no folder that tells a class, and there are {len(images)} images, such as {images[0]}"
-        )
+        what = f"there is no folder that tells a class, and there are {len(images)} images"
+        what += f", such as {one_line(images[0])}"
         return Problem(what, argument="labels", file=path, remedy=NO_CLASS)
     if by_folder and takes_splits_for_classes(folders, options):
         what = f"the folders {', '.join(folders)} are called as splits are, and would be the classes"

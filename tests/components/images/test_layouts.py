@@ -352,6 +352,16 @@ def test_a_folder_without_permission_is_told_before_anything_runs(tmp_path):
         look(str(tmp_path / "photos"), options)
 
 
+def test_names_that_would_run_over_a_terminal_are_shown_as_escapes(tmp_path):
+    options = ImageOptions(SplitOptions({"all": 1.0}))
+    image = write(tmp_path / "\x1b[31m\udcff\n.png", png(digits(1)[0][0]))
+    (problem,) = look(str(tmp_path), options).problems
+    assert "such as \\x1b[31m\\xff\\n.png" in str(problem)
+    image.rename(tmp_path / "\x1b[31m.txt")
+    (problem,) = look(str(tmp_path), options).problems
+    assert problem.available == ("\\x1b[31m.txt",)
+
+
 @contextmanager
 def as_nobody():
     """As somebody who may not read everything, if this is root."""
