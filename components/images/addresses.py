@@ -110,7 +110,7 @@ def addresses_of(target: Target, allow_private: bool) -> list[tuple[int, str]]:
     if not allowed:
         raise UnusableImageError(
             f"{target.host} is at {pairs[0][1]}, which is a private or special address",
-            "images from the own network need allow_private",
+            "images from the own network need `remote: {allow_private: true}`",
         )
     return allowed
 

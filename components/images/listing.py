@@ -170,14 +170,17 @@ def _nothing(given: Given, walked: Walked, rejects: Sequence[Reject]) -> DataErr
     place = given.paths[0][0]
     others = ", ".join(f"{count} {end}" for end, count in walked.others.most_common(5))
     found = f"; there are other files ({others}), such as {one_line(walked.example)}" if others else ""
-    manifest = any(end in walked.others for end in (".csv", ".json", ".jsonl", ".tsv"))
     return DataError(
         f"there is no image below this folder{found}",
         file=place,
         remedy="give the manifest itself as path"
-        if manifest
+        if _may_hold_a_manifest(walked)
         else "JPEG, PNG, GIF, BMP, TIFF and WebP are read",
     )
+
+
+def _may_hold_a_manifest(walked: Walked) -> bool:
+    return any(end in walked.others for end in (".csv", ".json", ".jsonl", ".tsv"))
 
 
 def _tell(ctx: Context, walked: Walked) -> None:
@@ -186,7 +189,8 @@ def _tell(ctx: Context, walked: Walked) -> None:
         ends = ", ".join(f"{count} {end}" for end, count in walked.others.most_common(5))
         total = sum(walked.others.values())
         files = "1 file is no image and was" if total == 1 else f"{total} files are no images and were"
-        ctx.warn(f"{files} left out ({ends}), such as {one_line(walked.example)}")
+        hint = "; a manifest has to be the path itself" if _may_hold_a_manifest(walked) else ""
+        ctx.warn(f"{files} left out ({ends}), such as {one_line(walked.example)}{hint}")
     if walked.empty:
         shown = ", ".join(map(one_line, walked.empty[:5]))
         count = len(walked.empty)

@@ -155,7 +155,8 @@ class ImageOptions:
         if self.split.files is not None or asked:
             other = asked[0] if asked else "path"
             what = f"split_folders takes the splits from folders, and {other} says something else"
-            return [Problem(what, argument="split_folders", remedy="leave one out")]
+            remedy = f"leave one out, {other}: null" if asked else "leave one out"
+            return [Problem(what, argument="split_folders", remedy=remedy)]
         return []
 
     def _label_problems(self) -> list[Problem]:
@@ -243,6 +244,8 @@ def given(path: str | Sequence[str] | Mapping[str, str | Sequence[str]]) -> Give
     kinds = {is_manifest(one) and not Path(one).is_dir() for one, _ in paths}
     if not paths:
         raise InvalidRequestError("the list of files is empty", argument="path")
+    if not all(one.strip() for one, _ in paths):
+        raise InvalidRequestError("the path is empty", argument="path", remedy="path: . is this folder")
     if len(kinds) > 1:
         raise InvalidRequestError(
             "manifests and images are mixed",

@@ -222,12 +222,14 @@ def publish_parts(
         )
     empty = [split for split, values in stated.items() if not values["rows"]]
     if empty:
+        remedies = {
+            "hash": "give it a larger share, leave it out, or take more rows or another seed",
+            "stratify": "take more rows of each class, fewer splits, or leave stratify out (null)",
+        }
         raise DataError(
             f"no row falls into split {', '.join(map(repr, empty))}: there are {rows_out} rows",
             argument="path" if rule.kind == "files" else "splits",
-            remedy="give it a larger share, leave it out, or take more rows or another seed"
-            if rule.kind in ("hash", "stratify")
-            else "change what it holds, or leave it out",
+            remedy=remedies.get(rule.kind, "change what it holds, or leave it out"),
         )
     return stated
 

@@ -25,7 +25,7 @@ from ..transforms import Constants, Results
 from ..transforms.namespace import Namespace, NumpyNamespace, namespace_of
 from .casting import SERVING_DTYPES, as_numpy, serving_batch
 from .fitted_features import FittedFeature, Places, Rows, Stage
-from .fitted_labels import LABEL_REMEDY, Label, label_column
+from .fitted_labels import Label, label_column, label_remedy
 
 WRONG_WEIGHT = "the row weight is missing, below 0, or infinite"
 WEIGHT_REMEDY = "a row weighs 0 or more: correct the column, or leave these rows out"
@@ -222,7 +222,7 @@ class FittedTransform:
                         f"{what} in {int(rows.sum())} of {len(rows)} rows, first in row {first + 1} of the"
                         f" batch ({batch.column(label.column)[first]})",
                         argument=f"label.{label.column}",
-                        remedy=LABEL_REMEDY,
+                        remedy=label_remedy(what),
                     )
         return found
 

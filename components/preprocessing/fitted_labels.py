@@ -29,10 +29,19 @@ LEFT_OUT_LABEL = (
 )
 
 
-LABEL_REMEDY = (
+_LABEL_REMEDY = (
     "fill the label in, or delete these rows from the data (a row of delimiters alone is left out by itself);"
     " where a text was taken for a missing value that is none, give csv_examples other missing_values"
 )
+_CLASS_REMEDY = (
+    "give each class its share of the train split by `stratify` in the ingestion step, take more rows of"
+    " this class, or delete them from the data"
+)
+
+
+def label_remedy(what: str) -> str:
+    """What to do about labels of which this fact holds."""
+    return _CLASS_REMEDY if what in (UNKNOWN_LABEL, LEFT_OUT_LABEL) else _LABEL_REMEDY
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ..preprocessing.casting import serving_batch
 from ..preprocessing.fitted import WEIGHT_REMEDY, WRONG_WEIGHT, FittedTransform, Program
 from ..preprocessing.fitted_features import LISTS, Branch, Places
 from ..preprocessing.fitted_file import load_fitted
-from ..preprocessing.fitted_labels import LABEL_REMEDY, label_column
+from ..preprocessing.fitted_labels import label_column, label_remedy
 from ..transforms.base import MISSING_INT
 from ..transforms.namespace import NumpyNamespace
 from .layout import Layout
@@ -103,7 +103,9 @@ class Encoder:
         for target in self.fitted.labels:
             label, wrong = label_column(target, columns[target.column])
             labels.append(label.reshape(len(label), -1))
-            faults += faults_of(f"label.{target.column}", wrong, columns[target.column], LABEL_REMEDY)
+            for what, rows in wrong.items():
+                where, raw = f"label.{target.column}", columns[target.column]
+                faults += faults_of(where, {what: rows}, raw, label_remedy(what))
         program = self._program
         made = program.run(columns, places)
         for feature in program.features:

@@ -136,7 +136,8 @@ def raise_faults(units: Sequence[Parts], told: Sequence[Mapping[str, Any]]) -> N
         path, number, row = unit.place(fault.first)
         place = f"{unit.split}, part {number}, row {row + 1}"
         place += f", with {fault.value!r}" if fault.value else ""
-        place += f" (a row of the Parquet file {unit.split}/{Path(path).name}, no line of the CSV file)"
+        part = f"{unit.split}/{Path(path).name}"
+        place += f" (a row of the Parquet file {part}, no line of the file that was ingested)"
         text = f"{fault.what} in {shown}; the first is {place}"
         problems.append(Problem(text, argument=fault.where, remedy=fault.remedy))
     if problems:

@@ -83,4 +83,6 @@ def decode_problem(image: bytes, steps: tuple[ImageStep, ...]) -> str:
 @lru_cache(maxsize=16)
 def _renderer(steps: tuple[ImageStep, ...]) -> Any:
     spec = [tf.TensorSpec([None], tf.string)]
-    return tf.function(lambda data: render(data, steps), input_signature=spec, autograph=False)
+    made = tf.function(lambda data: render(data, steps), input_signature=spec, autograph=False)
+    # A graph for each chain is meant; called as a function, TensorFlow would warn of too many of them.
+    return made.get_concrete_function()

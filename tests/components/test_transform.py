@@ -177,7 +177,7 @@ def test_one_hots_are_dense_up_to_64_slots(ctx: Any, raw: Examples) -> None:
                 "label.price",
                 "the label is missing in 1 of 3 rows of train",
                 "row 2 (a row of the Parquet file",
-                "train/part-00000.parquet, no line of the CSV file)",
+                "train/part-00000.parquet, no line of the file that was ingested)",
                 "delete these rows",
                 "missing_values",
             ],

@@ -182,6 +182,7 @@ def test_the_check_says_what_is_wrong_before_anything_runs(tmp_path):
     only = write(tmp_path / "only" / "labels.csv", b"file,label\n1.png,2\n").parent
     told = {
         "nowhere": checked(str(tmp_path / "nowhere"))[0],
+        "empty": checked("")[0],
         "none": checked(str(tmp_path / "none"))[0],
         "flat": checked(str(flat))[0],
         "split": checked(str(split))[0],
@@ -191,6 +192,7 @@ def test_the_check_says_what_is_wrong_before_anything_runs(tmp_path):
     }
     assert told == {
         "nowhere": ["there is no such file"],
+        "empty": ["the path is empty"],
         "none": ["the folder is empty"],
         "flat": ["there is no folder that tells a class, and there are 1 images, such as 1.png"],
         "split": ["the folders train, val are called as splits are, and would be the classes"],

@@ -324,13 +324,19 @@ def test_a_sample_is_taken_from_everywhere(ctx, tmp_path):
         (
             class_folders,
             {"split_folders": True, "stratify": "label"},
-            "split_folders takes the splits from folders",
+            "split_folders takes the splits from folders.*\n.*leave one out, stratify: null",
+        ),
+        (class_folders, {"path": " "}, "the path is empty"),
+        (
+            lambda root: flat_folder(root, 3),
+            {"label_pattern": "(.*)", "stratify": "label"},
+            "no row falls into split 'validation', 'test'.*\n.*leave stratify out",
         ),
     ],
 )
 def test_requests_that_do_not_fit(ctx, tmp_path, make, arguments, message):
     with pytest.raises((DataError, InvalidRequestError), match=message):
-        image_examples.function(ctx, path=str(make(tmp_path)), **arguments)
+        image_examples.function(ctx, **{"path": str(make(tmp_path)), **arguments})
 
 
 def test_folders_without_images(new_ctx, tmp_path):
