@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...pipelines.errors import Problem
+from ...pipelines.errors import InvalidRequestError, Problem
 from ..csv.sources import resolve as resolve_files
 from ..ingestion.column_options import ColumnOptions
 from .labelling import NO_CLASS, order_of_splits, split_of, takes_splits_for_classes
@@ -51,18 +51,15 @@ def look(path: str | Sequence[str] | Mapping[str, str | Sequence[str]], options:
     """Looks at what `path` names.
 
     Raises:
-        InvalidRequestError: nothing is there.
+        InvalidRequestError: nothing is there, or nobody may look at it.
         DataError: a manifest can't be read.
     """
-    named = given(path)
-    if named.manifests:
-        columns, whole, problems = _manifest(named, options)
-        splits = options.split.names
-    else:
-        columns = {name: options.kind_told(name) for name in options.label_names}
-        whole = True
-        splits, problems = _folders(named, options)
-        problems = options.folder_problems() or problems
+    try:
+        columns, whole, splits, problems = _seen(given(path), options)
+    except OSError as error:
+        raise InvalidRequestError(
+            f"it can't be read: {error.strerror}", file=str(error.filename), remedy="mind its permissions"
+        ) from error
     types = {"image": "image", **columns, "path": "string", "height": "int", "width": "int"}
     if whole and not problems:
         asked = {name: kind for name, kind in types.items() if name != "image"}
@@ -70,6 +67,16 @@ def look(path: str | Sequence[str] | Mapping[str, str | Sequence[str]], options:
         wrong = None if problems else ColumnOptions(options.split).split_problem(asked)
         problems += [wrong] if wrong else []
     return Seen(types, whole, splits, problems)
+
+
+def _seen(named: Given, options: ImageOptions) -> tuple[dict[str, str], bool, tuple[str, ...], list[Problem]]:
+    """The columns that are carried along, whether these are all, the splits, and what is wrong."""
+    if named.manifests:
+        columns, whole, problems = _manifest(named, options)
+        return columns, whole, options.split.names, problems
+    columns = {name: options.kind_told(name) for name in options.label_names}
+    splits, problems = _folders(named, options)
+    return columns, True, splits, options.folder_problems() or problems
 
 
 def _manifest(named: Given, options: ImageOptions) -> tuple[dict[str, str], bool, list[Problem]]:

@@ -34,7 +34,10 @@ OTHER_ENDINGS = {
 }
 """Endings of images that can't be read here."""
 
-_MARKUP = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(!doctype html|html|head|body|\?xml|svg|error)", re.I | re.S)
+# Atomic: many comments could else be cut in as many ways as there are sets of them, and all would be tried.
+_MARKUP = re.compile(
+    rb"\s*+(?:(?><!--.*?-->)\s*+)*+<(!doctype html|html|head|body|\?xml|svg|error)", re.I | re.S
+)
 _BRANDS = {
     b"heic": "HEIC",
     b"heix": "HEIC",

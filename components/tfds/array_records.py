@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,8 @@ def _opened(path: Path) -> Iterator[Any]:
         what = "array_records can't be read here, since the package array_record is missing"
         raise DataError(what, file=str(path), remedy=_REMEDY) from error
     try:
-        reader = ArrayRecordReader(str(path))
-        yield reader
-        reader.close()
+        with closing(ArrayRecordReader(str(path))) as reader:
+            yield reader
     except (RuntimeError, ValueError, IndexError) as error:
         raise DataError(
             f"the file is no array_record, or damaged: {error}", file=str(path), remedy=_REMEDY

@@ -132,7 +132,11 @@ def _opened(path: Path) -> Iterator[Any]:
             remedy="check the path; it is relative to the pipeline's file",
         ) from error
     with file:
-        yield file
+        try:
+            yield file
+        except (AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError) as error:
+            what = f"it isn't laid out as Keras does it ({_first_line(error)})"
+            raise _unreadable(path, what, "take a file that Keras wrote") from error
 
 
 def _read(path: Path, value: Any) -> npt.NDArray[Any]:

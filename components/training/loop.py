@@ -92,21 +92,10 @@ def train_network(
         DataError: the weights can't be had, or don't fit.
         DataError, StepError: the loss is no longer a finite number.
     """
-    make_deterministic(settings.seed)
-    network, feed = build_network(settings, features, tasks)
-    if settings.weights is None:
-        look_at_scale(feed, settings, warn, of_keras=False)
-    else:
-        load_weights(network, feed, settings, settings.weights, warn)
+    network, feed = _begun(settings, features, tasks, warn)
     stages = settings.stages or (Stage(),)
     rows = examples.rows(train) if only is None else int(only.sum())
     steps = math.ceil(rows / settings.batch_size)
-    if settings.stages and network.compiled:
-        raise InvalidRequestError(
-            f"the model of {settings.model} comes compiled, and each stage compiles it anew",
-            argument="stages",
-            remedy="leave compile() out of the model function, or stages out of the step",
-        )
     compile_network(network, settings.of_stage(stages[0]), tasks, steps)
     targets = Targets(
         tasks, {t.label: is_sparse(network, output_keys(tasks)[t.label]) for t in tasks}, class_weights
@@ -130,6 +119,25 @@ def train_network(
         course.run(told, number if settings.stages else 0)
     freezer.thaw()
     return trained
+
+
+def _begun(
+    settings: Settings, features: Sequence[OutputFeature], tasks: Sequence[Task], warn: Callable[[str], None]
+) -> tuple[keras.Model, Feed]:
+    """The network with its first weights, which a seed or a file tells."""
+    make_deterministic(settings.seed)
+    network, feed = build_network(settings, features, tasks)
+    if settings.weights is None:
+        look_at_scale(feed, settings, warn, of_keras=False)
+    else:
+        load_weights(network, feed, settings, settings.weights, warn)
+    if settings.stages and network.compiled:
+        raise InvalidRequestError(
+            f"the model of {settings.model} comes compiled, and each stage compiles it anew",
+            argument="stages",
+            remedy="leave compile() out of the model function, or stages out of the step",
+        )
+    return network, feed
 
 
 def default_batch_size(rows: int) -> int:

@@ -238,6 +238,8 @@ def test_frames_are_bounded_in_number_and_in_pixels():
         (b"<!DOCTYPE html>\n<html><body>404</body></html>", "it is an HTML page"),
         (b'<?xml version="1.0"?><Error/>', "it is an XML document"),
         (b'<?xml version="1.0"?><svg/>', "it is an SVG drawing"),
+        (b"<!-- a --> <!-- b -->\n<svg>", "it is an SVG drawing"),
+        (b"<!---->" * 140 + b"x", "it is text"),  # looked at once, and not in every way to cut the comments
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "it is a pointer of Git LFS"),
         (b"\0\0\0\x18ftypheic\0\0\0\0", "it is a HEIC image"),
         (bytes(5000), "it is nothing but zeros"),

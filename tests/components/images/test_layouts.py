@@ -5,13 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import unicodedata
+from contextlib import contextmanager
 
 import pyarrow.parquet as pq
 import pytest
 
 from headrace.components.digits_images import digits_images
 from headrace.components.image_examples import image_examples
+from headrace.components.images.looking import look
+from headrace.components.images.options import ImageOptions
 from headrace.components.images.walking import top_level
+from headrace.components.ingestion.split_options import SplitOptions
 from headrace.pipelines.alone import run_alone
 from headrace.pipelines.errors import DataError, InvalidRequestError
 from headrace.pipelines.store import Store
@@ -345,6 +349,25 @@ def test_folders_without_images(new_ctx, tmp_path):
         write(tmp_path / "bad" / "cat" / name, b"no image")
     with pytest.raises(DataError, match=r"none of 2 images can be used.*it is text"):
         image_examples.function(new_ctx(), path=str(tmp_path / "bad"), max_rejects=5)
+
+
+def test_a_folder_without_permission_is_told_before_anything_runs(tmp_path):
+    (tmp_path / "photos").mkdir(mode=0)
+    options = ImageOptions(SplitOptions({"all": 1.0}))
+    with as_nobody(), pytest.raises(InvalidRequestError, match="photos: it can't be read: Permission denied"):
+        look(str(tmp_path / "photos"), options)
+
+
+@contextmanager
+def as_nobody():
+    """As somebody who may not read everything, if this is root."""
+    own = os.geteuid()
+    if not own:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(own)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -155,7 +155,16 @@ def test_files_that_hold_no_weights_or_reach_into_others(tmp_path: Path) -> None
         own.attrs["name"] = "dense"
         (tmp_path / "secret").write_bytes(bytes(64))
         own.create_dataset("0", (8,), "f4", external=[(str(tmp_path / "secret"), 0, 64)])
+    with h5py.File(tmp_path / "loop.weights.h5", "w") as file:
+        file.create_group("layers")["again"] = file["/"]
+    with h5py.File(tmp_path / "odd.weights.h5", "w") as file:
+        file.create_group("layers/dense/vars").create_dataset("first", (8,), "f4")
+    with h5py.File(tmp_path / "odd.h5", "w") as file:
+        file.attrs["layer_names"] = ["dense"]
     for name, what in {
+        "loop.weights.h5": "isn't laid out as Keras does it .RecursionError",
+        "odd.weights.h5": "isn't laid out as Keras does it .ValueError",
+        "odd.h5": "isn't laid out as Keras does it .KeyError",
         "text.weights.h5": "no HDF5 file",
         "text.keras": "can't be loaded",
         "none.weights.h5": "holds no weights",
