@@ -15,8 +15,9 @@ by `|` as prediction, and the probabilities of each. With several labels the nam
     predict("…/export", "photos")                           # a model of images: folders, files, globs
 
 A model that takes an image gets image files, each looked at and turned upright as `image_examples` does it;
-or a table whose column of images holds paths relative to it (or in Parquet bytes). `path` stands before the
-answers then and `error` behind them: an image that can't be used has the reason there, and no answer.
+or a table whose column of images holds paths relative to it, base64, or in Parquet bytes. `path` stands
+before the answers then and `error` behind them: an image that can't be used has the reason there, and no
+answer.
 """
 
 from __future__ import annotations

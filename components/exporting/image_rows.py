@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from ...pipelines.errors import InvalidRequestError
 from ..images.admit import Limits, Refused, admit
-from ..images.manifest_files import Resolver, is_remote
+from ..images.embedded import from_base64
+from ..images.manifest_files import Resolver, is_base64, is_remote
 from ..images.names import shown
 from ..images.walking import walk
 from ..images.work import read_file
@@ -79,7 +80,7 @@ def rows_of_table(
     limits: Limits,
     allow_outside: bool = False,
 ) -> Iterator[ImageRows]:
-    """Rows whose columns of images hold paths, relative to the table, or the bytes of image files.
+    """Rows whose columns of images hold paths, relative to the table, or the bytes of image files, or base64.
 
     Args:
         batches: of rows with the columns that the model needs.
@@ -149,6 +150,8 @@ def _cuts(batch: pa.RecordBatch, images: Sequence[str], file: Path) -> Iterator[
 
 
 def _size(path: str, table: Path) -> int:
+    if is_base64(path):
+        return len(path)
     try:
         return (table.parent / path).stat().st_size
     except (OSError, ValueError):
@@ -165,7 +168,7 @@ def _read(batch: pa.RecordBatch, images: Sequence[str], resolver: Resolver, limi
             read.append(image)
             if reason:
                 reasons[row] = reasons[row] or (f"{name}: {reason}" if len(images) > 1 else reason)
-            names[row] = names[row] or (cell if isinstance(cell, str) else "")
+            names[row] = names[row] or (cell if isinstance(cell, str) and not is_base64(cell) else "")
         columns[name] = pa.array(read, pa.binary())
     return ImageRows(names, reasons, pa.record_batch(columns))
 
@@ -175,6 +178,9 @@ def _of_cell(cell: str | bytes | None, resolver: Resolver, limits: Limits) -> by
         return Refused("there is no image", "")
     if isinstance(cell, bytes):
         return _admitted(cell, "", limits)
+    if is_base64(cell):
+        data = from_base64(cell)
+        return data if isinstance(data, Refused) else _admitted(data, "", limits)
     if is_remote(cell):
         return Refused("addresses on the network are not read here", "fetch it first")
     file, problem = resolver.place(cell)

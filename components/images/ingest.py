@@ -89,6 +89,8 @@ def ingest(ctx: Context, given: Given, options: ImageOptions, reading: Reading) 
     if not units or len(units) > _FEW or len(source.rejects) > options.max_rejects + _LISTED:
         # Where there is little to read, it is read all the same, so that the error tells everything at once.
         _refuse(source.rejects, len(source.rejects), options.max_rejects)
+    if not units and source.rejects:
+        raise _none_usable(source.rejects[0], len(source.rejects))
     if not units:
         raise DataError("there is no image", file=given.paths[0][0], remedy="add some")
     placing = Placing(
@@ -156,11 +158,13 @@ def _read(
         reads[0], rows_in=reads[0].rows_in + len(rejects), rejects=[*rejects, *reads[0].rejects]
     )
     if all(read.rows_in == len(read.rejects) for read in reads):
-        raise DataError(
-            f"none of {count} images can be used; the first: {listed[0].reason}",
-            file=listed[0].file, line=listed[0].line, remedy=listed[0].remedy,
-        )  # fmt: skip
+        raise _none_usable(listed[0], count)
     return reads
+
+
+def _none_usable(first: Reject, count: int) -> DataError:
+    what = "the only image can't be used" if count == 1 else f"none of {count} images can be used; the first"
+    return DataError(f"{what}: {first.reason}", file=first.file, line=first.line, remedy=first.remedy)
 
 
 def _pieces(units: Sequence[Unit], payloads: Iterator[bytes]) -> Iterator[tuple[Unit, dict[str, Any]]]:

@@ -28,6 +28,10 @@ from .walking import inside
 LOOKED_AT = 100
 """Objects of a JSON manifest that a quick look reads."""
 _REMOTE = ("http://", "https://")
+_BASE64 = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "data:image/")
+"""What PNG, JPEG, GIF and WebP begin with in base64."""
+_LEAST_BASE64 = 60
+"""Characters; no image is shorter."""
 
 
 def is_csv(path: str) -> bool:
@@ -146,6 +150,8 @@ class Resolver:
         """The file that a path names, and "", or "" and what is wrong."""
         if "\0" in text:
             return "", "the path holds a NUL character"
+        if is_base64(text):
+            return "", "it is no path, but an image as base64"
         scheme, sign, _ = text.partition("://")
         if sign and scheme.isalnum():
             return "", f"addresses that begin with {scheme}:// are not read"
@@ -169,6 +175,11 @@ class Resolver:
 def is_remote(text: str) -> bool:
     """Whether an image is told by its address on the network."""
     return text[:8].lower().startswith(_REMOTE)
+
+
+def is_base64(text: str) -> bool:
+    """Whether a cell holds an image itself where a path is looked for."""
+    return len(text) >= _LEAST_BASE64 and text.startswith(_BASE64) and "." not in text[:_LEAST_BASE64]
 
 
 def named_files(paths: Sequence[str], options: ImageOptions) -> list[str]:

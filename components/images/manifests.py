@@ -22,6 +22,7 @@ from .manifest_files import (
     carried_columns,
     columns_of,
     image_columns,
+    is_base64,
     is_remote,
     manifests_of,
     option_problems,
@@ -146,6 +147,7 @@ class Blocks:
             place, problem = ("", "") if is_remote(text) else self._resolver.place(text)
             if problem:
                 remedy = "allow_outside: true reads it" if "leads out" in problem else "mend it"
+                remedy = "image_as: base64 reads it" if is_base64(text) else remedy
                 told = without_secrets(text)
                 self._reject(int(lines[row]), f"{told[:_SHOWN]!r}: {problem}", remedy, told)
                 continue

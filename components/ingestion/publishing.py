@@ -131,7 +131,8 @@ def place_exactly(ctx: Context, reads: Sequence[ReadUnit], placing: Placing) -> 
     few = [names[place] for place, size in enumerate(sizes) if size < len(shares)]
     if few:
         shown = ", ".join("missing" if name == MISSING_CLASS else repr(name) for name in few[:5])
-        ctx.warn(f"{len(few)} values of {column} have fewer rows than there are splits: {shown}")
+        values = f"1 value of {column} has" if len(few) == 1 else f"{len(few)} values of {column} have"
+        ctx.warn(f"{values} fewer rows than there are splits: {shown}")
     assigned = np.full(len(classes), NOWHERE, np.uint8)
     placed = classes >= 0
     assigned[placed] = stratified(classes[placed], ranks[placed], shares)
@@ -242,5 +243,6 @@ def publish_rejects(ctx: Context, reads: Sequence[ReadUnit], folder: Path) -> in
         with (folder / "rejects.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as stream:
             write_rejects(stream, rejects)
         first = f"{rejects[0].name}: {rejects[0].reason}" if rejects[0].name else rejects[0].reason
-        ctx.warn(f"{len(rejects)} rows were rejected; the first: {first} (rejects.jsonl has them all)")
+        rows = "1 row was rejected" if len(rejects) == 1 else f"{len(rejects)} rows were rejected; the first"
+        ctx.warn(f"{rows}: {first} (see rejects.jsonl)")
     return len(rejects)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -196,6 +197,17 @@ def test_a_table_of_images_themselves(exported, tmp_path):
     found = answers(exported, table)
     assert [i for i, r in enumerate(found) if r["error"]] == [70]
     assert sum(r["prediction"] == name for r, name in zip(found, names, strict=True)) == 149
+
+
+def test_a_table_of_images_as_base64(exported, tmp_path):
+    images = [save(half(name, 700 + i), "PNG") for i, name in enumerate(CLASSES)]
+    cells = [base64.b64encode(image).decode() for image in [*images, images[0][:100]]]
+    table = tmp_path / "cells.csv"
+    with table.open("w", newline="") as stream:
+        csv.writer(stream).writerows([["image"], *([cell] for cell in cells)])
+    found = answers(exported, table)
+    assert [r["prediction"] for r in found] == [*CLASSES, ""]
+    assert "cut off" in found[2]["error"] and {r["path"] for r in found} == {""}
 
 
 def test_what_cant_be_asked(exported, folder, tmp_path):

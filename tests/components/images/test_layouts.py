@@ -385,3 +385,13 @@ def test_a_file_without_permission(ctx, tmp_path):
     write(tmp_path / "cat" / "1.png", png(digits(1)[0][0])).chmod(0)
     with pytest.raises(DataError, match="can't be read: Permission denied"):
         image_examples.function(ctx, path=str(tmp_path))
+
+
+def test_one_of_something_is_told_as_one(ctx, tmp_path):
+    root = class_folders(tmp_path, 40)
+    write(root / "0" / "bad.png", b"no image")
+    write(root / "rare" / "1.png", png(digits(1)[0][0]))
+    image_examples.function(ctx, path=str(root), stratify="label", max_rejects=1)
+    told = [event["warn"] for event in ctx.events if "warn" in event]
+    assert any(text.startswith("1 row was rejected: 0/bad.png: it is text") for text in told), told
+    assert any("'rare'" in text and "fewer rows than there are splits" in text for text in told), told

@@ -252,6 +252,14 @@ def test_cells_that_hold_no_image(new_ctx, tmp_path):
     reasons = {reject["line"]: reject["reason"] for reject in rejects_of(made)}
     assert reasons[6] == "the row tells of no image"
     assert "the cell is no base64" in reasons[5] and "it is text" in reasons[7]
+    with pytest.raises(
+        DataError, match=r"it is no path, but an image as base64(?s:.)*image_as: base64 reads it"
+    ):
+        image_examples.function(new_ctx(), path=str(path), **ALL)
+    with pytest.raises(DataError, match=r"the only image can't be used: .*no path, but an image as base64"):
+        image_examples.function(
+            new_ctx(), path=str(write_csv(tmp_path / "one.csv", good[:1])), max_rejects=3, **ALL
+        )
     bad = [{"pixels": text} for text in ("1 2 3", "1 2 x 4", "1 2 3 256", "1 2 3 0.5", "1 2 3 4")]
     path = write_csv(tmp_path / "bad.csv", bad)
     made = image_examples.function(
