@@ -16,6 +16,7 @@ from ..pipelines.errors import HeadraceError, InvalidRequestError
 from .images.options import Given, ImageAs, ImageOptions, given
 from .images.remote_settings import NAMES, remote_problems, settled
 from .images.remote_settings import Value as RemoteValue
+from .images.split_folders import with_splits_told
 from .ingestion.split_options import DEFAULT_SPLITS, Rest, SplitOptions, SplitRule
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def image_examples(
     stratify: str | None = None,
     rest: Rest = "refuse",
     seed: int = 0,
-    split_folders: bool = False,
+    split_folders: bool | Literal["auto"] = False,
     labels: str | list[str] = "label",
     join: str | None = None,
     label_pattern: str | None = None,
@@ -82,7 +83,9 @@ def image_examples(
             ranges of it; listed values of a column; exact shares of each class (`stratify: label`); what to
             do with images in no split.
         seed: another seed gives another placement.
-        split_folders: the uppermost folders are the splits (`photos/train/cat/…`); `val` is validation.
+        split_folders: the uppermost folders are the splits (`photos/train/cat/…`); `val` is validation. With
+            `auto` they are if all of them are called as splits are; what else says how to split is for other
+            folders then.
         labels: in folders, the column of labels, which holds the name of the uppermost folder (`cat/…`); or a
             column for each level (`[animal, breed]` of `cat/siamese/…`); or `[]` for images without labels.
             In a manifest, the columns that are labels, for the report on duplicates.
@@ -132,6 +135,7 @@ def image_examples(
         rule, split_folders, labels, join, label_pattern, separators or {}, image, image_as, shape, columns,
         types, delimiter, encoding, allow_outside, max_rejects, sample,
     )  # fmt: skip
+    options = with_splits_told(options, str(path.path) if isinstance(path, Files) else path)
     problems = [*options.problems(), *remote_problems(remote or {})]
     if problems:
         raise InvalidRequestError(problems)
@@ -190,7 +194,7 @@ def _sources(arguments: Mapping[str, Any]) -> list[NamedFile]:
 
 @image_examples.check
 def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
-    options = ImageOptions.of(arguments)
+    options = with_splits_told(ImageOptions.of(arguments), arguments.get("path"))
     problems = [*options.problems(), *remote_problems(arguments["remote"] or {})]
     columns: dict[str, str] = {}
     whole = False

@@ -40,7 +40,7 @@ class ImageOptions:
     """The parameters of `image_examples`, see there, but for those of single images."""
 
     split: SplitOptions
-    split_folders: bool = False
+    split_folders: bool | Literal["auto"] = False
     labels: str | Sequence[str] = "label"
     join: str | None = None
     label_pattern: str | None = None

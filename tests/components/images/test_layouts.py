@@ -107,6 +107,18 @@ def test_splits_by_folder_have_their_usual_names(ctx, tmp_path):
     assert all(row["path"].startswith("val/") for row in rows_of(made, "validation"))
 
 
+def test_folders_that_are_called_as_splits_are_splits_where_that_is_left_open(new_ctx, tmp_path):
+    by_split = image_examples.function(
+        new_ctx(), path=str(split_folders(tmp_path / "a")), split_folders="auto", stratify="label"
+    )
+    assert {split: by_split.rows(split) for split in by_split.splits} == {"train": 45, "test": 15}
+    by_class = image_examples.function(
+        new_ctx(), path=str(class_folders(tmp_path / "b")), split_folders="auto", stratify="label"
+    )
+    assert list(by_class.splits) == ["train", "validation", "test"]
+    assert by_class.properties["stratified"] == "exact"
+
+
 def test_levels_of_folders(new_ctx, tmp_path):
     deep = deep_folders(tmp_path / "deep", 10)
     joined = image_examples.function(new_ctx(), path=str(deep), join="/", **ALL)
