@@ -10,7 +10,14 @@ import msgspec
 from ..pipelines import Context, Examples, Known, Problem, Schema, Transform, component
 from ..pipelines.component import Marker
 from .preprocessing.features_checks import check_specs, store_problems, weight_problems
-from .preprocessing.features_grammar import FeatureSpec, label_kind, own_code, parse_features, parse_labels
+from .preprocessing.features_grammar import (
+    FeatureSpec,
+    image_shapes,
+    label_kind,
+    own_code,
+    parse_features,
+    parse_labels,
+)
 from .split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
 from .tfds.layout_notes import packed_problems
 from .tfrecords.layout import JPEG_QUALITY
@@ -175,7 +182,9 @@ def check_transform(
     )
     names = tuple(spec.name for spec in specs) or None
     output = Known(columns=names, splits=table.splits, facts={"format": "tfrecord"})
-    facts = {}
+    facts: dict[str, Any] = {}
+    if specs and not problems:
+        facts["images"] = image_shapes(specs)
     if labels and not any(problem.argument.startswith("label") for problem in problems):
         facts["labels"] = {one.column: label_kind(one, types.get(one.column)) for one in labels}
     return problems, {"examples": output, "transform": Known(facts=facts)}

@@ -24,6 +24,8 @@ from typing import Any
 
 from ...pipelines.errors import Problem
 from ..transforms import TRANSFORMS, Identity, Kind, Transform, coerced
+from ..transforms.image_chains import shape_of
+from ..transforms.images import Decode, Shape
 from ..transforms.own import one_way, path_of
 from .chain_grammar import parse_chain
 
@@ -155,6 +157,12 @@ def _label_chain(column: str, applied: Any) -> tuple[tuple[Transform, ...], list
     if len(chain) > 1 and any(t.label == "class" for t in chain):
         problems.append(Problem("vocabulary has to stand alone in a label", argument=f"label.{column}"))
     return chain, problems
+
+
+def image_shapes(specs: Sequence[FeatureSpec]) -> dict[str, Shape]:
+    """Height, width and channels of the features that are images, by name."""
+    chains = {spec.name: spec.chains[0] for spec in specs}
+    return {name: shape_of(chain) for name, chain in chains.items() if chain and isinstance(chain[0], Decode)}
 
 
 def label_kind(spec: LabelSpec, kind: str | None) -> str:

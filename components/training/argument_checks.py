@@ -9,9 +9,10 @@ from ...pipelines.component import Known
 from ...pipelines.errors import Problem, closest
 from ...pipelines.import_path import find_problem
 from ..augmentation.grammar import parse_augmentation
-from ..models import BUILT_IN, arguments_of
-from ..models.applications import ARCHITECTURES, PREFIX, nothing_published, published
+from ..models import BUILT_IN, IMAGE_MODELS, arguments_of
+from ..models.applications import ARCHITECTURES, PREFIX, architecture_of, nothing_published, published
 from ..models.user import call_problem
+from ..transforms.images import Shape
 from .keras_names import LOSSES, METRICS, OPTIMIZERS
 from .settings import IMAGENET
 from .stages import stage_problems
@@ -38,7 +39,7 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
     problems += _weight_problems(arguments.get("class_weights"))
     problems += _initial_weight_problems(arguments)
     problems += [] if arguments.get("stages") is None else stage_problems(arguments["stages"])
-    problems += parse_augmentation(arguments.get("augment"))[1]
+    problems += _image_problems(arguments, known.get("transform", Known()).facts.get("images"))
     problems += _label_problems(arguments, known.get("transform", Known()).facts.get("labels"))
     splits = known["examples"].splits if "examples" in known else None
     split = arguments.get("train_split")
@@ -145,6 +146,27 @@ def model_problems(arguments: Arguments) -> list[Problem]:
     names = model_args if isinstance(model_args, Mapping) else ()
     problem = find_problem(model) or call_problem(model, names)
     return [problem if problem.argument else problem.at(argument="model")] if problem else []
+
+
+def _image_problems(arguments: Arguments, images: Mapping[str, Shape] | None) -> list[Problem]:
+    """What is wrong with `model` and `augment` beside the features that are images, None if unknown."""
+    model, augment = arguments.get("model"), arguments.get("augment")
+    shapes = set((images or {}).values())
+    problems = parse_augmentation(augment, shapes.pop() if len(shapes) == 1 else None)[1]
+    if images is None or not isinstance(model, str):
+        return problems
+    for_images = model in IMAGE_MODELS or bool(architecture_of(model))
+    if for_images and not images:
+        tables = tuple(name for name in BUILT_IN if name not in IMAGE_MODELS)
+        what = f"{model} is a model of images, and no feature is one"
+        problems.append(Problem(what, argument="model", available=tables))
+    if images and model in BUILT_IN and not for_images:
+        what = f"{model} takes rows of numbers, and the feature {next(iter(images))!r} is an image"
+        problems.append(Problem(what, argument="model", available=IMAGE_MODELS))
+    if augment and not images:
+        what = "there is no image to augment among the features"
+        problems.append(Problem(what, argument="augment", remedy="leave augment out"))
+    return problems
 
 
 def _initial_weight_problems(arguments: Arguments) -> list[Problem]:
