@@ -326,6 +326,7 @@ HOUSING_NUMBERS = """longitude: z_score
         median_income: z_score"""
 
 
+@pytest.mark.slow
 def test_wide_and_deep_beats_linear_on_housing(tmp_path, housing_csv):
     (tmp_path / "housing.csv").write_bytes(housing_csv.read_bytes())
     text = WIDE_DEEP.replace("NUMBERS", HOUSING_NUMBERS)

@@ -100,6 +100,7 @@ def test_the_metrics_are_means_over_the_folds(made: Made) -> None:
     assert done == sorted(done) and done[-1] == 6
 
 
+@pytest.mark.slow
 def test_folds_side_by_side_give_the_same_numbers(paths: Paths, classes: Prepared) -> None:
     one, two = (_cross(paths, classes, folds=2, epochs=1, model="mlp", parallel=n) for n in (1, 2))
     assert one.digest == two.digest
@@ -139,6 +140,7 @@ def test_arguments_are_checked_before_anything_runs() -> None:
     assert problem.argument == "baseline_args"
 
 
+@pytest.mark.slow
 def test_a_baseline_is_measured_on_the_same_folds(paths: Paths, classes: Prepared) -> None:
     arguments = {"folds": 2, "epochs": 1, "baseline": "linear", "baseline_args": {"l2": 0.5}}
     thresholds = {"better_than_baseline": 2}
