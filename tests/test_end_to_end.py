@@ -253,6 +253,7 @@ steps:
 """
 
 
+@pytest.mark.slow
 def test_housing_reaches_a_useful_error_in_dollars(tmp_path, housing_csv):
     (tmp_path / "housing.csv").write_bytes(housing_csv.read_bytes())
     (tmp_path / "housing.yaml").write_text(HOUSING)

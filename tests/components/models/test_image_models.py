@@ -161,6 +161,7 @@ def test_parts_make_a_model_of_ones_own() -> None:
     assert network({"image": pixels(2, 16, 16, 1)}).shape == (2, 1)
 
 
+@pytest.mark.slow
 def test_the_networks_of_keras_are_narrower_and_shorter_as_asked() -> None:
     whole, short = (
         made("keras.applications.MobileNetV2", (image(32, 32),), width=0.5, depth=depth) for depth in (1, 0.5)
