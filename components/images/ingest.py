@@ -12,7 +12,7 @@ from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError, Problem
 from ..data_plane.few_units import run_few
 from ..ingestion.column_options import ColumnOptions
-from ..ingestion.publishing import is_exact, publish
+from ..ingestion.publishing import Read, is_exact, publish
 from ..ingestion.rejects import Reject, from_json
 from ..ingestion.writing import Placing
 from .admit import Limits
@@ -40,16 +40,9 @@ class Place:
 
 
 @dataclass
-class Read:
-    """The results of a piece; what publishes those of any ingestion looks at these fields."""
+class ImageRead(Read):
+    """The results of a piece, and where it told of its images for the report on duplicates."""
 
-    unit: Place
-    rows_in: int
-    rejects: list[Reject]
-    parts: dict[str, dict[str, Any]]
-    spill: str
-    classes: list[str]
-    outside: dict[str, Any] | None
     account: str
 
 
@@ -143,16 +136,16 @@ def _check_columns(source: Source, options: ImageOptions) -> None:
 
 def _read(
     ctx: Context, units: Sequence[Unit], task: Task, rejects: Sequence[Reject], max_rejects: int
-) -> list[Read]:
+) -> list[ImageRead]:
     """The results of all pieces, in order; what was rejected before belongs to the first."""
-    reads: list[Read] = []
+    reads: list[ImageRead] = []
     listed, count = list(rejects), len(rejects)
     for unit, told in _pieces(units, run_few(ctx, "images", units, ReadImages(task))):
         own = from_json(told.pop("rejects"))
         rejected = told.pop("rejected")
         count += rejected
         listed += own if len(listed) <= max_rejects + _LISTED else []
-        reads.append(Read(Place(len(reads), unit.file), rejects=own, **told))
+        reads.append(ImageRead(Place(len(reads), unit.file), rejects=own, **told))
     _refuse(listed, count, max_rejects)
     reads[0] = replace(
         reads[0], rows_in=reads[0].rows_in + len(rejects), rejects=[*rejects, *reads[0].rejects]

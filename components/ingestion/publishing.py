@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,6 +41,19 @@ class ReadUnit(Protocol):
             are exact.
         spill, classes, outside: see `writing.write_rows`.
     """
+
+    unit: Any
+    rows_in: int
+    rejects: list[Reject]
+    parts: dict[str, dict[str, Any]]
+    spill: str
+    classes: list[str]
+    outside: dict[str, Any] | None
+
+
+@dataclass
+class Read:
+    """What a unit of work gave, as the driver keeps it; see `ReadUnit`."""
 
     unit: Any
     rows_in: int

@@ -21,8 +21,8 @@ from ..ingestion.column_options import ColumnOptions
 from ..ingestion.kinds import ARROW, can_be_images, kind_of, unsupported
 from ..ingestion.known_files import KnownFiles, KnownUnit
 from ..ingestion.partitions import Partition, check_own_columns, partition_kinds, partition_of
-from ..ingestion.publishing import is_exact, publish
-from ..ingestion.rejects import Reject, from_json
+from ..ingestion.publishing import Read, is_exact, publish
+from ..ingestion.rejects import from_json
 from ..ingestion.time_patterns import stated_patterns
 from ..ingestion.writing import Placing
 from .known import KnownParquet, known_blocks, known_values
@@ -65,19 +65,6 @@ class Place:
 
     number: int
     file: File
-
-
-@dataclass
-class Read:
-    """The result of a block; what publishes those of CSV looks at these fields alone."""
-
-    unit: Place
-    rows_in: int
-    rejects: list[Reject]
-    parts: dict[str, dict[str, Any]]
-    spill: str
-    classes: list[str]
-    outside: dict[str, Any] | None
 
 
 def look_at(path: Path, split: str = "", folders: Sequence[str] = ()) -> File:

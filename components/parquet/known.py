@@ -12,7 +12,8 @@ from ..ingestion.known_files import KnownFiles, KnownUnit, known_parts, known_re
 from .work import Unit
 
 if TYPE_CHECKING:
-    from .ingest import File, Read
+    from ..ingestion.publishing import Read
+    from .ingest import File
 
 
 class KnownParquet(msgspec.Struct, frozen=True):

@@ -13,8 +13,8 @@ from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError
 from ..data_plane.few_units import run_few
 from ..data_plane.result import Result
-from ..ingestion.publishing import publish
-from ..ingestion.rejects import Reject, from_json
+from ..ingestion.publishing import Read, publish
+from ..ingestion.rejects import from_json
 from ..ingestion.split_options import SplitOptions
 from ..ingestion.writing import Placing
 from ..tfrecords.framing import Cut, cut_file, shortened
@@ -37,19 +37,6 @@ class Wanted:
     max_rejects: int
     block_rows: int
     sample: int | None
-
-
-@dataclass
-class Read:
-    """The result of a unit, as the driver keeps it."""
-
-    unit: Unit
-    rows_in: int
-    rejects: list[Reject]
-    parts: dict[str, dict[str, Any]]
-    spill: str
-    classes: list[str]
-    outside: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
