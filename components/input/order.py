@@ -2,9 +2,9 @@
 
 A split is cut into blocks of neighbouring records, which are read at once. In each epoch the blocks come in
 an order of their own, `WINDOW_BLOCKS` of them make a window, and within a window the examples come in an
-order of their own. So a split of one window is shuffled throughout; of a larger one, which was shuffled globally
-when it was written, each epoch brings other blocks together. Only a window has to be in memory, and to begin
-in the middle of an epoch nothing is read but the blocks of the window that is then open.
+order of their own. So a split of one window is shuffled throughout; of a larger one, which was shuffled
+globally when it was written, each epoch brings other blocks together. Only a window has to be in memory, and
+to begin in the middle of an epoch nothing is read but the blocks of the window that is then open.
 
 An order is by a hash of what is ordered (SplitMix64): the same on every machine and with every version of the
 libraries, and independent of how the examples are batched, cached and spread over replicas and hosts.
