@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -12,6 +12,10 @@ from ..pipelines.component import CodePath, Known, Marker, component
 from ..pipelines.context import Context
 from ..pipelines.errors import Problem
 from .training.argument_checks import known_tasks, training_problems
+
+if TYPE_CHECKING:
+    from .training.loop import Trained
+    from .training.settings import Settings
 
 MAY_CHANGE = ("strategy", "virtual_devices", "strategy_args", "xla")
 """Parameters that a killed training may have others of when it goes on."""
@@ -174,7 +178,21 @@ def train(
                 examples, train_split, trained.feed, prepared.tasks, trained.augmentation
             )
             pictures[FILE] = drawn
+    _tell_wait(ctx, settings, trained)
     return write_model(ctx, transform, prepared, settings, trained, pictures)
+
+
+def _tell_wait(ctx: Context, settings: Settings, trained: Trained) -> None:
+    """Says how long the network waited for examples, and what to change if that was long."""
+    from .training.input_wait import MUCH, advice
+
+    wait = trained.wait
+    ctx.work("steps", **wait.facts())
+    if wait.text() and wait.share > MUCH:
+        ways = advice(settings.execution.cache, bool(trained.feed.images), settings.augment)
+        ctx.warn(f"{wait.text()}; to change that: {ways}")
+    elif wait.text():
+        ctx.say(wait.text())
 
 
 @train.check

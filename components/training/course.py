@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ...pipelines.errors import DataError, InvalidRequestError, StepError
 from ..input.position import Position
 from .epoch_steps import EpochSteps
+from .input_wait import InputWait
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -121,8 +122,7 @@ class Course:
 
     Attributes:
         state: where it is.
-        seconds: spent in steps and in waiting for them, of this process.
-        waited: seconds of these spent waiting for examples.
+        wait: how long this process waited for examples.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Course:
         followers: Sequence[Follower] = (),
     ) -> None:
         self.state = CourseState()
-        self.seconds = self.waited = 0.0
+        self.wait = InputWait()
         self._resumed: Checkpoint | None = None
         self._stepper = stepper
         self._source = source
@@ -171,8 +171,10 @@ class Course:
         steps = EpochSteps(self._source.rows, settings.batch_size, settings.epochs, state.first)
         live = _Live(self._tell, settings, steps)
         self._begin(settings, steps)
+        clock = _Clock(self._stepper)
         while state.step < steps.total and not state.over:
-            self._epoch(settings, steps, live)
+            self._epoch(settings, steps, live, clock)
+        self.wait += clock.wait
         if self._best_weights is not None:
             self._stepper.set_weights(self._best_weights)
 
@@ -215,11 +217,11 @@ class Course:
                 f"where an earlier run was stopped"
             )
 
-    def _epoch(self, settings: Settings, steps: EpochSteps, live: _Live) -> None:
+    def _epoch(self, settings: Settings, steps: EpochSteps, live: _Live, clock: _Clock) -> None:
         """Runs an epoch, or what is left of it."""
         state, stepper = self.state, self._stepper
         row = self._row(settings)
-        self._steps(settings, steps, live, int(row["epoch"]))
+        self._steps(settings, steps, live, clock)
         row |= stepper.metrics()
         if self._held_out:
             row |= {f"val_{key}": value for key, value in stepper.evaluate(self._held_out.once()).items()}
@@ -239,14 +241,14 @@ class Course:
         row: dict[str, float] = {"epoch": state.first + state.epoch + 1}
         return {**row, "stage": state.stage + 1} if settings.stages else row
 
-    def _steps(self, settings: Settings, steps: EpochSteps, live: _Live, epoch: int) -> None:
+    def _steps(self, settings: Settings, steps: EpochSteps, live: _Live, clock: _Clock) -> None:
         """The steps that are left of an epoch."""
         state, stepper = self.state, self._stepper
         end, together = steps.end(state.epoch), settings.execution.steps_per_execution
         while state.step < end:
             count = min(together, end - state.step)
-            with _keras_errors(epoch == 1):
-                stepper.run(count)
+            with _keras_errors(not state.history):
+                clock.run(count)
             state.step += count
             if state.step < end:  # at the end of an epoch there is more to remember, see `_epoch`
                 self._keep()
@@ -279,6 +281,29 @@ class Course:
         """Whether the patience is over; it begins anew with each stage."""
         waited = len(self.state.history) - max(self.state.best_epoch, self.state.first)
         return settings.patience is not None and waited >= settings.patience
+
+
+class _Clock:
+    """Runs the steps of a stage and takes the time, all but that of the first."""
+
+    def __init__(self, stepper: Stepper) -> None:
+        self._stepper = stepper
+        self._seconds = 0.0
+        self._before: float | None = None
+
+    def run(self, count: int) -> None:
+        """Runs so many steps."""
+        started = time.perf_counter()
+        self._stepper.run(count)
+        if self._before is None:
+            self._before = self._stepper.waited
+        else:
+            self._seconds += time.perf_counter() - started
+
+    @property
+    def wait(self) -> InputWait:
+        """What was measured."""
+        return InputWait(self._seconds, self._stepper.waited - (self._before or 0.0))
 
 
 class _Live:

@@ -27,6 +27,7 @@ from .course import Course, Follower, Tell
 from .epoch_steps import EpochSteps
 from .feed import Feed
 from .freezing import Freezer
+from .input_wait import InputWait
 from .pretrained import load_weights, look_at_scale
 from .settings import Settings
 from .stages import Stage
@@ -56,6 +57,7 @@ class Trained:
             and `val_…` of each.
         best_epoch: the epoch, from 1, whose weights these are.
         augmentation: what was done to the images of the train split, if anything.
+        wait: how long this process waited for examples.
     """
 
     network: keras.Model
@@ -63,6 +65,7 @@ class Trained:
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     augmentation: TrainAugmentation | None = None
+    wait: InputWait = field(default_factory=InputWait)
 
 
 def train_network(
@@ -125,17 +128,22 @@ def train_network(
     course = Course(stepper, source, held_out or None, tell, checkpoints, followers)
     course.resume()
     freezer = Freezer(network)
-    for number, stage in enumerate(stages):
-        if number < course.state.stage:
-            continue
-        if settings.stages:
-            freezer.freeze(stage, number + 1)
-            _compile(network, settings, stage, tasks, source.rows, again=True)
-        if source.in_step:
-            finish_in_step(network, source.finish, source.batches())
-        course.run(settings.of_stage(stage), number)
+    try:
+        for number, stage in enumerate(stages):
+            if number < course.state.stage:
+                continue
+            if settings.stages:
+                freezer.freeze(stage, number + 1)
+                _compile(network, settings, stage, tasks, source.rows, again=True)
+            if source.in_step:
+                finish_in_step(network, source.finish, source.batches())
+            course.run(settings.of_stage(stage), number)
+    finally:
+        if checkpoints is not None:
+            checkpoints.close()
     freezer.thaw()
     trained.history, trained.best_epoch = course.state.history, course.state.best_epoch
+    trained.wait = course.wait
     return trained
 
 
