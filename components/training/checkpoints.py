@@ -212,7 +212,7 @@ def read_arrays(path: Path, only: str = "") -> dict[str, npt.NDArray[Any]]:
     Raises:
         OSError, ValueError and others: it is not there or damaged.
     """
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         if only:
             return {only: file[only]}
         dtypes = json.loads(file[_DTYPES].tobytes())
