@@ -107,7 +107,11 @@ def _virtual_problems(strategy: str, arguments: Arguments) -> list[Problem]:
         return []
     if strategy in ("one", "tpu"):
         what = f"the strategy {strategy} doesn't use the {virtual} virtual devices of the CPU"
-        return [Problem(what, argument="virtual_devices", remedy="take strategy: mirrored or jax, or leave it out")]
+        return [
+            Problem(
+                what, argument="virtual_devices", remedy="take strategy: mirrored or jax, or leave it out"
+            )
+        ]
     told = arguments.get("strategy_args")
     named = told.get("devices") if isinstance(told, Mapping) and strategy != "jax" else None
     there = [f"CPU:{number}" for number in range(virtual)]
@@ -128,7 +132,9 @@ def _missing(strategy: str, arguments: Arguments) -> list[Problem]:
     virtual = (arguments.get("virtual_devices") or 1) > 1
     if strategy == "tpu" and not tpu_told(told):
         remedy = "set TPU_NAME, or strategy_args: {tpu: NAME} (`local` on a TPU VM), or take strategy: jax"
-        return [Problem("there is no TPU: no name or address of one is told", argument="strategy", remedy=remedy)]
+        return [
+            Problem("there is no TPU: no name or address of one is told", argument="strategy", remedy=remedy)
+        ]
     if strategy == "jax" and find_spec("jax") is None:
         what = "the strategy jax needs JAX, which is not installed"
         return [Problem(what, argument="strategy", remedy="pip install headrace[jax]")]

@@ -19,7 +19,9 @@ def default_batch_size(rows: int, replicas: int = 1) -> int:
     return max(size // replicas, 1) * replicas
 
 
-def global_batch_size(batch_size: int | None, replica_batch_size: int | None, rows: int, replicas: int) -> int:
+def global_batch_size(
+    batch_size: int | None, replica_batch_size: int | None, rows: int, replicas: int
+) -> int:
     """Examples a step of all replicas together.
 
     Args:

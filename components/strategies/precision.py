@@ -42,9 +42,8 @@ def require_float32(network: keras.Model, model: str) -> None:
     Raises:
         InvalidRequestError: an output is no float32.
     """
-    if not isinstance(network, keras.Sequential | keras.models.Functional if hasattr(keras.models, "Functional") else keras.Sequential):
-        return
-    wrong = {tensor.dtype for tensor in keras.tree.flatten(network.outputs)} - {"float32"}
+    outputs = keras.tree.flatten(getattr(network, "outputs", None) or [])
+    wrong = {tensor.dtype for tensor in outputs} - {"float32"}
     if wrong:
         raise InvalidRequestError(
             f"the outputs of {model} are {wrong.pop()}, and have to be float32 in every precision",

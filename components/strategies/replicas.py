@@ -168,7 +168,8 @@ class ReplicaStepper(TensorFlowStepper):
         variables = self.network.metrics_variables
         before = [variable.numpy() for variable in variables]
         everywhere = tf.nest.map_structure(
-            lambda values: self._strategy.experimental_distribute_values_from_function(lambda _: values), batch
+            lambda values: self._strategy.experimental_distribute_values_from_function(lambda _: values),
+            batch,
         )
         logs = self._compiled[2]([everywhere])
         for variable, sum_before in zip(variables, before, strict=True):

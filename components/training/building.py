@@ -70,7 +70,13 @@ def _called_with(keyword: str, feed: Feed, tasks: Sequence[Task]) -> dict[str, A
 
 
 def compile_network(
-    network: keras.Model, settings: Settings, tasks: Sequence[Task], steps: int, *, again: bool = False
+    network: keras.Model,
+    settings: Settings,
+    tasks: Sequence[Task],
+    steps: int,
+    *,
+    factor: float = 1.0,
+    again: bool = False,
 ) -> None:
     """Gives a network that doesn't come compiled its optimizer, losses and metrics.
 
@@ -79,6 +85,7 @@ def compile_network(
         settings: the hyperparameters, those of the stage where there are several.
         tasks: what it is to learn.
         steps: of the stage, at most.
+        factor: what the learning rate is multiplied with.
         again: whether to do so though it is compiled, as a new stage needs.
 
     Raises:
@@ -89,6 +96,8 @@ def compile_network(
     try:
         optimizer = keras.optimizers.get(settings.optimizer)
         rate: Any = settings.learning_rate
+        if factor != 1.0:
+            rate = factor * (float(optimizer.learning_rate) if rate is None else rate)
         if settings.learning_rate_schedule == "cosine":
             start = float(optimizer.learning_rate) if rate is None else rate
             rate = keras.optimizers.schedules.CosineDecay(start, steps)

@@ -10,9 +10,8 @@ import pytest
 from headrace.pipelines.alone import run_alone
 from headrace.pipelines.executor import run_pipeline
 from headrace.pipelines.processes import worker_environment
-from headrace.pipelines.worker_kinds import VIRTUAL_DEVICES, WorkerKind
-
 from headrace.pipelines.resolve import find_component
+from headrace.pipelines.worker_kinds import VIRTUAL_DEVICES, WorkerKind
 
 SMALL = Path(__file__).with_name("small_components.py")
 
