@@ -13,6 +13,7 @@ from ..models import model_function
 from ..models.user import fed_by
 from ..tfrecords.layout import OutputFeature
 from .feed import Feed
+from .optimizer_making import make_optimizer
 from .probe import probe
 from .settings import Settings
 from .tasks import LOSSES, METRICS, Task, output_keys
@@ -86,17 +87,14 @@ def compile_network(
     """
     if network.compiled and not again:
         return
+    optimizer = make_optimizer(
+        settings.optimizer, settings.learning_rate, settings.learning_rate_schedule, steps,
+        steps * settings.epochs,
+    )  # fmt: skip
     try:
-        optimizer = keras.optimizers.get(settings.optimizer)
-        rate: Any = settings.learning_rate
-        if settings.learning_rate_schedule == "cosine":
-            start = float(optimizer.learning_rate) if rate is None else rate
-            rate = keras.optimizers.schedules.CosineDecay(start, steps * settings.epochs)
-        if rate is not None:
-            optimizer = type(optimizer).from_config({**optimizer.get_config(), "learning_rate": rate})
         network.compile(optimizer=optimizer, **_losses(settings, tasks))
     except (TypeError, ValueError) as error:
-        raise InvalidRequestError(f"Keras refuses the optimizer, loss or metrics: {error}") from error
+        raise InvalidRequestError(f"Keras refuses the loss or metrics: {error}") from error
 
 
 def _losses(settings: Settings, tasks: Sequence[Task]) -> dict[str, Any]:
