@@ -14,7 +14,8 @@ from .plateau import Plateau
 from .rates import PlannedRate
 from .schedule_grammar import RatePlan, parse_schedule
 
-Optimizer = keras.optimizers.Optimizer
+Optimizer = Any
+"""`keras.optimizers.Optimizer`, of which no type checker knows."""
 
 
 def make_optimizer(
