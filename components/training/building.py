@@ -12,6 +12,7 @@ from ...pipelines.errors import InvalidRequestError
 from ..models import model_function
 from ..models.user import fed_by
 from ..tfrecords.layout import OutputFeature
+from .epoch_steps import EpochSteps
 from .feed import Feed
 from .optimizer_making import make_optimizer
 from .probe import probe
@@ -71,7 +72,12 @@ def _called_with(keyword: str, feed: Feed, tasks: Sequence[Task]) -> dict[str, A
 
 
 def compile_network(
-    network: keras.Model, settings: Settings, tasks: Sequence[Task], steps: int, *, again: bool = False
+    network: keras.Model,
+    settings: Settings,
+    tasks: Sequence[Task],
+    steps: EpochSteps,
+    *,
+    again: bool = False,
 ) -> None:
     """Gives a network that doesn't come compiled its optimizer, losses and metrics.
 
@@ -79,7 +85,7 @@ def compile_network(
         network: what is to be trained.
         settings: the hyperparameters, those of the stage where there are several.
         tasks: what it is to learn.
-        steps: batches an epoch.
+        steps: of the stage.
         again: whether to do so though it is compiled, as a new stage needs.
 
     Raises:
@@ -88,8 +94,8 @@ def compile_network(
     if network.compiled and not again:
         return
     optimizer = make_optimizer(
-        settings.optimizer, settings.learning_rate, settings.learning_rate_schedule, steps,
-        steps * settings.epochs,
+        settings.optimizer, settings.learning_rate, settings.learning_rate_schedule,
+        steps.rows / steps.batch_size, steps.total,
     )  # fmt: skip
     try:
         network.compile(optimizer=optimizer, **_losses(settings, tasks))

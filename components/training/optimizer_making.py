@@ -58,7 +58,8 @@ def make_optimizer(
 
 def planned_rate(optimizer: Optimizer) -> PlannedRate | None:
     """The learning rate of an optimizer if it follows a schedule; of one that scales losses, the inner's."""
-    rate = getattr(optimizer, "inner_optimizer", optimizer)._learning_rate
+    inner: Any = getattr(optimizer, "inner_optimizer", optimizer)
+    rate = None if inner is None else inner._learning_rate
     return rate if isinstance(rate, PlannedRate) else None
 
 
@@ -71,8 +72,7 @@ def averaged(network: keras.Model) -> Iterator[None]:
     Args:
         network: compiled.
     """
-    optimizer = network.optimizer
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = getattr(network.optimizer, "inner_optimizer", network.optimizer)
     if inner is None or not inner.use_ema or not inner.built:
         yield
         return

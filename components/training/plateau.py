@@ -58,30 +58,32 @@ class PlateauState:
         best: the least loss; None before the first epoch.
         waited: epochs since then, or since the rate has sunk.
         resting: epochs that aren't counted yet.
+        epochs: that were looked at.
     """
 
     scale: float = 1.0
     best: float | None = None
     waited: int = 0
     resting: int = 0
+    epochs: int = 0
 
-    def after(self, schedule: Plateau, loss: float, *, warming: bool = False) -> PlateauState:
+    def after(self, schedule: Plateau, loss: float, warmup: float = 0.0) -> PlateauState:
         """The state after one more epoch.
 
         Args:
             schedule: the rules.
             loss: that of the epoch; NaN is no better than any.
-            warming: whether the warm-up went on in the epoch, which then isn't waited for.
+            warmup: the epochs of the warm-up, which aren't waited for.
         """
-        resting = max(0, self.resting - 1)
+        one = replace(self, epochs=self.epochs + 1, resting=max(0, self.resting - 1))
         if self.best is None or loss < self.best - schedule.min_delta:
-            return PlateauState(self.scale, None if math.isnan(loss) else loss, 0, resting)
-        if warming or resting:
-            return replace(self, waited=0, resting=resting)
+            return replace(one, best=None if math.isnan(loss) else loss, waited=0)
+        if self.epochs < warmup or one.resting:
+            return replace(one, waited=0)
         if self.waited + 1 < schedule.patience or self.scale <= schedule.final:
-            return replace(self, waited=self.waited + 1, resting=0)
+            return replace(one, waited=self.waited + 1)
         scale = max(self.scale * schedule.factor, schedule.final)
-        return replace(self, scale=scale, waited=0, resting=schedule.cooldown)
+        return replace(one, scale=scale, waited=0, resting=schedule.cooldown)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values, from which the very same state is made again."""

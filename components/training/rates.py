@@ -28,7 +28,7 @@ class PlannedRate(keras.optimizers.schedules.LearningRateSchedule):
 
     Attributes:
         plan: what `told` says.
-        warmup_steps: how many of the steps are the warm-up.
+        warmup_epochs, warmup_steps: how long the warm-up is.
         scale: a variable that the rate is multiplied with, if something sets it; see `make_optimizer`.
 
     Raises:
@@ -42,7 +42,8 @@ class PlannedRate(keras.optimizers.schedules.LearningRateSchedule):
         self._told = told
         self._learning_rate = float(learning_rate)
         self._whole = Pace(float(steps_per_epoch), int(steps))
-        self._pace = self._whole.after(self.plan.warmup.length(self._whole))
+        self.warmup_epochs = self.plan.warmup.length(self._whole)
+        self._pace = self._whole.after(self.warmup_epochs)
         self.warmup_steps = self._pace.begun
         self.scale: Any = None
 

@@ -312,9 +312,9 @@ def test_plateau_waits_for_the_warm_up() -> None:
     told = Plateau(factor=0.5, patience=2)
     state = PlateauState()
     for loss in (1.0, 3.0, 3.0, 3.0):
-        state = state.after(told, loss, warming=True)
-    assert state == PlateauState(best=1.0)
+        state = state.after(told, loss, warmup=3.5)
+    assert state == PlateauState(best=1.0, epochs=4)
     for loss in (2.0, 2.0):
-        state = state.after(told, loss)
-    assert state == PlateauState(scale=0.5, best=1.0)
+        state = state.after(told, loss, warmup=3.5)
+    assert state == PlateauState(scale=0.5, best=1.0, epochs=6)
     assert state.after(told, math.nan).best == 1.0
