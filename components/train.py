@@ -159,7 +159,8 @@ def train(
         InitialWeights.of(weights), sampling, execution,
     )  # fmt: skip
     folder = ctx.resumable(without=MAY_CHANGE)
-    kept = folder and Checkpoints(folder, CheckpointRule.of(checkpoints), ctx.say, ctx.warn)
+    rule = CheckpointRule.of(checkpoints)
+    kept = Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
     with shard_errors(examples, train_split):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
