@@ -25,17 +25,18 @@ from ..strategies.choosing import ONE, Chosen
 from ..strategies.precision import precise, require_float32
 from ..strategies.replicas import ReplicaStepper, mirrored_layers
 from ..tfrecords.layout import OutputFeature
-from .adapter import Only, Stream
 from .augmenting import TrainAugmentation, finish_in_step, train_augmentation
 from .building import build_network, compile_network, is_sparse
 from .course import Course, Follower, Tell
 from .epoch_steps import EpochSteps
 from .feed import Feed
 from .freezing import Freezer
+from .on_plateau import OnPlateau
 from .pretrained import load_weights, look_at_scale
 from .settings import Settings
 from .stages import Stage
 from .steps import Stepper, TensorFlowStepper
+from .stream import Only, Stream
 from .targets import Targets
 from .tasks import Task, output_keys
 
@@ -128,7 +129,7 @@ def train_network(
         tasks, {t.label: is_sparse(network, output_keys(tasks)[t.label]) for t in tasks}, class_weights
     )
     stepper = _stepper(network, settings, chosen)
-    course = Course(stepper, source, held_out or None, tell, checkpoints, followers)
+    course = Course(stepper, source, held_out or None, tell, checkpoints, (OnPlateau(), *followers))
     course.resume()
     freezer = Freezer(network)
     for number, stage in enumerate(stages):
@@ -156,7 +157,7 @@ def _compile(
 ) -> None:
     """Compiles the network for a stage over so many examples an epoch."""
     told = settings.of_stage(stage)
-    steps = EpochSteps(rows, settings.batch_size, told.epochs).total
+    steps = EpochSteps(rows, told.batch_size, told.epochs)
     factor = rate_factor(settings.execution.scale_learning_rate, chosen.replicas)
     with chosen.scope():
         compile_network(network, told, tasks, steps, factor=factor, **again)

@@ -25,9 +25,11 @@ class Stepper(Protocol):
     """Runs steps of a compiled network; what a backend or a strategy does otherwise is in here.
 
     Attributes:
+        network: whose variables, also those of its optimizer, may be read and changed between calls.
         waited: seconds spent waiting for batches since `begin`.
     """
 
+    network: keras.Model
     waited: float
 
     def begin(self, batches: tf.data.Dataset) -> None:
@@ -73,9 +75,6 @@ class Stepper(Protocol):
 
     def learning_rate(self) -> float:
         """The optimizer's, of the step to come."""
-
-    def set_learning_rate(self, rate: float) -> None:
-        """Changes it; not where a schedule tells it."""
 
 
 class TensorFlowStepper:
@@ -168,10 +167,6 @@ class TensorFlowStepper:
     def learning_rate(self) -> float:
         """The optimizer's; see `Stepper`."""
         return float(np.array(self.network.optimizer.learning_rate))
-
-    def set_learning_rate(self, rate: float) -> None:
-        """Changes the optimizer's; see `Stepper`."""
-        self.network.optimizer.learning_rate = rate
 
     def _single(self, count: int) -> None:
         """Steps one by one, with their waits."""
