@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ...pipelines.errors import DataError, InvalidRequestError, StepError
 from ..input.position import Position
 from .epoch_steps import EpochSteps
+from .optimizer_making import averaged
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -173,8 +174,9 @@ class Course:
         self._begin(settings, steps)
         while state.step < steps.total and not state.over:
             self._epoch(settings, steps, live)
-        if self._best_weights is not None:
-            self._stepper.set_weights(self._best_weights)
+        with averaged(self._stepper.network):
+            last = self._stepper.weights()
+        self._stepper.set_weights(last if self._best_weights is None else self._best_weights)
 
     def _entered(self, number: int) -> CourseState:
         """The state, in the stage that begins or goes on."""
@@ -221,14 +223,15 @@ class Course:
         row = self._row(settings)
         self._steps(settings, steps, live, int(row["epoch"]))
         row |= stepper.metrics()
-        if self._held_out:
-            row |= {f"val_{key}": value for key, value in stepper.evaluate(self._held_out.once()).items()}
-        stepper.reset()
-        state.history.append(row)
-        live.report(state, row)
-        require_finite(row, settings)
-        if not self._better(row):
-            state.over = self._stale(settings)
+        with averaged(stepper.network):
+            if self._held_out:
+                row |= {f"val_{key}": value for key, value in stepper.evaluate(self._held_out.once()).items()}
+            stepper.reset()
+            state.history.append(row)
+            live.report(state, row)
+            require_finite(row, settings)
+            if not self._better(row):
+                state.over = self._stale(settings)
         for follower in self._followers:
             follower.after_epoch(row, stepper)
         state.epoch += 1
