@@ -12,6 +12,8 @@ from ..pipelines.component import CodePath, Known, Marker, component
 from ..pipelines.context import Context
 from ..pipelines.errors import Problem
 from .training.argument_checks import known_tasks, training_problems
+from .training.own_code import ARGUMENTS as OWN_CODE
+from .training.own_code import own_paths
 
 
 @component(process="tensorflow")
@@ -28,10 +30,10 @@ def train(
     optimizer: str = "adam",
     learning_rate: Annotated[float, Meta(gt=0)] | None = None,
     learning_rate_schedule: Literal["constant", "cosine"] = "cosine",
-    loss: str | dict[str, str] | None = None,
+    loss: Annotated[str | dict[str, str], Marker("codes")] | None = None,
     loss_weights: dict[str, Annotated[float, Meta(ge=0)]] | None = None,
     class_weights: str | dict[str, float | str | dict[str, float]] | None = None,
-    metrics: list[str] | dict[str, list[str]] | None = None,
+    metrics: Annotated[list[str] | dict[str, list[str]], Marker("codes")] | None = None,
     patience: Annotated[int, Meta(ge=1)] | None = None,
     train_split: str = "train",
     validation_split: str = "validation",
@@ -130,6 +132,12 @@ def train(
             )
             pictures[FILE] = drawn
     return write_model(ctx, transform, prepared, settings, trained, pictures)
+
+
+@train.code_of
+def _code_of(name: str, value: Any) -> tuple[str, ...]:
+    """The code of losses and metrics of one's own."""
+    return own_paths(value) if name in OWN_CODE else ()
 
 
 @train.check

@@ -14,6 +14,7 @@ from ..models.applications import ARCHITECTURES, PREFIX, architecture_of, nothin
 from ..models.user import call_problem
 from ..transforms.images import Shape
 from .keras_names import LOSSES, METRICS, OPTIMIZERS
+from .own_code import ARGUMENTS, is_own, own_problems
 from .settings import IMAGENET
 from .stages import stage_problems
 
@@ -32,10 +33,11 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
     problems = model_problems(arguments)
     problems += _name_problems("optimizer", arguments.get("optimizer"), OPTIMIZERS)
     for loss in _each(arguments.get("loss")):
-        problems += _name_problems("loss", loss, LOSSES)
+        problems += own_problems("loss", loss) if is_own(loss) else _name_problems("loss", loss, LOSSES)
     for names in _each(arguments.get("metrics")):
         for metric in [names] if isinstance(names, str) else names or []:
-            problems += _name_problems("metrics", metric, METRICS)
+            own = is_own(metric)
+            problems += own_problems("metrics", metric) if own else _name_problems("metrics", metric, METRICS)
     problems += _weight_problems(arguments.get("class_weights"))
     problems += _initial_weight_problems(arguments)
     problems += [] if arguments.get("stages") is None else stage_problems(arguments["stages"])
@@ -198,7 +200,8 @@ def _name_problems(argument: str, given: Any, available: tuple[str, ...]) -> lis
     if not isinstance(given, str) or _bare(given) in {_bare(name) for name in available}:
         return []
     what = argument.removesuffix("s") if argument == "metrics" else argument
-    remedy = "" if closest(given, available) else "the names are those of Keras"
+    own = ", and file.py:name stands for one of your own" if argument in ARGUMENTS else ""
+    remedy = "" if closest(given, available) else f"the names are those of Keras{own}"
     return [
         Problem(
             f"Keras has no {what} {given!r}",
