@@ -123,6 +123,7 @@ def train_network(
     )
     stepper = _stepper(network, settings)
     course = Course(stepper, source, held_out or None, tell, checkpoints, followers)
+    course.resume()
     freezer = Freezer(network)
     for number, stage in enumerate(stages):
         if number < course.state.stage:
