@@ -138,7 +138,9 @@ def train(
     from .dataset import shard_errors
     from .training.checkpoint_rule import CheckpointRule
     from .training.checkpoints import Checkpoints
-    from .training.loop import default_batch_size, train_network
+    from .training.logs.log import TrainingLog
+    from .training.logs.pace import pace_text
+    from .training.loop import default_batch_size, input_of, train_network
     from .training.model_artifact import write_model
     from .training.preparing import prepare
     from .training.settings import Execution, InitialWeights, Settings
@@ -161,12 +163,15 @@ def train(
         InitialWeights.of(weights), sampling, execution,
     )  # fmt: skip
     folder = ctx.resumable(without=MAY_CHANGE)
+    log = TrainingLog(folder and folder / "tensorboard")
     kept = folder and Checkpoints(folder, CheckpointRule.of(checkpoints), ctx.say, ctx.warn)
     with shard_errors(examples, train_split):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
-            prepared.class_weights, settings, ctx.progress, warn=ctx.warn, checkpoints=kept,
+            prepared.class_weights, settings, ctx.progress, warn=ctx.warn, checkpoints=kept, log=log,
         )  # fmt: skip
+    if told_pace := pace_text(trained.pace, input_of(examples, train_split, settings, trained)):
+        ctx.say(told_pace)
         pictures = {}
         if trained.augmentation is not None:
             from .training.augmentation_sheet import FILE, augmentation_sheet
@@ -175,7 +180,7 @@ def train(
                 examples, train_split, trained.feed, prepared.tasks, trained.augmentation
             )
             pictures[FILE] = drawn
-    return write_model(ctx, transform, prepared, settings, trained, pictures)
+    return write_model(ctx, transform, prepared, settings, trained, log, pictures)
 
 
 @train.code_of
