@@ -163,8 +163,9 @@ def train(
         InitialWeights.of(weights), sampling, execution,
     )  # fmt: skip
     folder = ctx.resumable(without=MAY_CHANGE)
-    log = TrainingLog(folder and folder / "tensorboard")
-    kept = folder and Checkpoints(folder, CheckpointRule.of(checkpoints), ctx.say, ctx.warn)
+    log = TrainingLog(folder / "tensorboard" if folder else None)
+    rule = CheckpointRule.of(checkpoints)
+    kept = Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
     with shard_errors(examples, train_split):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,

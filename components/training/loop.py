@@ -22,7 +22,6 @@ from ...pipelines.artifact import Examples
 from ...pipelines.beam import cores
 from ...pipelines.errors import DataError, InvalidRequestError
 from ..tfrecords.layout import Layout, OutputFeature
-from .adapter import Only, Stream
 from .augmenting import TrainAugmentation, finish_in_step, train_augmentation
 from .building import build_network, compile_network, is_sparse
 from .course import Course, Follower
@@ -36,7 +35,7 @@ from .pretrained import load_weights, look_at_scale
 from .settings import Settings
 from .stages import Stage
 from .steps import Stepper, TensorFlowStepper
-from .stream import IN_MEMORY_BYTES
+from .stream import IN_MEMORY_BYTES, Only, Stream
 from .targets import Targets
 from .tasks import Task, output_keys
 

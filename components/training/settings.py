@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ...pipelines.artifact import Model
 from ...pipelines.import_path import short_names
@@ -63,7 +63,7 @@ class Execution:
     xla: bool = False
     steps_per_execution: int = 1
     checkpoints: Mapping[str, Any] | None = None
-    cache: str = "auto"
+    cache: Literal["auto", "memory", "disk", "none"] = "auto"
 
     def told(self) -> dict[str, Any]:
         """What decides the result and isn't as it is by default, as JSON values."""
