@@ -13,6 +13,7 @@ from ..evaluation.predictions import require_same_transform
 from ..preprocessing.fitted import FittedTransform
 from ..preprocessing.fitted_file import load_fitted, own_paths
 from ..preprocessing.fitted_tf import require_graph
+from .own_objects import require_own
 from .targets import class_weights, look_at, require_class_weights
 from .tasks import Seen, Task, task_of
 
@@ -65,7 +66,9 @@ def prepare(ctx: Context, examples: Examples, transform: Transform, told: Mappin
     seen = look_at(examples, split, tasks, fitted.labels)
     if validation and seen.weighted:
         look_at(examples, validation, tasks, fitted.labels)
-    return Prepared(fitted, tasks, seen, class_weights(told["class_weights"], tasks, seen), validation)
+    weights = class_weights(told["class_weights"], tasks, seen)
+    require_own(told, tasks, weighted=seen.weighted or bool(weights))
+    return Prepared(fitted, tasks, seen, weights, validation)
 
 
 def learned_tasks(fitted: FittedTransform, wanted: str) -> tuple[Task, ...]:
