@@ -105,7 +105,7 @@ def train(
     from .training.stages import stages_of
 
     told = {
-        "task": task, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
+        "task": task, "model": model, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
         "class_weights": class_weights, "patience": patience, "train_split": train_split,
         "validation_split": validation_split,
     }  # fmt: skip

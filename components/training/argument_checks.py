@@ -14,6 +14,7 @@ from ..models.applications import ARCHITECTURES, PREFIX, architecture_of, nothin
 from ..models.user import call_problem
 from ..transforms.images import Shape
 from .keras_names import LOSSES, METRICS, OPTIMIZERS
+from .loss_fit import fit_problems
 from .settings import IMAGENET
 from .stages import stage_problems
 
@@ -36,6 +37,10 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
     for names in _each(arguments.get("metrics")):
         for metric in [names] if isinstance(names, str) else names or []:
             problems += _name_problems("metrics", metric, METRICS)
+    problems += fit_problems(
+        known_tasks(arguments, known) or {}, arguments.get("loss"), arguments.get("metrics"),
+        own_model=":" in str(arguments.get("model")),
+    )  # fmt: skip
     problems += _weight_problems(arguments.get("class_weights"))
     problems += _initial_weight_problems(arguments)
     problems += [] if arguments.get("stages") is None else stage_problems(arguments["stages"])
