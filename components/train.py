@@ -132,6 +132,7 @@ def train(
     """
     from .dataset import shard_errors
     from .training.loop import default_batch_size, train_network
+    from .training.memory import memory_errors
     from .training.model_artifact import write_model
     from .training.preparing import prepare
     from .training.settings import Execution, InitialWeights, Settings
@@ -153,7 +154,7 @@ def train(
         loss, loss_weights or {}, metrics or [], patience, seed, augment or [], stages_of(stages),
         InitialWeights.of(weights), sampling, execution,
     )  # fmt: skip
-    with shard_errors(examples, train_split):
+    with shard_errors(examples, train_split), memory_errors(batch, train_split):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
             prepared.class_weights, settings, ctx.progress, warn=ctx.warn,

@@ -30,7 +30,7 @@ def is_own_file(file: str) -> bool:
     """Whether a file is neither of an installed or built-in module nor of headrace."""
     if not Path(file).is_absolute():
         return False  # `<string>` and Cython's `pyarrow/error.pxi` are nobody's files
-    installed = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    installed = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     return not any(Path(file).is_relative_to(folder) for folder in (*installed, *_OURS))
 
 

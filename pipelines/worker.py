@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import signal
 import sys
 import threading
@@ -116,7 +117,8 @@ def _own_frames(trace: types.TracebackType | None) -> types.TracebackType | None
 
 
 def _cut(text: str, most: int = 10_000) -> str:
-    """A message of a length that a run record can hold; the log has all of it."""
+    """A message of a length that a run record can hold, without a terminal's colours; all is in the log."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
 
 

@@ -13,13 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...pipelines.errors import DataError, InvalidRequestError, StepError
+from ...pipelines.errors import InvalidRequestError
+from ...pipelines.tracebacks import own_trace
 from ..input.position import Position
 from .epoch_steps import EpochSteps
 from .settings import Settings
 
 if TYPE_CHECKING:
     from .checkpoints import Checkpoints
+    from .failures import Watch
     from .steps import Stepper
 
 Tell = Callable[..., None]
@@ -118,6 +120,7 @@ class Course:
         tell: takes `epoch`, `epochs`, `loss`, `rows` and so on as keyword arguments.
         checkpoints: keeps what a killed training needs to go on; None for nothing.
         followers: are told of every epoch.
+        watch: looks at the loss; None for nothing.
 
     Attributes:
         state: where it is.
@@ -133,6 +136,7 @@ class Course:
         tell: Tell,
         checkpoints: Checkpoints | None = None,
         followers: Sequence[Follower] = (),
+        watch: Watch | None = None,
     ) -> None:
         self.state = CourseState()
         self.seconds = self.waited = 0.0
@@ -142,6 +146,7 @@ class Course:
         self._tell = tell
         self._checkpoints = checkpoints
         self._followers = followers
+        self._watch = watch
         self._best_weights: list[Any] | None = None
 
     def run(self, settings: Settings, number: int) -> None:
@@ -193,7 +198,7 @@ class Course:
         stepper.reset()
         state.history.append(row)
         live.report(state, row)
-        require_finite(row, settings)
+        self._look(row, settings)
         if not self._better(row):
             state.over = self._stale(settings)
         for follower in self._followers:
@@ -215,7 +220,14 @@ class Course:
                 stepper.run(count)
             state.step += count
             if live.due():
-                live.report(state, stepper.metrics())
+                values = stepper.metrics()
+                live.report(state, values)
+                self._look({"epoch": epoch, **values}, settings)
+
+    def _look(self, row: Mapping[str, float], settings: Settings) -> None:
+        """Refuses to go on with a loss that is no number."""
+        if self._watch is not None:
+            self._watch.look(row, settings, int(row["epoch"]), self.state.step)
 
     def _better(self, row: Mapping[str, float]) -> bool:
         """Whether an epoch is the best so far; it is then remembered."""
@@ -240,7 +252,7 @@ class _Live:
         self._tell = tell
         self._epochs = settings.all_epochs
         self._steps = steps
-        self._last = time.monotonic()
+        self._last = -math.inf  # the first step shows the loss that the training begins with
 
     def due(self) -> bool:
         """Whether it is time for a report."""
@@ -268,31 +280,8 @@ class _keras_errors:  # noqa: N801 - used as a function
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if self._first and isinstance(error, TypeError | ValueError):
+        own = error is not None and own_trace(error.__traceback__) is not None  # it tells more as it is
+        if self._first and isinstance(error, TypeError | ValueError) and not own:
             raise InvalidRequestError(
                 f"Keras can't train this model with this loss and these metrics: {error}", argument="loss"
             ) from error
-
-
-def require_finite(row: Mapping[str, float], settings: Settings) -> None:
-    """Refuses to go on with a loss that is no number.
-
-    Raises:
-        DataError, StepError: says what to look at.
-    """
-    wrong = [key for key in ("loss", "val_loss") if key in row and not math.isfinite(row[key])]
-    if not wrong:
-        return
-    if row["epoch"] == 1 and wrong == ["val_loss"]:
-        raise DataError(
-            "the loss on the validation split is not a finite number",
-            remedy="look for infinities in its features",
-        )
-    rate = "the optimizer's default" if settings.learning_rate is None else f"{settings.learning_rate:g}"
-    raise StepError(
-        f"{wrong[0]} is {row[wrong[0]]} in epoch {row['epoch']:.0f}: the training has diverged, or the "
-        "features or labels hold NaN or infinity",
-        argument="learning_rate",
-        remedy=f"take a smaller learning_rate (it is {rate}), scale the features (z_score), or impute what "
-        "is missing",
-    )

@@ -54,7 +54,8 @@ class BadValues:
         what = self.kind if self.kind == "row weight" else f"{self.kind} {self.name!r}"
         return (
             f"the {what} is NaN or infinite in {self.rows:,} of {examples.rows(split):,} examples of the "
-            f"split {split!r}; the first is {self.value}, example {self.first:,} (record {record:,} of {path})"
+            f"split {split!r}; the first is {self.value}, example {self.first:,} "
+            f"(record {record:,} of {path})"
         )
 
 
@@ -149,6 +150,8 @@ def bad_batch(network: keras.Model, batches: Iterable[Any], count: int) -> BadBa
 
 
 def _look_at(network: keras.Model, number: int, x: Any, y: Any, weight: Any) -> BadBatch | None:
+    if keras.backend.backend() != "tensorflow":
+        x, y, weight = tf.nest.map_structure(lambda one: None if one is None else one.numpy(), (x, y, weight))
     with tf.GradientTape() as tape:
         given = network(x, training=False)
         loss = network.compute_loss(x, y, given, weight, training=False)

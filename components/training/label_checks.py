@@ -42,8 +42,8 @@ def label_problems(
     path, record = part_of(examples, split, first)
     return [
         Problem(
-            f"{int(wrong.sum()):,} of {len(values):,} labels {task.label!r} in the split {split!r} are {what}; "
-            f"the first is {_told(values[first])}, example {first:,} (record {record:,} of {path})",
+            f"{int(wrong.sum()):,} of {len(values):,} labels {task.label!r} in the split {split!r} are "
+            f"{what}; the first is {_told(values[first])}, example {first:,} (record {record:,} of {path})",
             argument="examples",
             remedy=remedy,
         )

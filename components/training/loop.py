@@ -26,6 +26,7 @@ from .augmenting import TrainAugmentation, finish_in_step, train_augmentation
 from .building import build_network, compile_network, is_sparse
 from .course import Course, Follower, Tell
 from .epoch_steps import EpochSteps
+from .failures import Subject, Watch
 from .feed import Feed
 from .freezing import Freezer
 from .pretrained import load_weights, look_at_scale
@@ -122,7 +123,13 @@ def train_network(
         tasks, {t.label: is_sparse(network, output_keys(tasks)[t.label]) for t in tasks}, class_weights
     )
     stepper = _stepper(network, settings)
-    course = Course(stepper, source, held_out or None, tell, checkpoints, followers)
+    subject = Subject(
+        network, feed, tasks, examples, train, validation, only, lambda: _finished(source),
+        lambda: (_begun(settings, features, tasks, lambda _: None)[0].get_weights(), "its first weights"),
+        lambda: checkpoints.kept() if checkpoints else "",
+    )  # fmt: skip
+    watch = Watch(subject, warn)
+    course = Course(stepper, source, held_out or None, tell, checkpoints, (*followers, watch), watch)
     freezer = Freezer(network)
     for number, stage in enumerate(stages):
         if number < course.state.stage:
@@ -136,6 +143,12 @@ def train_network(
     freezer.thaw()
     trained.history, trained.best_epoch = course.state.history, course.state.best_epoch
     return trained
+
+
+def _finished(source: Stream) -> tf.data.Dataset:
+    """The batches of a stream as the network takes them, also where the training step finishes them."""
+    batches = source.batches()
+    return batches.map(source.finish) if source.in_step else batches
 
 
 def _compile(

@@ -1,9 +1,9 @@
 """Which of Keras' losses and metrics are for which task, and for which labels. Standard library only.
 
-Keras computes most losses for most labels, and few of the numbers mean something: the cross-entropy of several
-classes is 0 for one output, the binary one sinks without end for labels outside 0 … 1, `categorical_accuracy`
-takes class numbers for one-hots. So each name is listed with what it is for. A test compares the lists with the
-names of `keras_names`, and trains with each.
+Keras computes most losses for most labels, and few of the numbers mean something: the cross-entropy of
+several classes is 0 for one output, the binary one sinks without end for labels outside 0 … 1, and
+`categorical_accuracy` takes class numbers for one-hots. So each name is listed with what it is for. A test
+compares the lists with the names of `keras_names`, and trains with each.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def fit_problems(
             problems += _loss_problem(name, label, task, own_model)
         sparse = not isinstance(named, str) or bare(named).startswith("sparse")
         for name in _names(_of_label(metrics, label)):
-            problems += _metric_problem(name, label, task, sparse)
+            problems += _metric_problem(name, label, task, sparse, several=len(tasks) > 1)
     return problems
 
 
@@ -125,13 +125,13 @@ def _loss_problem(name: str, label: str, task: str, own_model: bool) -> list[Pro
     return [Problem(what, argument="loss", available=fitting, remedy="leave loss out, or take one of these")]
 
 
-def _metric_problem(name: str, label: str, task: str, sparse: bool) -> list[Problem]:
+def _metric_problem(name: str, label: str, task: str, sparse: bool, *, several: bool) -> list[Problem]:
     kind = "one-hot" if task == "multiclass" and not sparse else task
     fitting = _fitting(METRICS, kind)
     if not task or bare(name) not in _LISTED.values() or bare(name) in fitting:
         return []
     what = f"the metric {name} means nothing for {_told(label, task)}"
-    remedy = f"say metrics by label: {{{label}: [{fitting[0]}]}}" if label else "take one of these"
+    remedy = f"say metrics by label: {{{label}: [{fitting[0]}]}}" if several else "take some of these"
     if kind == "multiclass" and bare(name) in METRICS["one-hot"]:
         what = f"the metric {name} takes one-hots, and {_told(label, task)} comes as class numbers"
         remedy = "add loss: categorical_crossentropy, which is the same loss and makes one-hots of them"

@@ -76,8 +76,8 @@ def memory_error(text: str, batch_size: int, split: str, where: str = "", kept: 
             "arguments makes up for it"
         )
     remedies.append(
-        f"where it is the host's memory that the split {split!r} fills, cache: none; smaller images (resize), a "
-        "smaller model, or precision: bfloat16"
+        f"if the split {split!r} fills the host's memory, cache: none; smaller images (resize), "
+        "a smaller model, or precision: bfloat16"
     )
     return StepError(what, argument="batch_size", remedy="; ".join([*remedies, *([kept] if kept else [])]))
 
