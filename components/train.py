@@ -13,6 +13,9 @@ from ..pipelines.context import Context
 from ..pipelines.errors import Problem
 from .training.argument_checks import known_tasks, training_problems
 
+MAY_CHANGE = ("strategy", "virtual_devices", "strategy_args", "xla")
+"""Parameters that a killed training may have others of when it goes on."""
+
 
 @component(process="tensorflow")
 def train(
@@ -131,6 +134,8 @@ def train(
         StepError: the loss is NaN or infinite.
     """
     from .dataset import shard_errors
+    from .training.checkpoint_rule import CheckpointRule
+    from .training.checkpoints import Checkpoints
     from .training.loop import default_batch_size, train_network
     from .training.memory import memory_errors
     from .training.model_artifact import write_model
@@ -154,10 +159,12 @@ def train(
         loss, loss_weights or {}, metrics or [], patience, seed, augment or [], stages_of(stages),
         InitialWeights.of(weights), sampling, execution,
     )  # fmt: skip
+    folder = ctx.resumable(without=MAY_CHANGE)
+    kept = folder and Checkpoints(folder, CheckpointRule.of(checkpoints), ctx.say, ctx.warn)
     with shard_errors(examples, train_split), memory_errors(batch, train_split):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
-            prepared.class_weights, settings, ctx.progress, warn=ctx.warn,
+            prepared.class_weights, settings, ctx.progress, warn=ctx.warn, checkpoints=kept,
         )  # fmt: skip
         pictures = {}
         if trained.augmentation is not None:

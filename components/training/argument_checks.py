@@ -13,6 +13,7 @@ from ..models import BUILT_IN, IMAGE_MODELS, arguments_of
 from ..models.applications import ARCHITECTURES, PREFIX, architecture_of, nothing_published, published
 from ..models.user import call_problem
 from ..transforms.images import Shape
+from .checkpoint_rule import checkpoint_problems
 from .keras_names import LOSSES, METRICS, OPTIMIZERS
 from .loss_fit import fit_problems
 from .settings import IMAGENET
@@ -45,6 +46,7 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
     problems += _weight_problems(arguments.get("class_weights"))
     problems += _initial_weight_problems(arguments)
     problems += [] if arguments.get("stages") is None else stage_problems(arguments["stages"])
+    problems += checkpoint_problems(arguments.get("checkpoints"))
     problems += _image_problems(arguments, known.get("transform", Known()).facts.get("images"))
     problems += _label_problems(arguments, known.get("transform", Known()).facts.get("labels"))
     splits = known["examples"].splits if "examples" in known else None

@@ -54,7 +54,7 @@ class TrainAugmentation:
 
         Args:
             tensors: of a batch.
-            epoch: counted from 0, an int64 scalar.
+            epoch: counted from 0, a number or int64, one for all examples or [n].
             numbers: int64 [n], the examples' places in their split.
         """
         keys = example_keys(tf, self.seed, epoch, numbers)

@@ -20,7 +20,7 @@ from .epoch_steps import EpochSteps
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from .checkpoints import Checkpoints
+    from .checkpoints import Checkpoint, Checkpoints
     from .failures import Watch
     from .steps import Stepper
 
@@ -140,6 +140,7 @@ class Course:
     ) -> None:
         self.state = CourseState()
         self.seconds = self.waited = 0.0
+        self._resumed: Checkpoint | None = None
         self._stepper = stepper
         self._source = source
         self._held_out = held_out
@@ -148,6 +149,16 @@ class Course:
         self._followers = followers
         self._watch = watch
         self._best_weights: list[Any] | None = None
+
+    def resume(self) -> bool:
+        """Goes on from the last checkpoint, if there is one; before the first stage is run."""
+        found = self._checkpoints.latest() if self._checkpoints else None
+        if found is None:
+            return False
+        self.state = CourseState.from_json(found.course)
+        self._resumed = found
+        self._best_weights = None if found.best is None else list(found.best)
+        return True
 
     def run(self, settings: Settings, number: int) -> None:
         """Runs a stage, or what is left of it, and leaves the best weights so far in the network.
@@ -184,8 +195,30 @@ class Course:
             self._stepper.begin(self._source.batches(steps.position(state.step)))
         for follower in self._followers:
             follower.begin_stage(settings, self._stepper)
-        if not state.step:
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None:
+            self._restore(resumed, steps)
+        elif not state.step:
             self._stepper.reset()
+
+    def _restore(self, resumed: Checkpoint, steps: EpochSteps) -> None:
+        """Puts everything back as the checkpoint has it."""
+        state = self.state
+        try:
+            self._stepper.restore(resumed.variables)
+        except ValueError as error:
+            raise StepError(
+                f"can't go on from the last checkpoint: {error}",
+                remedy="begin anew, by `headrace run --force STEP`",
+            ) from error
+        for follower in self._followers:
+            follower.restore(state.followers[follower.name])
+        position = steps.position(state.step)
+        if self._checkpoints:
+            self._checkpoints.say(
+                f"goes on from epoch {position.epoch + 1}, example {position.examples:,}, "
+                f"where an earlier run was stopped"
+            )
 
     def _epoch(self, settings: Settings, steps: EpochSteps, live: _Live) -> None:
         """Runs an epoch, or what is left of it."""
@@ -204,6 +237,7 @@ class Course:
         for follower in self._followers:
             follower.after_epoch(row, stepper)
         state.epoch += 1
+        self._keep()
 
     def _row(self, settings: Settings) -> dict[str, float]:
         state = self.state
@@ -219,6 +253,8 @@ class Course:
             with _keras_errors(epoch == 1):
                 stepper.run(count)
             state.step += count
+            if state.step < end:  # at the end of an epoch there is more to remember, see `_epoch`
+                self._keep()
             if live.due():
                 values = stepper.metrics()
                 live.report(state, values)
@@ -228,6 +264,18 @@ class Course:
         """Refuses to go on with a loss that is no number."""
         if self._watch is not None:
             self._watch.look(row, settings, int(row["epoch"]), self.state.step)
+
+    def _keep(self) -> None:
+        """Makes a checkpoint if it is time for one."""
+        kept = self._checkpoints
+        if kept is None or not kept.are_due(self.state.stage, self.state.step) or not self._is_finite():
+            return
+        self.state.followers = {follower.name: follower.state() for follower in self._followers}
+        kept.write(self.state.to_json(), self._stepper.state, self._best_weights)
+
+    def _is_finite(self) -> bool:
+        """Whether the loss is a number; that of an epoch that has just begun is none yet, and 0."""
+        return math.isfinite(self._stepper.metrics().get("loss", 0.0))
 
     def _better(self, row: Mapping[str, float]) -> bool:
         """Whether an epoch is the best so far; it is then remembered."""

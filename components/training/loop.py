@@ -130,6 +130,7 @@ def train_network(
     )  # fmt: skip
     watch = Watch(subject, warn)
     course = Course(stepper, source, held_out or None, tell, checkpoints, (*followers, watch), watch)
+    course.resume()
     freezer = Freezer(network)
     for number, stage in enumerate(stages):
         if number < course.state.stage:
