@@ -197,6 +197,8 @@ class _Writer:
             options.append(f"name={_quoted(self.pipeline.name)}")
         if self.pipeline.runner is not None:
             options.append(f"runner={self._value(self.pipeline.runner)}")
+        if self.pipeline.tune is not None:
+            options.append(f"tune={self._value(self.pipeline.tune)}")
         decorator = f"@pipeline({', '.join(options)})" if options else "@pipeline"
         line = f"def {self.function}({inside}) -> {returned}:"
         if len(line) <= _WIDTH:
