@@ -50,7 +50,7 @@ def bind(
     problems += _wrong_outputs(declared, expansion)
     if not cycles:
         in_turn = {name: steps[name] for name in order if name in steps}
-        problems += check_components(in_turn, lambda name, problem: used[name].place(problem))
+        problems += check_components(in_turn, lambda name, problem: used[name].place(problem))[0]
     if problems:
         raise PipelineError(sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line)))
     bound = BoundPipeline(

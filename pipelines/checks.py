@@ -208,12 +208,15 @@ def in_order(used: Mapping[str, Used]) -> tuple[list[str], list[Problem]]:
 
 def check_components(
     steps: Mapping[str, BoundStep], place: Callable[[str, Problem], Problem]
-) -> list[Problem]:
+) -> tuple[list[Problem], dict[StepOutput, Known]]:
     """Asks the components' own checks about the steps that are in order.
 
     Args:
         steps: in topological order; one that is missing here is skipped, and nothing is known of its outputs.
         place: gives a problem of the named step with its place filled in.
+
+    Returns:
+        The problems, and what is known of the artifacts.
     """
     problems: list[Problem] = []
     known: dict[StepOutput, Known] = {}
@@ -227,7 +230,7 @@ def check_components(
             found, outputs = list(error.problems), {}
         problems += [place(name, problem) for problem in found]
         known.update((StepOutput(name, output), value) for output, value in outputs.items())
-    return problems
+    return problems, known
 
 
 def check_runners(pipeline: Pipeline, used: Mapping[str, Used]) -> list[Problem]:

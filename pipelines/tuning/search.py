@@ -333,7 +333,8 @@ class Search:
             halt.now("interrupted")
         until = time.monotonic() + PATIENCE
         for thread, _ in self.active.values():
-            thread.join(max(0.0, until - time.monotonic()))
+            if thread.ident is not None:  # else the interrupt came just before its start
+                thread.join(max(0.0, until - time.monotonic()))
         self.active.clear()
 
 

@@ -101,9 +101,13 @@ def value_text(value: Any) -> str:
 
 
 def rows(trials: Sequence[Trial], names: Sequence[str], metric: str, direction: Direction) -> list[list[str]]:
-    """A table for people, the best first: the title, then a row a trial."""
+    """A table for people, the best first: the title, then a row a trial.
+
+    A trial's time is left out where none has one, as in the data of an artifact.
+    """
     shorts = short_names(names)
-    table = [["RANK", "TRIAL", *(shorts[name].upper() for name in names), metric.upper(), "TOOK", "STATE"]]
+    took = ["TOOK"] if any(trial.seconds for trial in trials) else []
+    table = [["RANK", "TRIAL", *(shorts[name].upper() for name in names), metric.upper(), *took, "STATE"]]
     for rank, trial in enumerate(ranked(trials, direction), start=1):
         values = [value_text(trial.values[name]) for name in names]
         told = "" if trial.metric is None else f"{trial.metric:.6g}"
@@ -113,7 +117,8 @@ def rows(trials: Sequence[Trial], names: Sequence[str], metric: str, direction: 
         elif trial.state == "failed":
             state = f"failed: {trial.error}"
         shown = str(rank) if trial.metric is not None else ""
-        table.append([shown, str(trial.number), *values, told, f"{trial.seconds:.1f} s", state])
+        seconds = [f"{trial.seconds:.1f} s"] if took else []
+        table.append([shown, str(trial.number), *values, told, *seconds, state])
     return table
 
 

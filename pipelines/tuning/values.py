@@ -10,7 +10,9 @@ import msgspec
 
 from ..bound import BoundPipeline, BoundStep
 from ..checks import check_components
+from ..component import Known
 from ..errors import PipelineError, Problem
+from ..pipeline import StepOutput
 from ..values import convert_given, located, plain, resolve_paths
 from .settings import TuneSettings
 from .space import probes
@@ -107,7 +109,7 @@ def search_problems(settings: TuneSettings, bound: BoundPipeline) -> list[Proble
     Every end of every range and every choice is put into the pipeline and checked as a run would check it.
     """
     problems = []
-    step, _ = split_name(settings.metric, bound.steps)
+    step, path = split_name(settings.metric, bound.steps)
     if not step:
         given, available = settings.metric.partition(".")[0], tuple(bound.steps)
         what = f"the metric {settings.metric} is of no step of the pipeline"
@@ -118,7 +120,8 @@ def search_problems(settings: TuneSettings, bound: BoundPipeline) -> list[Proble
         except PipelineError as error:
             problems += error.problems
         else:
-            problems += check_components(changed.steps, lambda name, problem: problem.at(step=name))
+            wrong, known = check_components(changed.steps, lambda name, problem: problem.at(step=name))
+            problems += wrong + (_metric_problems(step, path, known) if step else [])
     if step and not problems:
         used = upstream(bound, step)
         for name in settings.over:
@@ -127,6 +130,16 @@ def search_problems(settings: TuneSettings, bound: BoundPipeline) -> list[Proble
                 what = f"{name} can't change {settings.metric}: {step} doesn't depend on {owner}"
                 problems.append(Problem(what, argument="over", available=tuple(used)))
     return list(dict.fromkeys(problems))
+
+
+def _metric_problems(step: str, path: list[str], known: Mapping[StepOutput, Known]) -> list[Problem]:
+    """The problem that a step gives no such metric, where its component's check tells which it gives."""
+    facts = known.get(StepOutput(step), Known()).facts.get("metrics")
+    name = ".".join(path[1:] if path[0] == "metrics" else path)
+    if facts is None or name in facts or (len(path) > 1 and path[0] != "metrics"):
+        return []
+    what = f"{step} gives no metric {name!r}"
+    return [Problem(what, step=step, argument="metric", given=name, available=tuple(facts))]
 
 
 def upstream(bound: BoundPipeline, step: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -23,7 +24,7 @@ def _write(ctx: Context, text: str) -> Files:
 def data(ctx: Context, *, rows: int = 8, log: str = "") -> Files:
     """Writes rows, and into a log that it was called."""
     if log:
-        with open(log, "a") as stream:
+        with Path(log).open("a") as stream:
             stream.write("data\n")
     return _write(ctx, "\n".join(str(row) for row in range(rows)))
 
@@ -53,14 +54,13 @@ def fit(
         time.sleep(pause)
         ctx.progress(epoch=epoch, epochs=epochs, loss=9.0, val_loss=least + 1 / epoch)
         if log:
-            with open(log, "a") as stream:
+            with Path(log).open("a") as stream:
                 stream.write(f"{rate} {width} {epoch}\n")
     value = math.nan if width == 17 else least + 1 / epochs
     draft = ctx.output(Model)
     (draft.path / "least.txt").write_text(repr(least))
-    return draft.finish(
-        {"least": least}, {"task": "none", "process": os.getpid(), "best": {"val_loss": value, "epoch": epochs}}
-    )
+    best = {"val_loss": value, "epoch": epochs}
+    return draft.finish({"least": least}, {"process": os.getpid(), "best": best})
 
 
 @component
