@@ -172,7 +172,8 @@ def train(
     scaled_by = chosen.replicas if scale_learning_rate != "none" else 1
     folder = ctx.resumable([batch, scaled_by], without=MAY_CHANGE)
     log = TrainingLog(folder / "tensorboard" if folder else None)
-    kept = folder and Checkpoints(folder, CheckpointRule.of(checkpoints), ctx.say, ctx.warn)
+    rule = CheckpointRule.of(checkpoints)
+    kept = Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
     with shard_errors(examples, train_split), memory_errors(batch, train_split):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,

@@ -161,12 +161,21 @@ def main() -> None:
             _warm(job["warm"])
             continue
         try:
+            _log_to(job.get("log", ""))
             tell({"done": do(job, tell)})
         except Exception as error:
             told = failure(error)
             sys.stderr.write(told.get("traceback", ""))
             sys.stderr.flush()
             tell(told)
+
+
+def _log_to(path: str) -> None:
+    """Sends standard output and error to the log of the job's run: a worker may do jobs of several."""
+    if path:
+        with open(path, "ab") as stream:  # noqa: PTH123 - a descriptor is what is needed
+            os.dup2(stream.fileno(), 1)
+            os.dup2(stream.fileno(), 2)
 
 
 def _json_value(value: Any) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...pipelines.errors import InvalidRequestError
+from ...pipelines.errors import InvalidRequestError, StepError
 from ...pipelines.tracebacks import own_trace
 from ..input.position import Position
 from .epoch_steps import EpochSteps
