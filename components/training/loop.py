@@ -19,20 +19,29 @@ import keras
 import tensorflow as tf
 
 from ...pipelines.artifact import Examples
+from ...pipelines.beam import cores
 from ...pipelines.errors import DataError, InvalidRequestError
-from ..tfrecords.layout import OutputFeature
+from ..strategies.batches import rate_factor
+from ..strategies.choosing import ONE, Chosen
+from ..strategies.precision import precise, require_float32
+from ..strategies.replicas import ReplicaStepper, mirrored_layers
+from ..tfrecords.layout import Layout, OutputFeature
 from .augmenting import TrainAugmentation, finish_in_step, train_augmentation
 from .building import build_network, compile_network, is_sparse
-from .course import Course, Follower, Tell
+from .course import Course, Follower
 from .epoch_steps import EpochSteps
+from .failures import Subject, Watch
 from .feed import Feed
 from .freezing import Freezer
-from .input_wait import InputWait
+from .live import Tell
+from .logs.log import TrainingLog
+from .logs.pace import Input, Pace
+from .on_plateau import OnPlateau
 from .pretrained import load_weights, look_at_scale
 from .settings import Settings
 from .stages import Stage
 from .steps import Stepper, TensorFlowStepper
-from .stream import Only, Stream
+from .stream import IN_MEMORY_BYTES, Only, Stream
 from .targets import Targets
 from .tasks import Task, output_keys
 
@@ -40,8 +49,6 @@ if TYPE_CHECKING:
     from .checkpoints import Checkpoints
 
 Progress = Tell
-STEPS = 16
-"""The least steps in an epoch that the default batch size aims at: a small table needs updates too."""
 HELD_OUT_BYTES = 32 << 20
 """Of images as floats that go through the network at once in validation."""
 
@@ -57,7 +64,7 @@ class Trained:
             and `val_…` of each.
         best_epoch: the epoch, from 1, whose weights these are.
         augmentation: what was done to the images of the train split, if anything.
-        wait: how long this process waited for examples.
+        pace: how fast it was.
     """
 
     network: keras.Model
@@ -65,7 +72,7 @@ class Trained:
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     augmentation: TrainAugmentation | None = None
-    wait: InputWait = field(default_factory=InputWait)
+    pace: Pace = field(default_factory=Pace)
 
 
 def train_network(
@@ -82,6 +89,8 @@ def train_network(
     *,
     checkpoints: Checkpoints | None = None,
     followers: Sequence[Follower] = (),
+    chosen: Chosen = ONE,
+    log: TrainingLog | None = None,
 ) -> Trained:
     """Builds, compiles and trains a network.
 
@@ -99,6 +108,8 @@ def train_network(
         checkpoints: keeps what a killed training needs to go on, and goes on from what is kept; None for
             nothing.
         followers: are told of every epoch.
+        chosen: what is computed on.
+        log: writes down what is seen of the training.
 
     Raises:
         InvalidRequestError: Keras refuses the model, the optimizer, the loss or a metric; or a stage freezes
@@ -106,7 +117,9 @@ def train_network(
         DataError: the weights can't be had, or don't fit.
         DataError, StepError: the loss is no longer a finite number.
     """
-    network, feed = _begun(settings, features, tasks, warn)
+    make_deterministic(settings.seed)
+    with precise(settings.execution.precision), mirrored_layers(chosen.strategy):
+        network, feed = _begun(settings, features, tasks, warn)
     trained = Trained(network, feed)
     augmentation = trained.augmentation = train_augmentation(settings.augment, feed.images, settings.seed)
 
@@ -120,12 +133,21 @@ def train_network(
     held_out = validation and Stream(examples, validation, feed, _held_out_batch(settings, feed), shape)
     _require_a_batch(settings.batch_size, source.rows, train)
     stages = settings.stages or (Stage(),)
-    _compile(network, settings, stages[0], tasks, source.rows)
+    _compile(network, settings, stages[0], tasks, source.rows, chosen)
     targets = Targets(
         tasks, {t.label: is_sparse(network, output_keys(tasks)[t.label]) for t in tasks}, class_weights
     )
-    stepper = _stepper(network, settings)
-    course = Course(stepper, source, held_out or None, tell, checkpoints, followers)
+    stepper = _stepper(network, settings, chosen)
+    if log is not None:
+        log.running = type(network).train_step is keras.Model.train_step
+    subject = Subject(
+        network, feed, tasks, examples, train, validation, only, lambda: _finished(source),
+        lambda: (_begun(settings, features, tasks, lambda _: None)[0].get_weights(), "its first weights"),
+        lambda: checkpoints.kept() if checkpoints else "",
+    )  # fmt: skip
+    watch = Watch(subject, warn)
+    followers = (OnPlateau(), *followers, watch)
+    course = Course(stepper, source, held_out or None, tell, checkpoints, followers, log, watch)
     course.resume()
     freezer = Freezer(network)
     try:
@@ -134,7 +156,7 @@ def train_network(
                 continue
             if settings.stages:
                 freezer.freeze(stage, number + 1)
-                _compile(network, settings, stage, tasks, source.rows, again=True)
+                _compile(network, settings, stage, tasks, source.rows, chosen, again=True)
             if source.in_step:
                 finish_in_step(network, source.finish, source.batches())
             course.run(settings.of_stage(stage), number)
@@ -143,17 +165,49 @@ def train_network(
             checkpoints.close()
     freezer.thaw()
     trained.history, trained.best_epoch = course.state.history, course.state.best_epoch
-    trained.wait = course.wait
+    trained.pace = course.pace
     return trained
 
 
+def input_of(examples: Examples, split: str, settings: Settings, trained: Trained) -> Input:
+    """Where a training has its examples from."""
+    layout = Layout.from_json(examples.properties)
+    stored = {feature.stored for feature in layout.features if feature.is_image}
+    small = examples.rows(split) * trained.feed.row_bytes <= IN_MEMORY_BYTES
+    cache = settings.execution.cache
+    return Input(
+        images=next(iter(sorted(stored)), "").replace("dense", "float32"),
+        compressed=bool(layout.compression),
+        augmented=bool(settings.augment),
+        kept=cache in ("memory", "disk") or (cache == "auto" and small),
+        batch_size=settings.batch_size,
+        cores=cores(),
+    )
+
+
+def _finished(source: Stream) -> tf.data.Dataset:
+    """The batches of a stream as the network takes them, also where the training step finishes them."""
+    batches = source.batches()
+    return batches.map(source.finish) if source.in_step else batches
+
+
 def _compile(
-    network: keras.Model, settings: Settings, stage: Stage, tasks: Sequence[Task], rows: int, **again: bool
+    network: keras.Model,
+    settings: Settings,
+    stage: Stage,
+    tasks: Sequence[Task],
+    rows: int,
+    chosen: Chosen,
+    **again: bool,
 ) -> None:
     """Compiles the network for a stage over so many examples an epoch."""
     told = settings.of_stage(stage)
-    steps = EpochSteps(rows, settings.batch_size, told.epochs).total
-    compile_network(network, told, tasks, steps, **again)
+    steps = EpochSteps(rows, told.batch_size, told.epochs)
+    factor = rate_factor(settings.execution.scale_learning_rate, chosen.replicas)
+    with chosen.scope():
+        compile_network(network, told, tasks, steps, factor=factor, **again)
+    if settings.execution.xla:
+        network.jit_compile = True
 
 
 def _require_a_batch(batch_size: int, rows: int, split: str) -> None:
@@ -165,17 +219,20 @@ def _require_a_batch(batch_size: int, rows: int, split: str) -> None:
         )
 
 
-def _stepper(network: keras.Model, settings: Settings) -> Stepper:
+def _stepper(network: keras.Model, settings: Settings, chosen: Chosen) -> Stepper:
     """What runs the steps: strategies have their own."""
-    return TensorFlowStepper(network, settings.execution.steps_per_execution)
+    together = settings.execution.steps_per_execution
+    if chosen.strategy is not None and chosen.replicas > 1:
+        return ReplicaStepper(network, chosen.strategy, together)
+    return TensorFlowStepper(network, together)
 
 
 def _begun(
     settings: Settings, features: Sequence[OutputFeature], tasks: Sequence[Task], warn: Callable[[str], None]
 ) -> tuple[keras.Model, Feed]:
     """The network with its first weights, which a seed or a file tells."""
-    make_deterministic(settings.seed)
     network, feed = build_network(settings, features, tasks)
+    require_float32(network, settings.model)
     if settings.weights is None:
         look_at_scale(feed, settings, warn, of_keras=False)
     else:
@@ -187,14 +244,6 @@ def _begun(
             remedy="leave compile() out of the model function, or stages out of the step",
         )
     return network, feed
-
-
-def default_batch_size(rows: int) -> int:
-    """64, or for fewer than 1,024 examples the power of two that makes 16 steps an epoch, 8 at the least.
-
-    Never more than there are examples.
-    """
-    return max(1, min(64, rows, 1 << max(3, (rows // STEPS).bit_length() - 1)))
 
 
 def make_deterministic(seed: int) -> None:
