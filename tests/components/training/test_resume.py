@@ -56,14 +56,14 @@ class Attempts(Paths):
 
 
 def require_equal_from_some(
-    attempts: Attempts, prepared: Prepared, stages: Sequence[int], **told: Any
+    attempts: Attempts, prepared: Prepared, within: Sequence[int], **told: Any
 ) -> None:
     """Trains once, and then again from a checkpoint in the middle of each of these stages, from 0."""
     whole = attempts.train(prepared, **told, checkpoints={"every_steps": 3, "keep": 1000})
     folder = attempts.kept
     files = folder.rename(attempts._folder / "files")
     names = sorted(path.name for path in files.glob("checkpoint-*"))
-    by_stage = [[name for name in names if f"-{stage:03d}-" in name] for stage in stages]
+    by_stage = [[name for name in names if f"-{stage:03d}-" in name] for stage in within]
     for name in [one[len(one) // 2] for one in by_stage]:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(files, folder, ignore=lambda *_, one=name: set(names) - {one})
