@@ -17,9 +17,10 @@ from .bound import BoundPipeline, BoundStep
 from .component import Argument, Component
 from .context import Context
 from .errors import PipelineError, Problem
-from .executor import Request, in_process, reuse_of, run_pipeline
+from .executor import Request, in_process, resumables_of, reuse_of, run_pipeline
 from .planning import Planner
 from .records import StepRecord, begin_record, new_run_id
+from .resumable import end_resumables
 from .reuse import keep_notes
 from .store import Store, store_folder
 
@@ -62,10 +63,14 @@ def run_alone(
     if decision.action == "run":
         run, started = new_run_id(), time.time()
         with store.running(run) as staging, store.computing(decision.fingerprint):
-            ctx = Context(step.name, staging, reuse=reuse_of(decision, store, staging))
+            ctx = Context(
+                step.name, staging, reuse=reuse_of(decision, store, staging),
+                resumables=resumables_of(decision, store, staging, run),
+            )  # fmt: skip
             drafts = in_process(step, inputs, ctx)
             outputs = {name: store.publish(artifact) for name, artifact in drafts.items()}
             keep_notes(store.folder, staging)
+            end_resumables(store.folder, staging)
             record = StepRecord.of(step.name, "ran", decision, outputs, time.time() - started)
             begun = begin_record(run, bound, Request(), started)
             store.write_run(run, {**begun, "status": "done", "seconds": round(time.time() - started, 3)})

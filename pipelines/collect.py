@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .resumable import abandoned
 from .reuse import forget_notes
 from .store import Store, remove_tree
 
@@ -63,6 +64,8 @@ def collect(store: Store, keep: int = KEEP, dry_run: bool = False) -> Garbage:
             store.quarantine(store.place(kind, digest))
         kept = {(path.parent.name, path.name) for path in (store.folder / "artifacts").glob("*/*")}
         forget_notes(store.folder, kept)
+        for folder in abandoned(store.folder, set(store.runs())):
+            remove_tree(folder)
         store.sweep()
     return garbage
 

@@ -22,6 +22,7 @@ from .context import Context, Listener, RunnerSettings, print_event
 from .errors import HeadraceError, PipelineError, StepError, disk_error, error_to_json
 from .planning import Decision, Planner, Selection
 from .records import StepRecord, begin_record, new_run_id
+from .resumable import Resumables, end_resumables
 from .reuse import Reuse, code_of, keep_notes
 from .store import Store, remove_tree
 
@@ -238,13 +239,16 @@ class _Run:
             self.listen({"step": step.name, **event})
 
         reuse = reuse_of(decision, self.store, folder)
-        ctx = Context(step.name, folder, self._runner(step), tell, reuse=reuse)
+        # A forced step that was killed goes on where it was, though its resumed run forces it too.
+        resumables = resumables_of(decision, self.store, folder, self.run, bool(self.request.resumes))
+        ctx = Context(step.name, folder, self._runner(step), tell, reuse=reuse, resumables=resumables)
         try:
             outputs = (
                 self._in_worker(step, inputs, ctx) if importable(step) else in_process(step, inputs, ctx)
             )
             published = {name: self.store.publish(artifact) for name, artifact in outputs.items()}
             keep_notes(self.store.folder, folder)
+            end_resumables(self.store.folder, folder)
             return published
         finally:
             remove_tree(folder)  # before the record is written: the disk may be full of it
@@ -324,6 +328,16 @@ def reuse_of(decision: Decision, store: Store, staging: Path) -> Reuse | None:
     if decision.parts is None:
         return None
     return Reuse(store.folder, code_of(decision.parts), staging, fresh=decision.reason == "forced")
+
+
+def resumables_of(
+    decision: Decision, store: Store, staging: Path, run: str, resumed: bool = False
+) -> Resumables | None:
+    """What killed attempts of a step left for it to go on from; nothing where the step was forced."""
+    if decision.parts is None:
+        return None
+    fresh = decision.reason == "forced" and not resumed
+    return Resumables.of(decision.parts, store.folder, staging, run, fresh)
 
 
 def importable(step: BoundStep) -> bool:

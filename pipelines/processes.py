@@ -143,6 +143,7 @@ def job_of(
         "inputs": {name: str(artifact.path) for name, artifact in inputs.items()},
         "staging": str(ctx.staging),
         "reuse": ctx.reuse.to_json() if ctx.reuse else None,
+        "resumables": ctx.resumables.to_json() if ctx.resumables else None,
         "runner": {"name": ctx.runner.name, "options": dict(ctx.runner.options)},
         "path": [str(Path(entry).resolve()) for entry in sys.path],
     }

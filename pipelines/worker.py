@@ -24,6 +24,7 @@ from .artifact import Artifact, load_artifact
 from .component import Component
 from .context import Context, RunnerSettings
 from .errors import HeadraceError, StepError, disk_error, error_to_json
+from .resumable import Resumables
 from .reuse import Reuse
 
 
@@ -37,6 +38,9 @@ def call(component: Component[..., Any], ctx: Context, arguments: Mapping[str, A
         returned = component.function(ctx, **arguments)
     except SystemExit as error:
         raise StepError(f"{component.name} called sys.exit({error.code!r})", step=ctx.step) from error
+    finally:
+        if ctx.resumables is not None:
+            ctx.resumables.release()
     if component.output_tuple is not None and not isinstance(returned, component.output_tuple):
         given = type(returned).__name__
         raise StepError(
@@ -79,7 +83,8 @@ def do(job: Mapping[str, Any], tell: Any) -> dict[str, str]:
     staging, reuse = Path(job["staging"]), None
     if job["reuse"]:
         reuse = Reuse(Path(job["reuse"]["store"]), job["reuse"]["code"], staging, job["reuse"]["fresh"])
-    ctx = Context(job["step"], staging, settings, tell, reuse=reuse)
+    resumables = Resumables.from_json(job["resumables"], staging) if job["resumables"] else None
+    ctx = Context(job["step"], staging, settings, tell, reuse=reuse, resumables=resumables)
     return {name: str(artifact.path) for name, artifact in call(component, ctx, arguments).items()}
 
 

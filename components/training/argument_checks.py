@@ -13,9 +13,10 @@ from ..models import BUILT_IN, IMAGE_MODELS, arguments_of
 from ..models.applications import ARCHITECTURES, PREFIX, architecture_of, nothing_published, published
 from ..models.user import call_problem
 from ..transforms.images import Shape
+from .checkpoint_rule import checkpoint_problems
 from .keras_names import LOSSES, METRICS, OPTIMIZERS
 from .settings import IMAGENET
-from .stages import stage_problems
+from .stages import SCHEDULES, stage_problems
 
 TASK_OF_KIND = {"value": "regression", "class": "classification", "multi": "multilabel", "": ""}
 """What a label of a kind is for; "classification" is binary or multi-class, "" isn't known yet."""
@@ -30,7 +31,8 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
         known: of `examples` and `transform`; the latter's facts tell the labels.
     """
     problems = model_problems(arguments)
-    problems += _name_problems("optimizer", arguments.get("optimizer"), OPTIMIZERS)
+    problems += _optimizer_problems(arguments.get("optimizer"))
+    problems += _schedule_problems(arguments.get("learning_rate_schedule"))
     for loss in _each(arguments.get("loss")):
         problems += _name_problems("loss", loss, LOSSES)
     for names in _each(arguments.get("metrics")):
@@ -39,6 +41,7 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
     problems += _weight_problems(arguments.get("class_weights"))
     problems += _initial_weight_problems(arguments)
     problems += [] if arguments.get("stages") is None else stage_problems(arguments["stages"])
+    problems += checkpoint_problems(arguments.get("checkpoints"))
     problems += _image_problems(arguments, known.get("transform", Known()).facts.get("images"))
     problems += _label_problems(arguments, known.get("transform", Known()).facts.get("labels"))
     splits = known["examples"].splits if "examples" in known else None
@@ -191,6 +194,23 @@ def _weight_problems(told: Any) -> list[Problem]:
     what = f"a class weight is a number above 0, or all of them are balanced, and this is {told!r}"
     given = told if isinstance(told, str) else ""
     return [Problem(what, argument="class_weights", given=given, available=("balanced",))]
+
+
+def _optimizer_problems(told: Any) -> list[Problem]:
+    """What is wrong with an optimizer: a name, or a mapping of one to its arguments."""
+    if isinstance(told, Mapping):
+        if len(told) != 1:
+            return [Problem("optimizer is a mapping of one name to its arguments", argument="optimizer")]
+        told = next(iter(told))
+    return _name_problems("optimizer", told, OPTIMIZERS)
+
+
+def _schedule_problems(told: Any) -> list[Problem]:
+    """What is wrong with a schedule of the learning rate."""
+    if not isinstance(told, str) or told in SCHEDULES or told.startswith("${"):
+        return []
+    what = f"there is no learning-rate schedule {told!r}"
+    return [Problem(what, argument="learning_rate_schedule", given=told, available=SCHEDULES)]
 
 
 def _name_problems(argument: str, given: Any, available: tuple[str, ...]) -> list[Problem]:

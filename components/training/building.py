@@ -78,7 +78,7 @@ def compile_network(
         network: what is to be trained.
         settings: the hyperparameters, those of the stage where there are several.
         tasks: what it is to learn.
-        steps: batches an epoch.
+        steps: of the stage, at most.
         again: whether to do so though it is compiled, as a new stage needs.
 
     Raises:
@@ -91,7 +91,7 @@ def compile_network(
         rate: Any = settings.learning_rate
         if settings.learning_rate_schedule == "cosine":
             start = float(optimizer.learning_rate) if rate is None else rate
-            rate = keras.optimizers.schedules.CosineDecay(start, steps * settings.epochs)
+            rate = keras.optimizers.schedules.CosineDecay(start, steps)
         if rate is not None:
             optimizer = type(optimizer).from_config({**optimizer.get_config(), "learning_rate": rate})
         network.compile(optimizer=optimizer, **_losses(settings, tasks))

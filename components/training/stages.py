@@ -39,7 +39,7 @@ class Stage:
     epochs: int = 0
     patience: int = 0
     learning_rate: float | None = None
-    learning_rate_schedule: str = ""
+    learning_rate_schedule: str | Mapping[str, Any] = ""
     freeze: tuple[str, ...] = ()
     freeze_first: int = 0
     freeze_before: str = ""
@@ -127,7 +127,11 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("epochs", "a whole number, 1 or more", lambda value: _is_count(value, 1)),
     ("patience", "a whole number, 1 or more", lambda value: _is_count(value, 1)),
     ("learning_rate", "a number above 0", _is_rate),
-    ("learning_rate_schedule", " or ".join(SCHEDULES), lambda value: value in SCHEDULES),
+    (
+        "learning_rate_schedule",
+        " or ".join(SCHEDULES),
+        lambda value: not isinstance(value, str) or value in SCHEDULES,
+    ),
     ("freeze", "none, a pattern of names or a list of them, or a number of layers", _is_freeze),
     ("freeze_before", "a pattern of names", _is_pattern),
 )
