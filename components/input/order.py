@@ -31,6 +31,8 @@ _HELD = 2
 """Epochs whose order of blocks is held: one ends while the next is begun."""
 
 Ints = npt.NDArray[np.int64]
+Only = npt.NDArray[np.bool_] | None
+"""Which rows of a split are wanted, a bool for each in the order of the shards; None for all."""
 Copies = Callable[[int], npt.NDArray[Any]]
 """From an epoch to how often each example comes in it, int [rows], in the order of the shards."""
 
@@ -154,7 +156,7 @@ class Order:
         return mix(hashed) if again is None else mix(mix(hashed) + again.astype(np.uint64))
 
 
-def copies_of(examples: Examples, split: str, only: npt.NDArray[np.bool_] | None) -> Copies | None:
+def copies_of(examples: Examples, split: str, only: Only) -> Copies | None:
     """How often each example comes in an epoch, if not once each.
 
     Args:

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from ...pipelines.artifact import Examples
 from ...pipelines.errors import DataError, InvalidRequestError
+from ..input.order import Only
 from ..tfrecords.layout import OutputFeature
 from .augmenting import TrainAugmentation, finish_in_step, train_augmentation
 from .building import build_network, compile_network, is_sparse
@@ -32,7 +33,7 @@ from .pretrained import load_weights, look_at_scale
 from .settings import Settings
 from .stages import Stage
 from .steps import Stepper, TensorFlowStepper
-from .stream import Only, Stream
+from .stream import Stream
 from .targets import Targets
 from .tasks import Task, output_keys
 

@@ -15,15 +15,13 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from ...pipelines.artifact import Examples
 from ...pipelines.errors import DataError
 from ..input.batching import batched, finished
 from ..input.checks import check_shards, shard_errors
-from ..input.order import Order, copies_of
+from ..input.order import Only, Order, copies_of
 from ..input.places import Places
 from ..input.position import BEGIN, Position
 from ..input.rows import IN_ORDER, About, Rows
@@ -39,8 +37,6 @@ AHEAD_BYTES = 128 << 20
 PACKED_ROWS, PACKED_BYTES = 8192, 16 << 20
 """Rows, and bytes of these, that are gathered at once, at most, so that small batches are slices of many."""
 
-Only = npt.NDArray[np.bool_] | None
-"""Which rows of a split are wanted, a bool for each in the order of the shards; None for all."""
 Shape = Callable[..., tuple[Any, ...]]
 """From tensors, labels and, where there are any, row weights of a batch to what Keras gets."""
 Cache = Literal["auto", "memory", "disk", "none"]
