@@ -21,6 +21,7 @@ import tensorflow as tf
 from ...pipelines.artifact import Examples
 from ...pipelines.beam import cores
 from ...pipelines.errors import DataError, InvalidRequestError
+from ..input.order import Only
 from ..strategies.batches import rate_factor
 from ..strategies.choosing import ONE, Chosen
 from ..strategies.precision import precise, require_float32
@@ -41,7 +42,7 @@ from .pretrained import load_weights, look_at_scale
 from .settings import Settings
 from .stages import Stage
 from .steps import Stepper, TensorFlowStepper
-from .stream import IN_MEMORY_BYTES, Only, Stream
+from .stream import IN_MEMORY_BYTES, Stream
 from .targets import Targets
 from .tasks import Task, output_keys
 
