@@ -140,6 +140,7 @@ def train(
     from .training.model_artifact import write_model
     from .training.preparing import prepare
     from .training.settings import Execution, InitialWeights, Settings
+    from .training.stage_data import data_of_stages, with_batch_sizes
     from .training.stages import stages_of
 
     told = {
@@ -148,6 +149,9 @@ def train(
         "validation_split": validation_split,
     }  # fmt: skip
     prepared = prepare(ctx, examples, transform, told)
+    course = stages_of(stages)
+    data = data_of_stages(ctx, course, prepared, examples, pretraining, told)
+    course = with_batch_sizes(course, data, None if batch_size or replica_batch_size else default_batch_size)
     batch = batch_size or default_batch_size(examples.rows(train_split))
     execution = Execution(
         strategy, virtual_devices, strategy_args or {}, replica_batch_size, scale_learning_rate, precision,
@@ -155,7 +159,7 @@ def train(
     )  # fmt: skip
     settings = Settings(
         model, model_args or {}, epochs, batch, optimizer, learning_rate, learning_rate_schedule,
-        loss, loss_weights or {}, metrics or [], patience, seed, augment or [], stages_of(stages),
+        loss, loss_weights or {}, metrics or [], patience, seed, augment or [], course,
         InitialWeights.of(weights), sampling, execution,
     )  # fmt: skip
     folder = ctx.resumable(without=MAY_CHANGE)
@@ -164,7 +168,7 @@ def train(
     with shard_errors(examples, train_split):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
-            prepared.class_weights, settings, ctx.progress, warn=ctx.warn, checkpoints=kept,
+            prepared.class_weights, settings, ctx.progress, warn=ctx.warn, data=data, checkpoints=kept,
         )  # fmt: skip
         pictures = {}
         if trained.augmentation is not None:

@@ -18,7 +18,7 @@ from .keras_names import LOSSES, METRICS, bare
 from .optimizers import optimizer_problems
 from .schedule_grammar import schedule_problems
 from .settings import IMAGENET
-from .stages import stage_problems
+from .stages import OWN, PRETRAINING, stage_problems
 
 TASK_OF_KIND = {"value": "regression", "class": "classification", "multi": "multilabel", "": ""}
 """What a label of a kind is for; "classification" is binary or multi-class, "" isn't known yet."""
@@ -42,7 +42,7 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
             problems += _name_problems("metrics", metric, METRICS)
     problems += _weight_problems(arguments.get("class_weights"))
     problems += _initial_weight_problems(arguments)
-    problems += [] if arguments.get("stages") is None else stage_problems(arguments["stages"])
+    problems += stage_problems(arguments.get("stages")) + _stage_data_problems(arguments, known)
     problems += checkpoint_problems(arguments.get("checkpoints"))
     problems += _image_problems(arguments, known.get("transform", Known()).facts.get("images"))
     problems += _label_problems(arguments, known.get("transform", Known()).facts.get("labels"))
@@ -51,6 +51,33 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
     if splits and isinstance(split, str) and split not in splits:
         what = f"the examples have no split {split!r}"
         problems.append(Problem(what, argument="train_split", given=split, available=splits))
+    return problems
+
+
+def _stage_data_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[Problem]:
+    """What is wrong with the examples and splits that stages name."""
+    told = arguments.get("stages")
+    stages = told if isinstance(told, list | tuple) else []
+    problems, used = [], False
+    for number, stage in enumerate(stages, start=1):
+        if not isinstance(stage, Mapping):
+            continue
+        source = PRETRAINING if stage.get("examples") == PRETRAINING else OWN
+        used |= source == PRETRAINING
+        if source == PRETRAINING and PRETRAINING not in known:
+            what = f"stage {number} learns from examples: {PRETRAINING}, and the step has none"
+            remedy = (
+                f"give the step {PRETRAINING}: ${{steps.other.examples}}, or take examples out of the stage"
+            )
+            problems.append(Problem(what, argument="stages", remedy=remedy))
+        split, splits = stage.get("train_split"), known[source].splits if source in known else None
+        if splits and isinstance(split, str) and not split.startswith("${") and split not in splits:
+            what = f"stage {number}: the examples have no split {split!r}"
+            problems.append(Problem(what, argument="stages", given=split, available=splits))
+    if PRETRAINING in known and not used:
+        what = f"no stage says examples: {PRETRAINING}, so that nothing is learned from them"
+        remedy = f"write stages: [{{examples: {PRETRAINING}, epochs: 10}}, {{epochs: 20}}]"
+        problems.append(Problem(what, argument=PRETRAINING, remedy=remedy))
     return problems
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -30,6 +30,7 @@ from .freezing import Freezer
 from .on_plateau import OnPlateau
 from .pretrained import load_weights, look_at_scale
 from .settings import Settings
+from .stage_data import StageData, StageStreams
 from .stages import Stage
 from .steps import Stepper, TensorFlowStepper
 from .stream import Only, Stream
@@ -78,6 +79,7 @@ def train_network(
     only: Only = None,
     warn: Callable[[str], None] = lambda _: None,
     *,
+    data: Sequence[StageData] = (),
     checkpoints: Checkpoints | None = None,
     followers: Sequence[Follower] = (),
 ) -> Trained:
@@ -94,6 +96,7 @@ def train_network(
         tell: takes `epoch`, `epochs`, `loss`, `rows` and so on as keyword arguments.
         only: which rows of the split to learn from, see `dataset()`; all by default.
         warn: takes a text that people should see.
+        data: what each stage learns from, where it isn't the same for all.
         checkpoints: keeps what a killed training needs to go on, and goes on from what is kept; None for
             nothing.
         followers: are told of every epoch.
@@ -108,33 +111,41 @@ def train_network(
     trained = Trained(network, feed)
     augmentation = trained.augmentation = train_augmentation(settings.augment, feed.images, settings.seed)
 
-    def shape(tensors: Any, *rest: Any) -> tuple[Any, ...]:
-        return feed.network_input(tensors), *targets(*rest)
-
-    source = Stream(
-        examples, train, feed, settings.batch_size, shape, settings.seed, only, augmentation,
-        cache=settings.execution.cache,
-    )  # fmt: skip
-    held_out = validation and Stream(examples, validation, feed, _held_out_batch(settings, feed), shape)
-    _require_a_batch(settings.batch_size, source.rows, train)
     stages = settings.stages or (Stage(),)
-    _compile(network, settings, stages[0], tasks, source.rows)
-    targets = Targets(
-        tasks, {t.label: is_sparse(network, output_keys(tasks)[t.label]) for t in tasks}, class_weights
-    )
+    own = StageData(examples, train, validation, class_weights, only)
+    learned = [_masked(one, own) for one in data] or [own] * len(stages)
+    for number, (stage, one) in enumerate(zip(stages, learned, strict=True), start=1):
+        _require_a_batch(settings.of_stage(stage).batch_size, one, number if settings.stages else 0)
+    _compile(network, settings, stages[0], tasks, learned[0].rows)
+    sparse = {t.label: is_sparse(network, output_keys(tasks)[t.label]) for t in tasks}
+    streams = StageStreams(feed, settings, augmentation)
+
+    def sources(told: Settings, one: StageData) -> tuple[Stream, Stream | None]:
+        targets = Targets(tasks, sparse, one.class_weights)
+
+        def shape(tensors: Any, *rest: Any) -> tuple[Any, ...]:
+            return feed.network_input(tensors), *targets(*rest)
+
+        held_out = streams.held_out(one, _held_out_batch(told, feed), shape)
+        return streams.source(one, told.batch_size, shape), held_out
+
     stepper = _stepper(network, settings)
-    course = Course(stepper, source, held_out or None, tell, checkpoints, (OnPlateau(), *followers))
+    first = sources(settings.of_stage(stages[0]), learned[0])
+    course = Course(stepper, *first, tell, checkpoints, (OnPlateau(), *followers))
     course.resume()
     freezer = Freezer(network)
-    for number, stage in enumerate(stages):
+    for number, (stage, one) in enumerate(zip(stages, learned, strict=True)):
         if number < course.state.stage:
             continue
+        told = settings.of_stage(stage)
         if settings.stages:
             freezer.freeze(stage, number + 1)
-            _compile(network, settings, stage, tasks, source.rows, again=True)
+            _compile(network, settings, stage, tasks, one.rows, again=True)
+        source, held_out = sources(told, one)
+        course.learn_from(source, held_out, anew=not one.is_validated_as(learned[max(0, number - 1)]))
         if source.in_step:
             finish_in_step(network, source.finish, source.batches())
-        course.run(settings.of_stage(stage), number)
+        course.run(told, number)
     freezer.thaw()
     trained.history, trained.best_epoch = course.state.history, course.state.best_epoch
     return trained
@@ -148,12 +159,19 @@ def _compile(
     compile_network(network, told, tasks, EpochSteps(rows, told.batch_size, told.epochs), **again)
 
 
-def _require_a_batch(batch_size: int, rows: int, split: str) -> None:
-    if batch_size > rows:
+def _masked(data: StageData, own: StageData) -> StageData:
+    """The stage's data without the rows that a fold holds out."""
+    same = data.examples.digest == own.examples.digest and data.train == own.train
+    return replace(data, only=own.only) if same else data
+
+
+def _require_a_batch(batch_size: int, data: StageData, stage: int) -> None:
+    if batch_size > data.rows:
+        where = f"stage {stage}: " if stage else ""
         raise DataError(
-            f"batch_size is {batch_size:,}, and the split {split!r} has {rows:,} examples",
-            argument="batch_size",
-            remedy=f"take {rows:,} at most, or leave batch_size out",
+            f"{where}batch_size is {batch_size:,}, and the split {data.train!r} has {data.rows:,} examples",
+            argument="stages" if stage else "batch_size",
+            remedy=f"take {data.rows:,} at most, or leave batch_size out",
         )
 
 

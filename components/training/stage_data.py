@@ -1,0 +1,195 @@
+"""What each stage of a training learns from: examples, splits, and the weights of their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ...pipelines.artifact import Examples
+from ...pipelines.context import Context
+from ...pipelines.errors import DataError, InvalidRequestError
+from ..evaluation.predictions import require_same_transform
+from .augmenting import TrainAugmentation
+from .feed import Feed
+from .preparing import Prepared, checked_splits
+from .settings import Settings
+from .stages import PRETRAINING, Stage
+from .stream import Only, Shape, Stream
+from .targets import class_weights, look_at
+
+
+@dataclass(frozen=True)
+class StageData:
+    """What a stage learns from.
+
+    Attributes:
+        examples: transformed examples.
+        train: the split to learn from.
+        validation: the split that chooses the epoch, or None to take the last one.
+        class_weights: by label the weight of each class, for those that have some.
+        only: which rows of the split to learn from, see `dataset()`; all by default.
+    """
+
+    examples: Examples
+    train: str
+    validation: str | None
+    class_weights: Mapping[str, tuple[float, ...]]
+    only: Only = None
+
+    @property
+    def rows(self) -> int:
+        """Examples an epoch."""
+        return self.examples.rows(self.train) if self.only is None else int(self.only.sum())
+
+    def is_validated_as(self, other: StageData) -> bool:
+        """Whether validation losses can be compared with those of another stage."""
+        return (
+            self.validation == other.validation
+            and self.examples.digest == other.examples.digest
+            and self.class_weights == other.class_weights
+        )
+
+
+def data_of_stages(
+    ctx: Context,
+    stages: Sequence[Stage],
+    prepared: Prepared,
+    examples: Examples,
+    pretraining: Examples | None,
+    told: Mapping[str, Any],
+) -> tuple[StageData, ...]:
+    """What each stage learns from, checked as the step's own examples are; one for all without stages.
+
+    Args:
+        ctx: the step's context.
+        stages: of the training; may be none.
+        prepared: what is known of the step's own examples.
+        examples: the step's own.
+        pretraining: for stages that say so.
+        told: of the step's arguments `train_split`, `validation_split` and `class_weights`.
+
+    Raises:
+        InvalidRequestError, DataError: names the stage that can't learn from its examples.
+    """
+    own = StageData(examples, told["train_split"], prepared.validation, prepared.class_weights)
+    found: list[StageData] = []
+    for number, stage in enumerate(stages or (Stage(),), start=1):
+        if not stage.has_data:
+            found.append(own)
+            continue
+        with _in_stage(number):
+            found.append(_data(ctx, stage, number, own, prepared, pretraining, told))
+    return tuple(found)
+
+
+def _data(
+    ctx: Context,
+    stage: Stage,
+    number: int,
+    own: StageData,
+    prepared: Prepared,
+    pretraining: Examples | None,
+    told: Mapping[str, Any],
+) -> StageData:
+    examples = pretraining if stage.examples == PRETRAINING else own.examples
+    if examples is None:
+        raise InvalidRequestError(
+            "there are no examples for pre-training",
+            remedy="give the step pretraining: ${steps.other.examples}, or leave examples out of the stage",
+        )
+    require_same_transform(examples, prepared.fitted)
+    split, wanted = (
+        stage.train_split or told["train_split"],
+        stage.validation_split or told["validation_split"],
+    )
+    validation = checked_splits(examples, prepared.tasks, split, wanted)
+    if validation is None:
+        ctx.warn(
+            f"stage {number}: there are no examples in a split {wanted!r}: the weights of the stage's last "
+            "epoch are kept"
+        )
+    labels = prepared.fitted.labels
+    seen = look_at(examples, split, prepared.tasks, labels)
+    if validation and seen.weighted:
+        look_at(examples, validation, prepared.tasks, labels)
+    weights = class_weights(told["class_weights"], prepared.tasks, seen)
+    return StageData(examples, split, validation, weights)
+
+
+@contextmanager
+def _in_stage(number: int) -> Iterator[None]:
+    try:
+        yield
+    except (InvalidRequestError, DataError) as error:
+        problems = [
+            replace(problem, what=f"stage {number}: {problem.what}", argument="stages")
+            for problem in error.problems
+        ]
+        raise type(error)(problems) from error
+
+
+def with_batch_sizes(
+    stages: Sequence[Stage], data: Sequence[StageData], default: Any = None
+) -> tuple[Stage, ...]:
+    """The stages, those with their own examples with a batch size that fits these, unless they state one.
+
+    Args:
+        stages: of the training.
+        data: what each learns from.
+        default: from the number of rows to a batch size; None to leave the stages as they are.
+    """
+    if default is None:
+        return tuple(stages)
+    return tuple(
+        replace(stage, batch_size=default(learned.rows)) if stage.has_data and not stage.batch_size else stage
+        for stage, learned in zip(stages, data, strict=False)
+    )
+
+
+class StageStreams:
+    """The streams of a training, made for each stage as it begins; what it shares with the last is kept.
+
+    Args:
+        feed: how the network is fed.
+        settings: of the training.
+        augmentation: what is done to images of the train split; None for nothing.
+    """
+
+    def __init__(self, feed: Feed, settings: Settings, augmentation: TrainAugmentation | None) -> None:
+        self._feed = feed
+        self._settings = settings
+        self._augmentation = augmentation
+        self._made: dict[str, tuple[Any, Stream]] = {}
+
+    def source(self, data: StageData, batch_size: int, shape: Shape) -> Stream:
+        """The batches to learn from.
+
+        Args:
+            data: the stage's.
+            batch_size: examples a step.
+            shape: what becomes of a batch.
+        """
+        settings = self._settings
+        return self._kept(
+            "source", data, data.train, batch_size, shape, settings.seed, data.only, self._augmentation,
+            cache=settings.execution.cache,
+        )  # fmt: skip
+
+    def held_out(self, data: StageData, batch_size: int, shape: Shape) -> Stream | None:
+        """The batches that choose the epoch; None where there are none."""
+        if data.validation is None:
+            return None
+        return self._kept("held_out", data, data.validation, batch_size, shape)
+
+    def _kept(
+        self, kind: str, data: StageData, split: str, batch_size: int, shape: Shape, *more: Any, **rest: Any
+    ) -> Stream:
+        key = (data.examples.digest, split, batch_size, data.class_weights, id(data.only))
+        before = self._made.pop(kind, None)
+        if before is None or before[0] != key:
+            made = Stream(data.examples, split, self._feed, batch_size, shape, *more, **rest)
+            before = key, made
+        self._made[kind] = before
+        return before[1]
