@@ -151,14 +151,14 @@ def model_problems(arguments: Arguments) -> list[Problem]:
     if not isinstance(model, str):
         return []
     accepted = arguments_of(model)
-    if accepted is not None:
+    if accepted is not None and isinstance(model_args, Mapping):
         return [
             Problem(
                 f"{model} has no argument {name!r}", argument="model_args", given=name, available=accepted
             )
             for name in model_args
             if name not in accepted
-        ]
+        ] + _regularization_problems(model, model_args)
     if ":" not in model:
         of_keras = model.startswith("keras.") or model in ARCHITECTURES
         keras_own = tuple(f"{PREFIX}{name}" for name in ARCHITECTURES)
@@ -178,6 +178,21 @@ def model_problems(arguments: Arguments) -> list[Problem]:
     names = model_args if isinstance(model_args, Mapping) else ()
     problem = find_problem(model) or call_problem(model, names)
     return [problem if problem.argument else problem.at(argument="model")] if problem else []
+
+
+def _regularization_problems(model: str, model_args: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with penalties, bounds and the dropout of a built-in model."""
+    problems = []
+    for name in ("dropout", "l1", "l2", "max_norm", "wide_l1", "wide_l2"):
+        value = model_args.get(name, 0.0)
+        if isinstance(value, str) and value.startswith("${"):
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and 0 <= value < (1 if name == "dropout" else float("inf"))):
+            wanted = "from 0 to below 1" if name == "dropout" else "from 0 on"
+            what = f"{model}: {name} has to be a number {wanted}, not {value!r}"
+            problems.append(Problem(what, argument="model_args"))
+    return problems
 
 
 def _image_problems(arguments: Arguments, images: Mapping[str, Shape] | None) -> list[Problem]:
