@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -11,7 +12,11 @@ from ..pipelines.artifact import Examples, Model, Transform
 from ..pipelines.component import CodePath, Known, Marker, component
 from ..pipelines.context import Context
 from ..pipelines.errors import Problem
+from .strategies.asking import execution_problems
+from .strategies.asking import process_of as _process_of
 from .training.argument_checks import known_tasks, training_problems
+from .training.own_code import ARGUMENTS as OWN_CODE
+from .training.own_code import own_paths
 
 MAY_CHANGE = ("strategy", "virtual_devices", "strategy_args", "xla")
 """Parameters that a killed training may have others of when it goes on."""
@@ -31,10 +36,10 @@ def train(
     optimizer: str | dict[str, dict[str, Any]] = "adam",
     learning_rate: Annotated[float, Meta(gt=0)] | None = None,
     learning_rate_schedule: str | dict[str, Any] = "cosine",
-    loss: str | dict[str, str] | None = None,
+    loss: Annotated[str | dict[str, str], Marker("codes")] | None = None,
     loss_weights: dict[str, Annotated[float, Meta(ge=0)]] | None = None,
     class_weights: str | dict[str, float | str | dict[str, float]] | None = None,
-    metrics: list[str] | dict[str, list[str]] | None = None,
+    metrics: Annotated[list[str] | dict[str, list[str]], Marker("codes")] | None = None,
     patience: Annotated[int, Meta(ge=1)] | None = None,
     train_split: str = "train",
     validation_split: str = "validation",
@@ -134,9 +139,14 @@ def train(
         StepError: the loss is NaN or infinite.
     """
     from .dataset import shard_errors
+    from .strategies.batches import default_batch_size, global_batch_size
+    from .strategies.choosing import choose
     from .training.checkpoint_rule import CheckpointRule
     from .training.checkpoints import Checkpoints
-    from .training.loop import default_batch_size, train_network
+    from .training.logs.log import TrainingLog
+    from .training.logs.pace import pace_text
+    from .training.loop import input_of, train_network
+    from .training.memory import memory_errors
     from .training.model_artifact import write_model
     from .training.preparing import prepare
     from .training.settings import Execution, InitialWeights, Settings
@@ -144,32 +154,40 @@ def train(
     from .training.stages import stages_of
 
     told = {
-        "task": task, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
+        "task": task, "model": model, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
         "class_weights": class_weights, "patience": patience, "train_split": train_split,
         "validation_split": validation_split,
     }  # fmt: skip
-    prepared = prepare(ctx, examples, transform, told)
-    course = stages_of(stages)
-    data = data_of_stages(ctx, course, prepared, examples, pretraining, told)
-    course = with_batch_sizes(course, data, None if batch_size or replica_batch_size else default_batch_size)
-    batch = batch_size or default_batch_size(examples.rows(train_split))
     execution = Execution(
         strategy, virtual_devices, strategy_args or {}, replica_batch_size, scale_learning_rate, precision,
         xla, steps_per_execution, checkpoints, cache,
     )  # fmt: skip
+    chosen = choose(execution)
+    ctx.say(f"trains on {chosen.why}")
+    batch = global_batch_size(batch_size, replica_batch_size, examples.rows(train_split), chosen.replicas)
+    prepared = prepare(ctx, examples, transform, told)
+    course = stages_of(stages)
+    data = data_of_stages(ctx, course, prepared, examples, pretraining, told)
+    if not (batch_size or replica_batch_size):
+        course = with_batch_sizes(course, data, partial(default_batch_size, replicas=chosen.replicas))
     settings = Settings(
         model, model_args or {}, epochs, batch, optimizer, learning_rate, learning_rate_schedule,
         loss, loss_weights or {}, metrics or [], patience, seed, augment or [], course,
         InitialWeights.of(weights), sampling, execution,
     )  # fmt: skip
-    folder = ctx.resumable(without=MAY_CHANGE)
+    scaled_by = chosen.replicas if scale_learning_rate != "none" else 1
+    folder = ctx.resumable([batch, scaled_by], without=MAY_CHANGE)
+    log = TrainingLog(folder / "tensorboard" if folder else None)
     rule = CheckpointRule.of(checkpoints)
     kept = Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
-    with shard_errors(examples, train_split):
+    with shard_errors(examples, train_split), memory_errors(batch, train_split):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
             prepared.class_weights, settings, ctx.progress, warn=ctx.warn, data=data, checkpoints=kept,
+            chosen=chosen, log=log,
         )  # fmt: skip
+    if told_pace := pace_text(trained.pace, input_of(examples, train_split, settings, trained)):
+        ctx.say(told_pace)
         pictures = {}
         if trained.augmentation is not None:
             from .training.augmentation_sheet import FILE, augmentation_sheet
@@ -178,7 +196,13 @@ def train(
                 examples, train_split, trained.feed, prepared.tasks, trained.augmentation
             )
             pictures[FILE] = drawn
-    return write_model(ctx, transform, prepared, settings, trained, pictures)
+    return write_model(ctx, transform, prepared, settings, trained, log, pictures)
+
+
+@train.code_of
+def _code_of(name: str, value: Any) -> tuple[str, ...]:
+    """The code of losses and metrics of one's own."""
+    return own_paths(value) if name in OWN_CODE else ()
 
 
 @train.check
@@ -187,4 +211,11 @@ def _check(
 ) -> tuple[list[Problem], dict[str, Known]]:
     tasks = known_tasks(arguments, known)
     facts = {} if tasks is None else {"tasks": tasks}
-    return training_problems(arguments, known), {"output": Known(facts=facts)}
+    problems = training_problems(arguments, known) + execution_problems(arguments)
+    return problems, {"output": Known(facts=facts)}
+
+
+@train.process_of
+def process_of_train(arguments: Mapping[str, Any]) -> str:
+    """Of a backend of its own, or with virtual devices, where the strategy asks for them."""
+    return _process_of(arguments)

@@ -15,7 +15,8 @@ from ...pipelines.errors import DataError
 from ..dataset import dataset, shard_errors
 from ..preprocessing.fitted import FittedTransform
 from ..preprocessing.fitted_labels import Label
-from ..training.loop import Progress, default_batch_size, train_network
+from ..strategies.batches import default_batch_size
+from ..training.loop import Progress, train_network
 from ..training.networks import forward
 from ..training.preparing import prepare
 from ..training.settings import Execution, InitialWeights, Settings
@@ -120,7 +121,7 @@ def plan_of(ctx: Context, examples: Examples, transform: Transform, told: Mappin
         told["model"], told["model_args"] or {}, told["epochs"], batch, told["optimizer"],
         told["learning_rate"], told["learning_rate_schedule"], told["loss"], told["loss_weights"] or {}, [],
         told["patience"], told["seed"], told["augment"] or [],
-        with_batch_sizes(stages, data, None if told["batch_size"] else default_batch_size),
+        stages if told["batch_size"] else with_batch_sizes(stages, data, default_batch_size),
         InitialWeights(*told["weights"]) if told["weights"] else None,
         told["sampling"],
         Execution(

@@ -19,7 +19,12 @@ Optimizer = Any
 
 
 def make_optimizer(
-    told: Any, learning_rate: float | None, schedule: Any, steps_per_epoch: float, steps: int
+    told: Any,
+    learning_rate: float | None,
+    schedule: Any,
+    steps_per_epoch: float,
+    steps: int,
+    factor: float = 1.0,
 ) -> Optimizer:
     """The optimizer of a training, or of a stage; not built yet.
 
@@ -29,6 +34,7 @@ def make_optimizer(
         schedule: the argument `learning_rate_schedule`.
         steps_per_epoch: batches an epoch; mostly no whole number.
         steps: of the whole training, or of the stage.
+        factor: what the learning rate is multiplied with.
 
     Raises:
         InvalidRequestError: there is no such optimizer, argument or schedule.
@@ -39,7 +45,7 @@ def make_optimizer(
         raise InvalidRequestError([*problems, *wrong])
     excluded = arguments.pop(EXCLUDE, ())
     kind = type(keras.optimizers.get(name))
-    start = float(kind().learning_rate if learning_rate is None else learning_rate)
+    start = factor * (kind().get_config()["learning_rate"] if learning_rate is None else learning_rate)
     rate = None if plan == RatePlan() else PlannedRate(start, schedule, steps_per_epoch, steps)
     try:
         made = kind(**arguments, learning_rate=start if rate is None else rate)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,13 +12,18 @@ from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError
 from ..evaluation.predictions import require_same_transform
+from ..strategies.batches import indivisible
 from .augmenting import TrainAugmentation
 from .feed import Feed
 from .preparing import Prepared, checked_splits
 from .settings import Settings
 from .stages import PRETRAINING, Stage
 from .stream import Only, Shape, Stream
-from .targets import class_weights, look_at
+from .targets import Targets, class_weights, look_at
+from .tasks import Task
+
+HELD_OUT_BYTES = 32 << 20
+"""Of images as floats that go through the network at once in validation."""
 
 
 @dataclass(frozen=True)
@@ -131,21 +137,44 @@ def _in_stage(number: int) -> Iterator[None]:
 
 
 def with_batch_sizes(
-    stages: Sequence[Stage], data: Sequence[StageData], default: Any = None
+    stages: Sequence[Stage], data: Sequence[StageData], default: Callable[[int], int]
 ) -> tuple[Stage, ...]:
     """The stages, those with their own examples with a batch size that fits these, unless they state one.
 
     Args:
         stages: of the training.
         data: what each learns from.
-        default: from the number of rows to a batch size; None to leave the stages as they are.
+        default: from the number of rows to a batch size.
     """
-    if default is None:
-        return tuple(stages)
     return tuple(
         replace(stage, batch_size=default(learned.rows)) if stage.has_data and not stage.batch_size else stage
         for stage, learned in zip(stages, data, strict=False)
     )
+
+
+def require_a_batch(batch_size: int, data: StageData, stage: int, replicas: int) -> None:
+    """Looks whether there are examples for a batch, and whether the replicas can share it.
+
+    Args:
+        batch_size: examples a step.
+        data: what is learned from.
+        stage: its number, from 1; 0 where there are none.
+        replicas: how many share a batch.
+
+    Raises:
+        InvalidRequestError: the replicas don't divide it.
+        DataError: there are fewer examples.
+    """
+    where, argument = (f"stage {stage}: ", "stages") if stage else ("", "batch_size")
+    problem = indivisible(batch_size, replicas)
+    if problem:
+        raise InvalidRequestError([replace(problem, what=f"{where}{problem.what}", argument=argument)])
+    if batch_size > data.rows:
+        raise DataError(
+            f"{where}batch_size is {batch_size:,}, and the split {data.train!r} has {data.rows:,} examples",
+            argument=argument,
+            remedy=f"take {data.rows:,} at most, or leave batch_size out",
+        )
 
 
 class StageStreams:
@@ -154,34 +183,53 @@ class StageStreams:
     Args:
         feed: how the network is fed.
         settings: of the training.
+        tasks: what it learns.
         augmentation: what is done to images of the train split; None for nothing.
+        sparse: by label whether its loss takes class numbers, see `Targets`.
     """
 
-    def __init__(self, feed: Feed, settings: Settings, augmentation: TrainAugmentation | None) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        settings: Settings,
+        tasks: Sequence[Task],
+        augmentation: TrainAugmentation | None,
+        sparse: Mapping[str, bool],
+    ) -> None:
         self._feed = feed
         self._settings = settings
+        self._tasks = tasks
         self._augmentation = augmentation
+        self._sparse = sparse
         self._made: dict[str, tuple[Any, Stream]] = {}
 
-    def source(self, data: StageData, batch_size: int, shape: Shape) -> Stream:
-        """The batches to learn from.
+    def of(self, told: Settings, data: StageData) -> tuple[Stream, Stream | None]:
+        """The batches to learn from, and those that choose the epoch, if there are any.
 
         Args:
-            data: the stage's.
-            batch_size: examples a step.
-            shape: what becomes of a batch.
+            told: the stage's hyperparameters.
+            data: what it learns from.
         """
-        settings = self._settings
-        return self._kept(
-            "source", data, data.train, batch_size, shape, settings.seed, data.only, self._augmentation,
-            cache=settings.execution.cache,
-        )  # fmt: skip
+        targets = Targets(self._tasks, self._sparse, data.class_weights)
 
-    def held_out(self, data: StageData, batch_size: int, shape: Shape) -> Stream | None:
-        """The batches that choose the epoch; None where there are none."""
+        def shape(tensors: Any, *rest: Any) -> tuple[Any, ...]:
+            return self._feed.network_input(tensors), *targets(*rest)
+
+        cache = self._settings.execution.cache
+        source = self._kept(
+            "source", data, data.train, told.batch_size, shape, told.seed, data.only, self._augmentation,
+            cache=cache,
+        )  # fmt: skip
         if data.validation is None:
-            return None
-        return self._kept("held_out", data, data.validation, batch_size, shape)
+            return source, None
+        many = self._held_out_batch(told.batch_size)
+        return source, self._kept("held_out", data, data.validation, many, shape)
+
+    def _held_out_batch(self, batch_size: int) -> int:
+        """Examples at once where nothing is learned: many, but not of large images."""
+        pixels = sum(math.prod(image.shape) for image in self._feed.images.values())
+        most = max(1, HELD_OUT_BYTES // (4 * pixels)) if pixels else 1024
+        return max(batch_size, min(1024, most))
 
     def _kept(
         self, kind: str, data: StageData, split: str, batch_size: int, shape: Shape, *more: Any, **rest: Any

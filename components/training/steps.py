@@ -148,9 +148,9 @@ class TensorFlowStepper:
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Assigns all variables; see `Stepper`."""
         variables = self._variables()
-        if {key: value.shape for key, value in state.items()} != {
-            key: tuple(variable.shape) for key, variable in variables.items()
-        }:
+        # Several replicas also tell what each of them has; one device takes what they have together.
+        given = {key: value.shape for key, value in state.items() if not key.startswith("replica/")}
+        if given != {key: tuple(variable.shape) for key, variable in variables.items()}:
             raise ValueError("the state is of another network")
         for key, variable in variables.items():
             variable.assign(state[key])

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.components import train
-from headrace.components.training.loop import default_batch_size
+from headrace.components.strategies.batches import default_batch_size
 from headrace.components.training.networks import load_network, weights_digest
 from headrace.pipelines.component import Known
 from headrace.pipelines.errors import DataError, InvalidRequestError, StepError
