@@ -167,7 +167,7 @@ def train(
     batch = global_batch_size(batch_size, replica_batch_size, examples.rows(train_split), chosen.replicas)
     prepared = prepare(ctx, examples, transform, told)
     course = stages_of(stages)
-    data = data_of_stages(ctx, course, prepared, examples, pretraining, told)
+    data = data_of_stages(ctx, course, prepared, examples, transform, pretraining, told)
     if not (batch_size or replica_batch_size):
         course = with_batch_sizes(course, data, partial(default_batch_size, replicas=chosen.replicas))
     settings = Settings(

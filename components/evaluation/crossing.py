@@ -115,7 +115,7 @@ def plan_of(ctx: Context, examples: Examples, transform: Transform, told: Mappin
             remedy="take fewer folds, or give the split more rows",
         )
     stages = stages_of(told["stages"])
-    data = data_of_stages(ctx, stages, prepared, examples, None, told)
+    data = data_of_stages(ctx, stages, prepared, examples, transform, None, told)
     batch = told["batch_size"] or default_batch_size(rows * (folds - 1) // folds)
     settings = Settings(
         told["model"], told["model_args"] or {}, told["epochs"], batch, told["optimizer"],

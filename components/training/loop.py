@@ -121,7 +121,6 @@ def train_network(
         network, feed = _begun(settings, features, tasks, warn)
     trained = Trained(network, feed)
     augmentation = trained.augmentation = train_augmentation(settings.augment, feed.images, settings.seed)
-
     stages = settings.stages or (Stage(),)
     own = StageData(examples, train, validation, class_weights, only)
     learned = [_masked(one, own) for one in data] or [own] * len(stages)

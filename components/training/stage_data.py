@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...pipelines.artifact import Examples
+from ...pipelines.artifact import Examples, Transform
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError
 from ..evaluation.predictions import require_same_transform
+from ..preprocessing.fitted import FittedTransform
 from ..strategies.batches import indivisible
+from ..tfrecords.layout import APPLIED
 from .augmenting import TrainAugmentation
 from .feed import Feed
 from .preparing import Prepared, checked_splits
@@ -63,6 +65,7 @@ def data_of_stages(
     stages: Sequence[Stage],
     prepared: Prepared,
     examples: Examples,
+    transform: Transform,
     pretraining: Examples | None,
     told: Mapping[str, Any],
 ) -> tuple[StageData, ...]:
@@ -73,7 +76,8 @@ def data_of_stages(
         stages: of the training; may be none.
         prepared: what is known of the step's own examples.
         examples: the step's own.
-        pretraining: for stages that say so.
+        transform: the Transform that made them.
+        pretraining: for stages that say so; made by `apply_transform` with the same Transform.
         told: of the step's arguments `train_split`, `validation_split` and `class_weights`.
 
     Raises:
@@ -86,7 +90,7 @@ def data_of_stages(
             found.append(own)
             continue
         with _in_stage(number):
-            found.append(_data(ctx, stage, number, own, prepared, pretraining, told))
+            found.append(_data(ctx, stage, number, own, prepared, transform, pretraining, told))
     return tuple(found)
 
 
@@ -96,6 +100,7 @@ def _data(
     number: int,
     own: StageData,
     prepared: Prepared,
+    transform: Transform,
     pretraining: Examples | None,
     told: Mapping[str, Any],
 ) -> StageData:
@@ -105,7 +110,8 @@ def _data(
             "there are no examples for pre-training",
             remedy="give the step pretraining: ${steps.other.examples}, or leave examples out of the stage",
         )
-    require_same_transform(examples, prepared.fitted)
+    if examples is not own.examples:
+        _require_applied(examples, prepared.fitted, transform)
     split, wanted = (
         stage.train_split or told["train_split"],
         stage.validation_split or told["validation_split"],
@@ -122,6 +128,18 @@ def _data(
         look_at(examples, validation, prepared.tasks, labels)
     weights = class_weights(told["class_weights"], prepared.tasks, seen)
     return StageData(examples, split, validation, weights)
+
+
+def _require_applied(examples: Examples, fitted: FittedTransform, transform: Transform) -> None:
+    """Refuses examples of another transform, whose equal numbers may stand for other classes."""
+    require_same_transform(examples, fitted)
+    if examples.properties.get(APPLIED) != transform.digest:
+        raise InvalidRequestError(
+            "the examples for pre-training were made by a transform of their own, which has other classes "
+            "and means",
+            remedy="apply the one of this step to the raw ones: uses: apply_transform, with: {examples: "
+            "${steps.other}, transform: ${steps.transform.transform}}",
+        )
 
 
 @contextmanager

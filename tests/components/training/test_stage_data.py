@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.components import cross_validate, train
+from headrace.components import apply_transform, cross_validate, train
 from headrace.components.training.networks import load_network
-from headrace.pipelines.artifact import Model
+from headrace.pipelines.artifact import Examples, Model
 from headrace.pipelines.component import Known
 from headrace.pipelines.errors import DataError, InvalidRequestError
 
 from ..model_path import Paths, Prepared
+from ..raw_examples import make_raw_examples
 
 FEATURES = {"a": "identity", "b": "identity"}
 
@@ -39,15 +40,15 @@ def own(paths: Paths) -> Prepared:
 
 
 @pytest.fixture(scope="module")
-def turned(paths: Paths) -> Prepared:
+def turned(paths: Paths, own: Prepared) -> Examples:
     """Many examples that say the opposite."""
     tables = {"train": table(640, 3, turned=True), "validation": table(80, 4, turned=True)}
-    return paths.prepare(tables, FEATURES, {"side": "vocabulary"})
+    return apply_transform.function(paths.ctx(), make_raw_examples(paths.ctx(), tables), own.transform)
 
 
-def trained(paths: Paths, own: Prepared, turned: Prepared, **told: Any) -> Model:
+def trained(paths: Paths, own: Prepared, turned: Examples, **told: Any) -> Model:
     return train.function(
-        paths.ctx(), own.examples, own.transform, pretraining=turned.examples,
+        paths.ctx(), own.examples, own.transform, pretraining=turned,
         **{"model": "linear", "learning_rate": 0.2, "seed": 1, **told},
     )  # fmt: skip
 
@@ -55,7 +56,7 @@ def trained(paths: Paths, own: Prepared, turned: Prepared, **told: Any) -> Model
 PRE = {"examples": "pretraining", "epochs": 3, "learning_rate_schedule": {"constant": None, "warmup": 1}}
 
 
-def test_pretraining_then_training_on_ones_own(paths: Paths, own: Prepared, turned: Prepared) -> None:
+def test_pretraining_then_training_on_ones_own(paths: Paths, own: Prepared, turned: Examples) -> None:
     """What was learned first is the opposite of what is right in the end."""
     first = trained(paths, own, turned, stages=[PRE])
     both = trained(paths, own, turned, stages=[PRE, {"epochs": 6}])
@@ -79,7 +80,7 @@ def test_pretraining_then_training_on_ones_own(paths: Paths, own: Prepared, turn
 
 
 def test_a_stage_has_splits_rates_and_an_optimizer_of_its_own(
-    paths: Paths, own: Prepared, turned: Prepared
+    paths: Paths, own: Prepared, turned: Examples
 ) -> None:
     stages = [
         {"train_split": "odd", "epochs": 2, "optimizer": {"sgd": {"momentum": 0.9}}, "learning_rate": 0.5},
@@ -97,7 +98,7 @@ def test_a_stage_has_splits_rates_and_an_optimizer_of_its_own(
     assert any("stage 1: there are no examples in a split 'none'" in str(event) for event in paths.events)
 
 
-def test_the_same_bits_again(paths: Paths, own: Prepared, turned: Prepared) -> None:
+def test_the_same_bits_again(paths: Paths, own: Prepared, turned: Examples) -> None:
     stages = [PRE, {"epochs": 2, "train_split": "odd"}]
     told = {"stages": stages, "class_weights": "balanced"}
     assert trained(paths, own, turned, **told).digest == trained(paths, own, turned, **told).digest
@@ -115,7 +116,7 @@ def test_folds_hold_their_rows_out_of_each_stage(paths: Paths, own: Prepared) ->
     assert settings["stages"][0]["train_split"] == "odd"
 
 
-def test_examples_that_a_stage_cant_learn_from(paths: Paths, own: Prepared, turned: Prepared) -> None:
+def test_examples_that_a_stage_cant_learn_from(paths: Paths, own: Prepared, turned: Examples) -> None:
     with pytest.raises(InvalidRequestError, match="stage 1: the examples have no split 'od'") as refused:
         paths.train(own, stages=[{"train_split": "od"}])
     assert (refused.value.problems[0].argument, refused.value.problems[0].closest) == ("stages", "odd")
@@ -126,7 +127,11 @@ def test_examples_that_a_stage_cant_learn_from(paths: Paths, own: Prepared, turn
         paths.train(own, stages=[{"train_split": "odd"}, {}], batch_size=90)
     other = paths.prepare({"train": table(64, 7)}, {"a": "identity"}, {"side": "vocabulary"})
     with pytest.raises(InvalidRequestError, match="stage 1: these examples were made by another transform"):
-        trained(paths, own, other, stages=[PRE])
+        trained(paths, own, other.examples, stages=[PRE])
+    # The same features and as many classes, but numbered as they are frequent there.
+    other = paths.prepare({"train": table(64, 7, turned=True)}, FEATURES, {"side": "vocabulary"})
+    with pytest.raises(InvalidRequestError, match=r"(?s)made by a transform of their own.*apply_transform"):
+        trained(paths, own, other.examples, stages=[PRE])
     with pytest.raises(InvalidRequestError, match="stage 1: there are no examples for pre-training"):
         paths.train(own, stages=[PRE])
 
