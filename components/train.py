@@ -103,7 +103,8 @@ def train(
             `[{flip: horizontal}, {rotate: 15}, {shift: 0.1}]`; see `headrace.components.augmentation`.
             `augmentation.png` in the Model shows some images before and after.
         weights: what the network begins with in place of random weights: a Model, a Model's folder, a file
-            (`.keras`, `.weights.h5`, or an `.h5` that Keras publishes), or `imagenet` for those of Keras.
+            (`.keras`, `.weights.h5`, an `.h5` that Keras publishes, or the checkpoint `.npz` of an equal
+            network), or `imagenet` for those of Keras.
             Layers are found by name; heads may differ, all other layers of a built-in model have to fit.
         stages: one training behind the other, each a mapping of what it says otherwise: `epochs`,
             `learning_rate`, `learning_rate_schedule`, `patience`; and which layers don't learn: `freeze`, a
@@ -174,7 +175,7 @@ def train(
     log = TrainingLog(folder / "tensorboard" if folder else None)
     rule = CheckpointRule.of(checkpoints)
     kept = Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
-    with shard_errors(examples, train_split), memory_errors(batch, train_split):
+    with shard_errors(examples, train_split), memory_errors(batch, train_split, kept):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
             prepared.class_weights, settings, ctx.progress, warn=ctx.warn, checkpoints=kept,
