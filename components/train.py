@@ -163,8 +163,8 @@ def train(
     )  # fmt: skip
     chosen = choose(execution)
     ctx.say(f"trains on {chosen.why}")
-    batch = global_batch_size(batch_size, replica_batch_size, examples.rows(train_split), chosen.replicas)
     prepared = prepare(ctx, examples, transform, told)
+    batch = global_batch_size(batch_size, replica_batch_size, examples.rows(train_split), chosen.replicas)
     settings = Settings(
         model, model_args or {}, epochs, batch, optimizer, learning_rate, learning_rate_schedule,
         loss, loss_weights or {}, metrics or [], patience, seed, augment or [], stages_of(stages),

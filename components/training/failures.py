@@ -251,8 +251,8 @@ def _diverged(
     rate = settings.learning_rate
     instead = f", {rate / 10:g} in place of {rate:g}" if rate else ""
     clipped = f"optimizer: {{{_optimizer(settings)}: {{global_clipnorm: 1}}}}"
-    remedy = f"take a smaller learning_rate{instead}, limit the gradients by {clipped}, or begin slowly with a warmup"
-    return what, "learning_rate", f"{remedy}{_of_precision(settings)}"
+    remedy = f"take a smaller learning_rate{instead}, limit the gradients by {clipped}, or begin slowly with"
+    return what, "learning_rate", f"{remedy} a warmup{_of_precision(settings)}"
 
 
 def _of_precision(settings: Settings) -> str:
