@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
@@ -136,8 +136,9 @@ def train_network(
     if log is not None:
         log.running = type(network).train_step is keras.Model.train_step
     subject = Subject(
-        network, feed, tasks, examples, train, validation, only, lambda: _finished(source),
-        lambda: (_begun(settings, features, tasks, lambda _: None)[0].get_weights(), "its first weights"),
+        network, feed, tasks, examples, train, validation, only,
+        lambda step: _finished(source, settings.batch_size, course.state.first, step),
+        lambda: (_first_weights(settings, features, tasks), "its first weights"),
         lambda: checkpoints.kept() if checkpoints else "",
     )  # fmt: skip
     watch = Watch(subject, warn)
@@ -184,9 +185,19 @@ def input_of(examples: Examples, split: str, settings: Settings, trained: Traine
     )
 
 
-def _finished(source: Stream) -> tf.data.Dataset:
-    """The batches of a stream as the network takes them, also where the training step finishes them."""
-    batches = source.batches()
+def _first_weights(
+    settings: Settings, features: Sequence[OutputFeature], tasks: Sequence[Task]
+) -> list[Any]:
+    """The weights that the training began with, made once more."""
+    make_deterministic(settings.seed)
+    with precise(settings.execution.precision):
+        weights: list[Any] = _begun(settings, features, tasks, lambda _: None)[0].get_weights()
+    return weights
+
+
+def _finished(source: Stream, batch_size: int, first: int, step: int) -> tf.data.Dataset:
+    """The batches after a step of the stage that began with an epoch, also where the step finishes them."""
+    batches = source.batches(EpochSteps(source.rows, batch_size, 1, first).position(step))
     return batches.map(source.finish) if source.in_step else batches
 
 
