@@ -11,6 +11,8 @@ from ..pipelines.artifact import Examples, Model, Transform
 from ..pipelines.component import CodePath, Known, Marker, component
 from ..pipelines.context import Context
 from ..pipelines.errors import Problem
+from .strategies.asking import execution_problems
+from .strategies.asking import process_of as _process_of
 from .training.argument_checks import known_tasks, training_problems
 from .training.own_code import ARGUMENTS as OWN_CODE
 from .training.own_code import own_paths
@@ -136,11 +138,13 @@ def train(
         StepError: the loss is NaN or infinite.
     """
     from .dataset import shard_errors
+    from .strategies.batches import global_batch_size
+    from .strategies.choosing import choose
     from .training.checkpoint_rule import CheckpointRule
     from .training.checkpoints import Checkpoints
     from .training.logs.log import TrainingLog
     from .training.logs.pace import pace_text
-    from .training.loop import default_batch_size, input_of, train_network
+    from .training.loop import input_of, train_network
     from .training.model_artifact import write_model
     from .training.preparing import prepare
     from .training.settings import Execution, InitialWeights, Settings
@@ -151,25 +155,29 @@ def train(
         "class_weights": class_weights, "patience": patience, "train_split": train_split,
         "validation_split": validation_split,
     }  # fmt: skip
-    prepared = prepare(ctx, examples, transform, told)
-    batch = batch_size or default_batch_size(examples.rows(train_split))
     execution = Execution(
         strategy, virtual_devices, strategy_args or {}, replica_batch_size, scale_learning_rate, precision,
         xla, steps_per_execution, checkpoints, cache,
     )  # fmt: skip
+    chosen = choose(execution)
+    ctx.say(f"trains on {chosen.why}")
+    batch = global_batch_size(batch_size, replica_batch_size, examples.rows(train_split), chosen.replicas)
+    prepared = prepare(ctx, examples, transform, told)
     settings = Settings(
         model, model_args or {}, epochs, batch, optimizer, learning_rate, learning_rate_schedule,
         loss, loss_weights or {}, metrics or [], patience, seed, augment or [], stages_of(stages),
         InitialWeights.of(weights), sampling, execution,
     )  # fmt: skip
-    folder = ctx.resumable(without=MAY_CHANGE)
+    scaled_by = chosen.replicas if scale_learning_rate != "none" else 1
+    folder = ctx.resumable([batch, scaled_by], without=MAY_CHANGE)
     log = TrainingLog(folder / "tensorboard" if folder else None)
     rule = CheckpointRule.of(checkpoints)
     kept = Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
     with shard_errors(examples, train_split):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
-            prepared.class_weights, settings, ctx.progress, warn=ctx.warn, checkpoints=kept, log=log,
+            prepared.class_weights, settings, ctx.progress, warn=ctx.warn, checkpoints=kept,
+            chosen=chosen, log=log,
         )  # fmt: skip
     if told_pace := pace_text(trained.pace, input_of(examples, train_split, settings, trained)):
         ctx.say(told_pace)
@@ -196,4 +204,11 @@ def _check(
 ) -> tuple[list[Problem], dict[str, Known]]:
     tasks = known_tasks(arguments, known)
     facts = {} if tasks is None else {"tasks": tasks}
-    return training_problems(arguments, known), {"output": Known(facts=facts)}
+    problems = training_problems(arguments, known) + execution_problems(arguments)
+    return problems, {"output": Known(facts=facts)}
+
+
+@train.process_of
+def process_of_train(arguments: Mapping[str, Any]) -> str:
+    """Of a backend of its own, or with virtual devices, where the strategy asks for them."""
+    return _process_of(arguments)

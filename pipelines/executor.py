@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .artifact import Artifact
 from .bound import BoundPipeline, BoundStep
@@ -25,6 +25,9 @@ from .records import StepRecord, begin_record, new_run_id
 from .resumable import Resumables, end_resumables
 from .reuse import Reuse, code_of, keep_notes
 from .store import Store, remove_tree
+
+if TYPE_CHECKING:
+    from .processes import WorkerPool
 
 
 @dataclass(frozen=True)
@@ -202,8 +205,9 @@ class _Run:
         ahead = [
             s for n, s in self.bound.steps.items() if n not in self.records and n in self.planner.selected
         ]
-        if any(step.component.process == "tensorflow" for step in ahead) and (os.cpu_count() or 1) > 1:
-            self.pool.warm("tensorflow")
+        kinds = [step.component.process_for(step.parameters) for step in ahead if step.component.process]
+        if kinds and (os.cpu_count() or 1) > 1:
+            self.pool.warm(kinds[0])
 
     def _attempt(self, step: BoundStep, decision: Decision, inputs: Mapping[str, Artifact]) -> None:
         """Runs in a thread of its own: one attempt of one step."""
@@ -262,16 +266,8 @@ class _Run:
     def _in_worker(
         self, step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context
     ) -> dict[str, Artifact]:
-        import msgspec
-
-        from .artifact import load_artifact
-        from .processes import job_of
-
-        given = {k: v for k, v in step.parameters.items() if k not in inputs}
-        job = job_of(step.uses, ctx, msgspec.to_builtins(given, str_keys=True), inputs)
         process = step.component.process_for({**step.parameters, **inputs})
-        done = self.pool.do(process, job, ctx.listener)
-        return {name: load_artifact(Path(path)) for name, path in done.items()}
+        return in_worker(self.pool, process, step, inputs, ctx)
 
     def _finish(self, name: str, decision: Decision, outcome: Any, seconds: float) -> None:
         self.active -= 1
@@ -344,6 +340,22 @@ def importable(step: BoundStep) -> bool:
     """Whether another process finds the component; one that was made at a prompt runs in this process."""
     place, _, name = step.uses.rpartition(":")
     return bool(step.uses) and place != "__main__" and "<locals>" not in name
+
+
+def in_worker(
+    pool: WorkerPool, kind: str, step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context
+) -> dict[str, Artifact]:
+    """Runs a step in a worker of a kind."""
+    import msgspec
+
+    from .artifact import load_artifact
+    from .processes import job_of
+    from .resolve import name_of
+
+    given = {k: v for k, v in step.parameters.items() if k not in inputs}
+    job = job_of(step.uses or name_of(step.component), ctx, msgspec.to_builtins(given, str_keys=True), inputs)
+    done = pool.do(kind, job, ctx.listener)
+    return {name: load_artifact(Path(path)) for name, path in done.items()}
 
 
 def in_process(step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context) -> dict[str, Artifact]:

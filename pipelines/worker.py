@@ -26,6 +26,7 @@ from .context import Context, RunnerSettings
 from .errors import HeadraceError, StepError, disk_error, error_to_json
 from .resumable import Resumables
 from .reuse import Reuse
+from .worker_kinds import WorkerKind, configure
 
 
 def call(component: Component[..., Any], ctx: Context, arguments: Mapping[str, Any]) -> dict[str, Artifact]:
@@ -166,6 +167,7 @@ def main() -> None:
 
     jobs: queue.Queue[Any] = queue.Queue()
     threading.Thread(target=_read_jobs, args=(stream, jobs), daemon=True).start()
+    configure()
     while True:
         job = jobs.get()
         if "warm" in job:
@@ -194,7 +196,7 @@ def _warm(kind: str) -> None:
     # Nothing that an import makes is garbage, and looking through all of it takes a fifth of TensorFlow's.
     gc.disable()
     with contextlib.suppress(ImportError):
-        importlib.import_module("keras" if kind == "tensorflow" else "apache_beam")
+        importlib.import_module("keras" if WorkerKind.of(kind).backend else "apache_beam")
     gc.freeze()
     gc.enable()
 

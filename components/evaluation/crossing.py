@@ -15,7 +15,8 @@ from ...pipelines.errors import DataError
 from ..dataset import dataset, shard_errors
 from ..preprocessing.fitted import FittedTransform
 from ..preprocessing.fitted_labels import Label
-from ..training.loop import Progress, default_batch_size, train_network
+from ..strategies.batches import default_batch_size
+from ..training.loop import Progress, train_network
 from ..training.networks import forward
 from ..training.preparing import prepare
 from ..training.settings import Execution, InitialWeights, Settings

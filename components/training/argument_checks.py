@@ -14,10 +14,12 @@ from ..models.applications import ARCHITECTURES, PREFIX, architecture_of, nothin
 from ..models.user import call_problem
 from ..transforms.images import Shape
 from .checkpoint_rule import checkpoint_problems
-from .keras_names import LOSSES, METRICS, OPTIMIZERS
+from .keras_names import LOSSES, METRICS, bare
+from .optimizers import optimizer_problems
 from .own_code import ARGUMENTS, is_own, own_problems
+from .schedule_grammar import schedule_problems
 from .settings import IMAGENET
-from .stages import SCHEDULES, stage_problems
+from .stages import stage_problems
 
 TASK_OF_KIND = {"value": "regression", "class": "classification", "multi": "multilabel", "": ""}
 """What a label of a kind is for; "classification" is binary or multi-class, "" isn't known yet."""
@@ -32,8 +34,8 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
         known: of `examples` and `transform`; the latter's facts tell the labels.
     """
     problems = model_problems(arguments)
-    problems += _optimizer_problems(arguments.get("optimizer"))
-    problems += _schedule_problems(arguments.get("learning_rate_schedule"))
+    problems += optimizer_problems(arguments.get("optimizer"))
+    problems += schedule_problems(arguments.get("learning_rate_schedule"))
     for loss in _each(arguments.get("loss")):
         problems += own_problems("loss", loss) if is_own(loss) else _name_problems("loss", loss, LOSSES)
     for names in _each(arguments.get("metrics")):
@@ -198,26 +200,9 @@ def _weight_problems(told: Any) -> list[Problem]:
     return [Problem(what, argument="class_weights", given=given, available=("balanced",))]
 
 
-def _optimizer_problems(told: Any) -> list[Problem]:
-    """What is wrong with an optimizer: a name, or a mapping of one to its arguments."""
-    if isinstance(told, Mapping):
-        if len(told) != 1:
-            return [Problem("optimizer is a mapping of one name to its arguments", argument="optimizer")]
-        told = next(iter(told))
-    return _name_problems("optimizer", told, OPTIMIZERS)
-
-
-def _schedule_problems(told: Any) -> list[Problem]:
-    """What is wrong with a schedule of the learning rate."""
-    if not isinstance(told, str) or told in SCHEDULES or told.startswith("${"):
-        return []
-    what = f"there is no learning-rate schedule {told!r}"
-    return [Problem(what, argument="learning_rate_schedule", given=told, available=SCHEDULES)]
-
-
 def _name_problems(argument: str, given: Any, available: tuple[str, ...]) -> list[Problem]:
-    """Keras takes `MeanSquaredError` for `mean_squared_error`, so case and underscores are left aside."""
-    if not isinstance(given, str) or _bare(given) in {_bare(name) for name in available}:
+    """What is wrong with a name of Keras; case and underscores are left aside."""
+    if not isinstance(given, str) or bare(given) in {bare(name) for name in available}:
         return []
     what = argument.removesuffix("s") if argument == "metrics" else argument
     own = ", and file.py:name stands for one of your own" if argument in ARGUMENTS else ""
@@ -231,7 +216,3 @@ def _name_problems(argument: str, given: Any, available: tuple[str, ...]) -> lis
             remedy=remedy,
         )
     ]
-
-
-def _bare(name: str) -> str:
-    return name.replace("_", "").lower()

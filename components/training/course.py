@@ -19,6 +19,7 @@ from .epoch_steps import EpochSteps
 from .live import Live, Tell
 from .logs.log import TrainingLog, learning_rate
 from .logs.record import NO_METRICS, RATE
+from .optimizer_making import averaged
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -178,8 +179,9 @@ class Course:
         while state.step < steps.total and not state.over:
             self._epoch(settings, steps, live)
         self.waited += self._stepper.waited
-        if self._best_weights is not None:
-            self._stepper.set_weights(self._best_weights)
+        with averaged(self._stepper.network):
+            last = self._stepper.weights()
+        self._stepper.set_weights(last if self._best_weights is None else self._best_weights)
 
     def _entered(self, number: int) -> CourseState:
         """The state, in the stage that begins or goes on."""
@@ -230,15 +232,16 @@ class Course:
         self.examples += (state.step - begun) * steps.batch_size
         rate = learning_rate(stepper)
         row |= {} if rate is None else {RATE: rate}
-        if self._held_out:
-            row |= {f"val_{key}": value for key, value in stepper.evaluate(self._held_out.once()).items()}
-        stepper.reset()
-        require_loss(row, bool(self._held_out))
-        live.report(state, row, rate)
-        state.history.append(row)
-        require_finite(row, settings)
-        if not self._better(row):
-            state.over = self._stale(settings)
+        with averaged(stepper.network):
+            if self._held_out:
+                row |= {f"val_{key}": value for key, value in stepper.evaluate(self._held_out.once()).items()}
+            stepper.reset()
+            require_loss(row, bool(self._held_out))
+            live.report(state, row, rate)
+            state.history.append(row)
+            require_finite(row, settings)
+            if not self._better(row):
+                state.over = self._stale(settings)
         for follower in self._followers:
             follower.after_epoch(row, stepper)
         state.epoch += 1

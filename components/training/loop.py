@@ -21,6 +21,10 @@ import tensorflow as tf
 from ...pipelines.artifact import Examples
 from ...pipelines.beam import cores
 from ...pipelines.errors import DataError, InvalidRequestError
+from ..strategies.batches import rate_factor
+from ..strategies.choosing import ONE, Chosen
+from ..strategies.precision import precise, require_float32
+from ..strategies.replicas import ReplicaStepper, mirrored_layers
 from ..tfrecords.layout import Layout, OutputFeature
 from .augmenting import TrainAugmentation, finish_in_step, train_augmentation
 from .building import build_network, compile_network, is_sparse, require_nothing_for_compile
@@ -31,6 +35,7 @@ from .freezing import Freezer
 from .live import Tell
 from .logs.log import TrainingLog
 from .logs.pace import Input, Pace
+from .on_plateau import OnPlateau
 from .pretrained import load_weights, look_at_scale
 from .settings import Settings
 from .stages import Stage
@@ -43,8 +48,6 @@ if TYPE_CHECKING:
     from .checkpoints import Checkpoints
 
 Progress = Tell
-STEPS = 16
-"""The least steps in an epoch that the default batch size aims at: a small table needs updates too."""
 HELD_OUT_BYTES = 32 << 20
 """Of images as floats that go through the network at once in validation."""
 
@@ -85,6 +88,7 @@ def train_network(
     *,
     checkpoints: Checkpoints | None = None,
     followers: Sequence[Follower] = (),
+    chosen: Chosen = ONE,
     log: TrainingLog | None = None,
 ) -> Trained:
     """Builds, compiles and trains a network.
@@ -103,6 +107,7 @@ def train_network(
         checkpoints: keeps what a killed training needs to go on, and goes on from what is kept; None for
             nothing.
         followers: are told of every epoch.
+        chosen: what is computed on.
         log: writes down what is seen of the training.
 
     Raises:
@@ -111,7 +116,9 @@ def train_network(
         DataError: the weights can't be had, or don't fit.
         DataError, StepError: the loss is no longer a finite number.
     """
-    network, feed = _begun(settings, features, tasks, warn)
+    make_deterministic(settings.seed)
+    with precise(settings.execution.precision), mirrored_layers(chosen.strategy):
+        network, feed = _begun(settings, features, tasks, warn)
     trained = Trained(network, feed)
     augmentation = trained.augmentation = train_augmentation(settings.augment, feed.images, settings.seed)
 
@@ -125,14 +132,14 @@ def train_network(
     held_out = validation and Stream(examples, validation, feed, _held_out_batch(settings, feed), shape)
     _require_a_batch(settings.batch_size, source.rows, train)
     stages = settings.stages or (Stage(),)
-    _compile(network, settings, stages[0], tasks, source.rows)
+    _compile(network, settings, stages[0], tasks, source.rows, chosen)
     targets = Targets(
         tasks, {t.label: is_sparse(network, output_keys(tasks)[t.label]) for t in tasks}, class_weights
     )
-    stepper = _stepper(network, settings)
+    stepper = _stepper(network, settings, chosen)
     if log is not None:
         log.running = type(network).train_step is keras.Model.train_step
-    course = Course(stepper, source, held_out or None, tell, checkpoints, followers, log)
+    course = Course(stepper, source, held_out or None, tell, checkpoints, (OnPlateau(), *followers), log)
     course.resume()
     freezer = Freezer(network)
     for number, stage in enumerate(stages):
@@ -140,7 +147,7 @@ def train_network(
             continue
         if settings.stages:
             freezer.freeze(stage, number + 1)
-            _compile(network, settings, stage, tasks, source.rows, again=True)
+            _compile(network, settings, stage, tasks, source.rows, chosen, again=True)
         if source.in_step:
             finish_in_step(network, source.finish, source.batches())
         course.run(settings.of_stage(stage), number)
@@ -167,12 +174,22 @@ def input_of(examples: Examples, split: str, settings: Settings, trained: Traine
 
 
 def _compile(
-    network: keras.Model, settings: Settings, stage: Stage, tasks: Sequence[Task], rows: int, **again: bool
+    network: keras.Model,
+    settings: Settings,
+    stage: Stage,
+    tasks: Sequence[Task],
+    rows: int,
+    chosen: Chosen,
+    **again: bool,
 ) -> None:
     """Compiles the network for a stage over so many examples an epoch."""
     told = settings.of_stage(stage)
-    steps = EpochSteps(rows, settings.batch_size, told.epochs).total
-    compile_network(network, told, tasks, steps, **again)
+    steps = EpochSteps(rows, told.batch_size, told.epochs)
+    factor = rate_factor(settings.execution.scale_learning_rate, chosen.replicas)
+    with chosen.scope():
+        compile_network(network, told, tasks, steps, factor=factor, **again)
+    if settings.execution.xla:
+        network.jit_compile = True
 
 
 def _require_a_batch(batch_size: int, rows: int, split: str) -> None:
@@ -184,17 +201,20 @@ def _require_a_batch(batch_size: int, rows: int, split: str) -> None:
         )
 
 
-def _stepper(network: keras.Model, settings: Settings) -> Stepper:
+def _stepper(network: keras.Model, settings: Settings, chosen: Chosen) -> Stepper:
     """What runs the steps: strategies have their own."""
-    return TensorFlowStepper(network, settings.execution.steps_per_execution)
+    together = settings.execution.steps_per_execution
+    if chosen.strategy is not None and chosen.replicas > 1:
+        return ReplicaStepper(network, chosen.strategy, together)
+    return TensorFlowStepper(network, together)
 
 
 def _begun(
     settings: Settings, features: Sequence[OutputFeature], tasks: Sequence[Task], warn: Callable[[str], None]
 ) -> tuple[keras.Model, Feed]:
     """The network with its first weights, which a seed or a file tells."""
-    make_deterministic(settings.seed)
     network, feed = build_network(settings, features, tasks)
+    require_float32(network, settings.model)
     if settings.weights is None:
         look_at_scale(feed, settings, warn, of_keras=False)
     else:
@@ -202,14 +222,6 @@ def _begun(
     if network.compiled:
         require_nothing_for_compile(settings)
     return network, feed
-
-
-def default_batch_size(rows: int) -> int:
-    """64, or for fewer than 1,024 examples the power of two that makes 16 steps an epoch, 8 at the least.
-
-    Never more than there are examples.
-    """
-    return max(1, min(64, rows, 1 << max(3, (rows // STEPS).bit_length() - 1)))
 
 
 def make_deterministic(seed: int) -> None:
