@@ -18,7 +18,7 @@ are dicts by the labels' keys (their columns' names, as far as Keras takes them)
 gives. A model that comes compiled keeps its optimizer, loss and metrics, so that none may be told beside it.
 
 A class of one's own below `keras.Model` may have its own `train_step` and `test_step`, which the training
-runs; see `headrace.components.models.own_model`.
+runs; see `headrace.components.models.user`.
 """
 
 from __future__ import annotations

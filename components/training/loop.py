@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from ...pipelines.artifact import Examples
 from ...pipelines.beam import cores
-from ...pipelines.errors import DataError, InvalidRequestError
+from ...pipelines.errors import DataError
 from ..strategies.batches import rate_factor
 from ..strategies.choosing import ONE, Chosen
 from ..strategies.precision import precise, require_float32
