@@ -145,13 +145,14 @@ def train(
     from .training.logs.log import TrainingLog
     from .training.logs.pace import pace_text
     from .training.loop import input_of, train_network
+    from .training.memory import memory_errors
     from .training.model_artifact import write_model
     from .training.preparing import prepare
     from .training.settings import Execution, InitialWeights, Settings
     from .training.stages import stages_of
 
     told = {
-        "task": task, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
+        "task": task, "model": model, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
         "class_weights": class_weights, "patience": patience, "train_split": train_split,
         "validation_split": validation_split,
     }  # fmt: skip
@@ -173,7 +174,7 @@ def train(
     log = TrainingLog(folder / "tensorboard" if folder else None)
     rule = CheckpointRule.of(checkpoints)
     kept = Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
-    with shard_errors(examples, train_split):
+    with shard_errors(examples, train_split), memory_errors(batch, train_split):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
             prepared.class_weights, settings, ctx.progress, warn=ctx.warn, checkpoints=kept,

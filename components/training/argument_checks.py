@@ -15,6 +15,7 @@ from ..models.user import call_problem
 from ..transforms.images import Shape
 from .checkpoint_rule import checkpoint_problems
 from .keras_names import LOSSES, METRICS, bare
+from .loss_fit import fit_problems
 from .optimizers import optimizer_problems
 from .own_code import ARGUMENTS, is_own, own_problems
 from .schedule_grammar import schedule_problems
@@ -42,6 +43,10 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
         for metric in [names] if isinstance(names, str) else names or []:
             own = is_own(metric)
             problems += own_problems("metrics", metric) if own else _name_problems("metrics", metric, METRICS)
+    problems += fit_problems(
+        known_tasks(arguments, known) or {}, arguments.get("loss"), arguments.get("metrics"),
+        own_model=":" in str(arguments.get("model")),
+    )  # fmt: skip
     problems += _weight_problems(arguments.get("class_weights"))
     problems += _initial_weight_problems(arguments)
     problems += [] if arguments.get("stages") is None else stage_problems(arguments["stages"])

@@ -56,6 +56,12 @@ def build_network(
             remedy="return the model, for example keras.Sequential([...])",
         )
     probe(network, feed, tasks, settings.model)
+    if not network.trainable_weights:
+        raise InvalidRequestError(
+            f"the model of {settings.model} has no weights that learn",
+            argument="model",
+            remedy="leave the layers that are to learn trainable (layer.trainable = True)",
+        )
     return network, feed
 
 

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...pipelines.errors import DataError, InvalidRequestError, StepError
+from ...pipelines.errors import InvalidRequestError, StepError
+from ...pipelines.tracebacks import own_trace
 from ..input.position import Position
 from .epoch_steps import EpochSteps
 from .live import Live, Tell
@@ -24,6 +25,7 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from .checkpoints import Checkpoint, Checkpoints
+    from .failures import Watch
     from .steps import Stepper
 
 
@@ -119,6 +121,7 @@ class Course:
         checkpoints: keeps what a killed training needs to go on; None for nothing.
         followers: are told of every epoch.
         log: is told of every epoch too, and of the steps within.
+        watch: looks at the loss; None for nothing.
 
     Attributes:
         state: where it is.
@@ -136,6 +139,7 @@ class Course:
         checkpoints: Checkpoints | None = None,
         followers: Sequence[Follower] = (),
         log: TrainingLog | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.state = CourseState()
         self.examples = 0
@@ -148,6 +152,7 @@ class Course:
         self._checkpoints = checkpoints
         self._followers = (*followers, log) if log else followers
         self._log = log
+        self._watch = watch
         self._best_weights: list[Any] | None = None
 
     def resume(self) -> bool:
@@ -239,7 +244,7 @@ class Course:
             require_loss(row, bool(self._held_out))
             live.report(state, row, rate)
             state.history.append(row)
-            require_finite(row, settings)
+            self._look(row, settings)
             if not self._better(row):
                 state.over = self._stale(settings)
         for follower in self._followers:
@@ -266,7 +271,14 @@ class Course:
             if state.step < end:  # at the end of an epoch there is more to remember, see `_epoch`
                 self._keep()
             if live.due():
-                live.report(state, stepper.metrics(), learning_rate(stepper))
+                values = stepper.metrics()
+                live.report(state, values, learning_rate(stepper))
+                self._look({"epoch": epoch, **values}, settings)
+
+    def _look(self, row: Mapping[str, float], settings: Settings) -> None:
+        """Refuses to go on with a loss that is no number."""
+        if self._watch is not None:
+            self._watch.look(row, settings, int(row["epoch"]), self.state.step)
 
     def _keep(self) -> None:
         """Makes a checkpoint if it is time for one."""
@@ -306,7 +318,8 @@ class _keras_errors:  # noqa: N801 - used as a function
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if self._first and isinstance(error, TypeError | ValueError):
+        own = error is not None and own_trace(error.__traceback__) is not None  # it tells more as it is
+        if self._first and isinstance(error, TypeError | ValueError) and not own:
             raise InvalidRequestError(
                 f"Keras can't train this model with this loss and these metrics: {error}", argument="loss"
             ) from error
@@ -327,27 +340,3 @@ def require_loss(row: Mapping[str, float], validated: bool) -> None:
                 available=tuple(name.removeprefix("val_") for name in given if name not in NO_METRICS),
                 remedy='return {"loss": …, **the other metrics} from it',
             )
-
-
-def require_finite(row: Mapping[str, float], settings: Settings) -> None:
-    """Refuses to go on with a loss that is no number.
-
-    Raises:
-        DataError, StepError: says what to look at.
-    """
-    wrong = [key for key in ("loss", "val_loss") if key in row and not math.isfinite(row[key])]
-    if not wrong:
-        return
-    if row["epoch"] == 1 and wrong == ["val_loss"]:
-        raise DataError(
-            "the loss on the validation split is not a finite number",
-            remedy="look for infinities in its features",
-        )
-    rate = "the optimizer's default" if settings.learning_rate is None else f"{settings.learning_rate:g}"
-    raise StepError(
-        f"{wrong[0]} is {row[wrong[0]]} in epoch {row['epoch']:.0f}: the training has diverged, or the "
-        "features or labels hold NaN or infinity",
-        argument="learning_rate",
-        remedy=f"take a smaller learning_rate (it is {rate}), scale the features (z_score), or impute what "
-        "is missing",
-    )

@@ -30,6 +30,7 @@ from .augmenting import TrainAugmentation, finish_in_step, train_augmentation
 from .building import build_network, compile_network, is_sparse, require_nothing_for_compile
 from .course import Course, Follower
 from .epoch_steps import EpochSteps
+from .failures import Subject, Watch
 from .feed import Feed
 from .freezing import Freezer
 from .live import Tell
@@ -139,7 +140,14 @@ def train_network(
     stepper = _stepper(network, settings, chosen)
     if log is not None:
         log.running = type(network).train_step is keras.Model.train_step
-    course = Course(stepper, source, held_out or None, tell, checkpoints, (OnPlateau(), *followers), log)
+    subject = Subject(
+        network, feed, tasks, examples, train, validation, only, lambda: _finished(source),
+        lambda: (_begun(settings, features, tasks, lambda _: None)[0].get_weights(), "its first weights"),
+        lambda: checkpoints.kept() if checkpoints else "",
+    )  # fmt: skip
+    watch = Watch(subject, warn)
+    followers = (OnPlateau(), *followers, watch)
+    course = Course(stepper, source, held_out or None, tell, checkpoints, followers, log, watch)
     course.resume()
     freezer = Freezer(network)
     for number, stage in enumerate(stages):
@@ -171,6 +179,12 @@ def input_of(examples: Examples, split: str, settings: Settings, trained: Traine
         batch_size=settings.batch_size,
         cores=cores(),
     )
+
+
+def _finished(source: Stream) -> tf.data.Dataset:
+    """The batches of a stream as the network takes them, also where the training step finishes them."""
+    batches = source.batches()
+    return batches.map(source.finish) if source.in_step else batches
 
 
 def _compile(
