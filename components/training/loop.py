@@ -27,7 +27,7 @@ from ..strategies.precision import precise, require_float32
 from ..strategies.replicas import ReplicaStepper, mirrored_layers
 from ..tfrecords.layout import Layout, OutputFeature
 from .augmenting import TrainAugmentation, finish_in_step, train_augmentation
-from .building import build_network, compile_network, is_sparse
+from .building import build_network, compile_network, is_sparse, require_nothing_for_compile
 from .course import Course, Follower
 from .epoch_steps import EpochSteps
 from .failures import Subject, Watch
@@ -244,12 +244,8 @@ def _begun(
         look_at_scale(feed, settings, warn, of_keras=False)
     else:
         load_weights(network, feed, settings, settings.weights, warn)
-    if settings.stages and network.compiled:
-        raise InvalidRequestError(
-            f"the model of {settings.model} comes compiled, and each stage compiles it anew",
-            argument="stages",
-            remedy="leave compile() out of the model function, or stages out of the step",
-        )
+    if network.compiled:
+        require_nothing_for_compile(settings)
     return network, feed
 
 
