@@ -27,7 +27,7 @@ from .reuse import Reuse, code_of, keep_notes
 from .store import Store, remove_tree
 
 if TYPE_CHECKING:
-    from .processes import WorkerPool
+    from .processes import Lease, WorkerPool
 
 
 @dataclass(frozen=True)
@@ -412,7 +412,7 @@ def importable(step: BoundStep) -> bool:
 
 
 def in_worker(
-    pool: WorkerPool, kind: str, step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context
+    workers: Lease, kind: str, step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context
 ) -> dict[str, Artifact]:
     """Runs a step in a worker of a kind."""
     import msgspec
@@ -423,7 +423,7 @@ def in_worker(
 
     given = {k: v for k, v in step.parameters.items() if k not in inputs}
     job = job_of(step.uses or name_of(step.component), ctx, msgspec.to_builtins(given, str_keys=True), inputs)
-    done = pool.do(kind, job, ctx.listener)
+    done = workers.do(kind, job, ctx.listener)
     return {name: load_artifact(Path(path)) for name, path in done.items()}
 
 

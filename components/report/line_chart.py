@@ -20,8 +20,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from ...pipelines.lettering import Color, Lettering
 from .contact_sheet import INK, LINE, PAPER, SOFT
-from .lettering import Color, Lettering
 from .scales import Scale, scale_of
 
 BLUE, ORANGE, GREEN = (47, 111, 237), (200, 84, 16), (15, 140, 120)
