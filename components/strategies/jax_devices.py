@@ -43,7 +43,7 @@ def jax_devices(told: Mapping[str, Any]) -> Sequence[Any]:
         raise InvalidRequestError(
             f"Keras' backend is {keras.backend.backend()} in this process, and not jax",
             argument="strategy",
-            remedy="call train as a component, which takes a process of its own for it, or set KERAS_BACKEND=jax",
+            remedy="call train as a component, which takes a process of its own for it",
         )
     import jax
 

@@ -41,7 +41,7 @@ class JaxStepper(TensorFlowStepper):
 
     Attributes:
         network: the same.
-        waited: seconds that the devices had nothing to do for want of a batch; rather too much than too little.
+        waited: seconds that the devices had nothing to do for want of a batch, or somewhat more.
     """
 
     def __init__(self, network: keras.Model, steps_per_execution: int = 1) -> None:
