@@ -37,9 +37,9 @@ def cross_validate(
     task: Literal["auto", "regression", "binary", "multiclass", "multilabel"] = "auto",
     epochs: Annotated[int, Meta(ge=1)] = 20,
     batch_size: Annotated[int, Meta(ge=1)] | None = None,
-    optimizer: str = "adam",
+    optimizer: str | dict[str, dict[str, Any]] = "adam",
     learning_rate: Annotated[float, Meta(gt=0)] | None = None,
-    learning_rate_schedule: Literal["constant", "cosine"] = "cosine",
+    learning_rate_schedule: str | dict[str, Any] = "cosine",
     loss: str | dict[str, str] | None = None,
     loss_weights: dict[str, Annotated[float, Meta(ge=0)]] | None = None,
     class_weights: str | dict[str, float | str | dict[str, float]] | None = None,
@@ -49,6 +49,11 @@ def cross_validate(
     augment: list[Any] | None = None,
     weights: Model | Annotated[str, Marker("file", ("imagenet",))] | None = None,
     stages: list[dict[str, Any]] | None = None,
+    sampling: Literal["natural", "balanced"] = "natural",
+    precision: Literal["float32", "float16", "bfloat16"] = "float32",
+    xla: bool = False,
+    steps_per_execution: Annotated[int, Meta(ge=1), Marker("operational")] = 1,
+    cache: Annotated[Literal["auto", "memory", "disk", "none"], Marker("operational")] = "auto",
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0,
     baseline: CodePath | None = None,
     baseline_args: dict[str, Any] | None = None,
@@ -84,6 +89,7 @@ def cross_validate(
             `train`.
         loss, loss_weights, class_weights, patience, augment, weights, stages: as in `train`; rows that are
             measured are not augmented, and a baseline has neither weights nor stages.
+        sampling, precision, xla, steps_per_execution, cache: as in `train`.
         train_split: the split that is cut into folds.
         validation_split: the split that chooses the epoch.
         seed: of the folds, the initial weights, the dropout, the order of the examples and the augmentation.
@@ -144,6 +150,10 @@ def cross_validate(
     )  # fmt: skip
 
 
+_OF_A_FOLD = ("epoch", "epochs", "rows", "done", "total")
+"""What a fold's training tells of how far it is."""
+
+
 def _measured(
     ctx: Context, plan: Plan, transform: Transform, arguments: Mapping[str, Any], parallel: int
 ) -> list[Fold]:
@@ -157,7 +167,7 @@ def _measured(
     for number in range(1, plan.folds + 1):
 
         def tell(before: int = plan.epochs * (number - 1), **values: Any) -> None:
-            told = {name: value for name, value in values.items() if name not in ("epoch", "epochs", "rows")}
+            told = {name: value for name, value in values.items() if name not in _OF_A_FOLD}
             done = before + values.get("epoch", 0)
             ctx.progress(done=done, total=plan.epochs * plan.folds, **told)
 

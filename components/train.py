@@ -11,7 +11,12 @@ from ..pipelines.artifact import Examples, Model, Transform
 from ..pipelines.component import CodePath, Known, Marker, component
 from ..pipelines.context import Context
 from ..pipelines.errors import Problem
+from .strategies.asking import execution_problems
+from .strategies.asking import process_of as _process_of
 from .training.argument_checks import known_tasks, training_problems
+
+MAY_CHANGE = ("strategy", "virtual_devices", "strategy_args", "xla")
+"""Parameters that a killed training may have others of when it goes on."""
 
 
 @component(process="tensorflow")
@@ -25,9 +30,9 @@ def train(
     task: Literal["auto", "regression", "binary", "multiclass", "multilabel"] = "auto",
     epochs: Annotated[int, Meta(ge=1)] = 20,
     batch_size: Annotated[int, Meta(ge=1)] | None = None,
-    optimizer: str = "adam",
+    optimizer: str | dict[str, dict[str, Any]] = "adam",
     learning_rate: Annotated[float, Meta(gt=0)] | None = None,
-    learning_rate_schedule: Literal["constant", "cosine"] = "cosine",
+    learning_rate_schedule: str | dict[str, Any] = "cosine",
     loss: str | dict[str, str] | None = None,
     loss_weights: dict[str, Annotated[float, Meta(ge=0)]] | None = None,
     class_weights: str | dict[str, float | str | dict[str, float]] | None = None,
@@ -38,6 +43,18 @@ def train(
     augment: list[Any] | None = None,
     weights: Model | Annotated[str, Marker("file", ("imagenet",))] | None = None,
     stages: list[dict[str, Any]] | None = None,
+    pretraining: Examples | None = None,
+    sampling: Literal["natural", "balanced"] = "natural",
+    strategy: Literal["auto", "one", "mirrored", "tpu", "jax"] = "auto",
+    virtual_devices: Annotated[int, Meta(ge=1)] | None = None,
+    strategy_args: dict[str, Any] | None = None,
+    replica_batch_size: Annotated[int, Meta(ge=1)] | None = None,
+    scale_learning_rate: Literal["none", "linear", "sqrt"] = "none",
+    precision: Literal["float32", "float16", "bfloat16"] = "float32",
+    xla: bool = False,
+    steps_per_execution: Annotated[int, Meta(ge=1), Marker("operational")] = 1,
+    checkpoints: Annotated[dict[str, Any], Marker("operational")] | None = None,
+    cache: Annotated[Literal["auto", "memory", "disk", "none"], Marker("operational")] = "auto",
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0,
 ) -> Model:
     """Trains a network and keeps the weights of the epoch with the least validation loss.
@@ -49,6 +66,10 @@ def train(
     as Keras does. Equal arguments give equal weights, bit by bit, on a CPU; the artifact is known by their
     digest.
 
+    The examples of all epochs of a stage are one stream, which is cut into full batches: what fills none at
+    the end of an epoch opens the first batch of the next, and an epoch ends with the step in which its last
+    example was learned from. What fills no batch at the end of a stage, fewer than `batch_size`, is left out.
+
     Args:
         examples: transformed examples.
         transform: the Transform that made them; the Model carries a copy.
@@ -59,7 +80,9 @@ def train(
         task: overrules the rule above, where there is one label.
         epochs: how often the training split is gone through at most.
         batch_size: examples a step; by default 64, or fewer where an epoch would have less than 16 steps.
-        optimizer: by its Keras name. Optimizer, loss and metrics of a model that comes compiled stay.
+        optimizer: by its Keras name, or `{name: {argument: value}}` with Keras' own arguments, as in
+            `{adam: {beta_1: 0.8, global_clipnorm: 1}}`. Optimizer, loss and metrics of a model that comes
+            compiled stay.
         learning_rate: the optimizer's own default if not given.
         learning_rate_schedule: "cosine" lets the rate sink to 0 over all epochs, "constant" keeps it.
         loss: by its Keras name, or names by label; the default is the squared error or the cross-entropy.
@@ -86,6 +109,21 @@ def train(
             pattern of the first layer that learns. As in
             `[{epochs: 3, freeze: learner}, {epochs: 5, learning_rate: 1e-5}]`. A stage begins with the best
             weights so far and a new optimizer; frozen batch normalization is used as in inference.
+        pretraining: other transformed examples, for stages that say `examples: pretraining`.
+        sampling: "balanced" draws every class equally often, "natural" as often as it is there.
+        strategy: what computes: `one` device, all GPUs of the machine (`mirrored`), a `tpu`, or `jax`; `auto`
+            takes what is there, and says what it took.
+        virtual_devices: splits the CPU into so many devices, to try a strategy without its hardware.
+        strategy_args: the strategy's own arguments.
+        replica_batch_size: examples a step on each replica, in place of `batch_size`, which is that of all.
+        scale_learning_rate: by the number of replicas: `linear`, `sqrt`, or not.
+        precision: what layers compute in; float16 scales the loss.
+        xla: whether XLA compiles the step.
+        steps_per_execution: how many steps TensorFlow runs in one go; no part of the result.
+        checkpoints: how often what a killed training needs to go on is kept: `{every_steps: n}` or
+            `{every_minutes: m}`, and `keep: k` for how many of them; every minute and 2 by default, and never
+            oftener than takes 3 % of the time. No part of the result.
+        cache: where examples are kept once they are read: in `memory`, on `disk` or not at all (`none`).
         seed: of the initial weights, the dropout, the order of the examples and their augmentation. An equal
             one gives equal weights on a CPU; to networks with convolutions where it has as many cores, or
             `TF_NUM_INTRAOP_THREADS` is the same.
@@ -98,10 +136,14 @@ def train(
         StepError: the loss is NaN or infinite.
     """
     from .dataset import shard_errors
-    from .training.loop import default_batch_size, train_network
+    from .strategies.batches import global_batch_size
+    from .strategies.choosing import choose
+    from .training.checkpoint_rule import CheckpointRule
+    from .training.checkpoints import Checkpoints
+    from .training.loop import train_network
     from .training.model_artifact import write_model
     from .training.preparing import prepare
-    from .training.settings import InitialWeights, Settings
+    from .training.settings import Execution, InitialWeights, Settings
     from .training.stages import stages_of
 
     told = {
@@ -109,17 +151,28 @@ def train(
         "class_weights": class_weights, "patience": patience, "train_split": train_split,
         "validation_split": validation_split,
     }  # fmt: skip
+    execution = Execution(
+        strategy, virtual_devices, strategy_args or {}, replica_batch_size, scale_learning_rate, precision,
+        xla, steps_per_execution, checkpoints, cache,
+    )  # fmt: skip
+    chosen = choose(execution)
+    ctx.say(f"trains on {chosen.why}")
+    batch = global_batch_size(batch_size, replica_batch_size, examples.rows(train_split), chosen.replicas)
     prepared = prepare(ctx, examples, transform, told)
-    batch = batch_size or default_batch_size(examples.rows(train_split))
     settings = Settings(
         model, model_args or {}, epochs, batch, optimizer, learning_rate, learning_rate_schedule,
         loss, loss_weights or {}, metrics or [], patience, seed, augment or [], stages_of(stages),
-        InitialWeights.of(weights),
+        InitialWeights.of(weights), sampling, execution,
     )  # fmt: skip
+    scaled_by = chosen.replicas if scale_learning_rate != "none" else 1
+    folder = ctx.resumable([batch, scaled_by], without=MAY_CHANGE)
+    rule = CheckpointRule.of(checkpoints)
+    kept = Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
     with shard_errors(examples, train_split):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
-            prepared.class_weights, settings, ctx.progress, warn=ctx.warn,
+            prepared.class_weights, settings, ctx.progress, warn=ctx.warn, checkpoints=kept,
+            chosen=chosen,
         )  # fmt: skip
         pictures = {}
         if trained.augmentation is not None:
@@ -138,4 +191,11 @@ def _check(
 ) -> tuple[list[Problem], dict[str, Known]]:
     tasks = known_tasks(arguments, known)
     facts = {} if tasks is None else {"tasks": tasks}
-    return training_problems(arguments, known), {"output": Known(facts=facts)}
+    problems = training_problems(arguments, known) + execution_problems(arguments)
+    return problems, {"output": Known(facts=facts)}
+
+
+@train.process_of
+def process_of_train(arguments: Mapping[str, Any]) -> str:
+    """Of a backend of its own, or with virtual devices, where the strategy asks for them."""
+    return _process_of(arguments)

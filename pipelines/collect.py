@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .resumable import abandoned
 from .reuse import forget_notes
 from .store import Store, remove_tree
 
@@ -64,6 +65,8 @@ def collect(store: Store, keep: int = KEEP, dry_run: bool = False) -> Garbage:
         kept = {(path.parent.name, path.name) for path in (store.folder / "artifacts").glob("*/*")}
         forget_notes(store.folder, kept)
         _forget_searches(store)
+        for folder in abandoned(store.folder, set(store.runs())):
+            remove_tree(folder)
         store.sweep()
     return garbage
 

@@ -7,7 +7,7 @@ its temporary files under `ctx.staging`, and says how far it is by `ctx.progress
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .artifact import Artifact, Draft, confined
 
 if TYPE_CHECKING:
+    from .resumable import Resumables
     from .reuse import Reuse
 
 A = TypeVar("A", bound=Artifact)
@@ -54,6 +55,7 @@ class Context:
         runner: the Beam runner to use, see `headrace.pipelines.beam`.
         listener: receives progress and messages.
         reuse: what earlier attempts left to be used again; None where there is no store.
+        resumables: what killed attempts left to go on from; None where there is no store.
     """
 
     step: str
@@ -62,6 +64,7 @@ class Context:
     listener: Listener = print_event
     drafts: dict[str, Any] = field(default_factory=dict)
     reuse: Reuse | None = None
+    resumables: Resumables | None = None
 
     def output(self, kind: type[A], name: str = "output") -> Draft[A]:
         """A new artifact of type `kind` to be filled and finished; `name` is the output's name."""
@@ -76,6 +79,21 @@ class Context:
         folder = self.staging / "scratch" / name
         folder.mkdir(parents=True)
         return folder
+
+    def resumable(self, facts: Any = None, *, without: Sequence[str] = ()) -> Path | None:
+        """A folder that survives when the step is killed, for what it needs to go on.
+
+        An attempt with equal code, inputs and parameters finds the files of the one before. It is this
+        attempt's alone until the step ends, and is removed when its outputs are published.
+
+        Args:
+            facts: JSON values of what else has to be equal.
+            without: parameters that may be others when the step goes on.
+
+        Returns:
+            None where there is no store, or another process is in the folder.
+        """
+        return self.resumables.take(facts, without) if self.resumables else None
 
     def progress(self, **values: float | int | str) -> None:
         """Says how far the step is.

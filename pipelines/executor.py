@@ -22,11 +22,12 @@ from .context import Context, Listener, RunnerSettings, print_event
 from .errors import HeadraceError, PipelineError, StepError, disk_error, error_to_json
 from .planning import Decision, Planner, Selection
 from .records import StepRecord, begin_record, new_run_id
+from .resumable import Resumables, end_resumables
 from .reuse import Reuse, code_of, keep_notes
 from .store import Store, remove_tree
 
 if TYPE_CHECKING:
-    from .processes import WorkerPool
+    from .processes import Lease, WorkerPool
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,25 @@ class Halt:
 
     Attributes:
         status: what the run's status becomes, once it was ended.
+        for_good: whether nobody is going to go on with it.
     """
 
     def __init__(self) -> None:
         self.status = ""
+        self.for_good = False
         self._lock = threading.Lock()
         self._end: Callable[[], None] | None = None
 
-    def now(self, status: str) -> None:
-        """Ends the run and its workers; the first status stays."""
+    def now(self, status: str, for_good: bool = False) -> None:
+        """Ends the run and its workers; the first status stays.
+
+        Args:
+            status: what the run's becomes.
+            for_good: remove what its steps kept to go on from.
+        """
         with self._lock:
             first, self.status = not self.status, self.status or status
+            self.for_good |= first and for_good
             end = self._end
         if first and end is not None:
             end()
@@ -273,8 +282,9 @@ class _Run:
         ahead = [
             s for n, s in self.bound.steps.items() if n not in self.records and n in self.planner.selected
         ]
-        if any(step.component.process == "tensorflow" for step in ahead) and (os.cpu_count() or 1) > 1:
-            self.workers.warm("tensorflow")
+        kinds = [step.component.process_for(step.parameters) for step in ahead if step.component.process]
+        if kinds and (os.cpu_count() or 1) > 1:
+            self.workers.warm(kinds[0])
 
     def _attempt(self, step: BoundStep, decision: Decision, inputs: Mapping[str, Artifact]) -> None:
         """Runs in a thread of its own: one attempt of one step."""
@@ -310,15 +320,20 @@ class _Run:
             self.listen({"step": step.name, **event})
 
         reuse = reuse_of(decision, self.store, folder)
-        ctx = Context(step.name, folder, self._runner(step), tell, reuse=reuse)
+        # A forced step that was killed goes on where it was, though its resumed run forces it too.
+        resumables = resumables_of(decision, self.store, folder, self.run, bool(self.request.resumes))
+        ctx = Context(step.name, folder, self._runner(step), tell, reuse=reuse, resumables=resumables)
         try:
             outputs = (
                 self._in_worker(step, inputs, ctx) if importable(step) else in_process(step, inputs, ctx)
             )
             published = {name: self.store.publish(artifact) for name, artifact in outputs.items()}
             keep_notes(self.store.folder, folder)
+            end_resumables(self.store.folder, folder)
             return published
         finally:
+            if self.halt.for_good:
+                end_resumables(self.store.folder, folder)
             remove_tree(folder)  # before the record is written: the disk may be full of it
 
     def _runner(self, step: BoundStep) -> RunnerSettings:
@@ -330,16 +345,8 @@ class _Run:
     def _in_worker(
         self, step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context
     ) -> dict[str, Artifact]:
-        import msgspec
-
-        from .artifact import load_artifact
-        from .processes import job_of
-
-        given = {k: v for k, v in step.parameters.items() if k not in inputs}
-        job = job_of(step.uses, ctx, msgspec.to_builtins(given, str_keys=True), inputs)
         process = step.component.process_for({**step.parameters, **inputs})
-        done = self.workers.do(process, job, ctx.listener)
-        return {name: load_artifact(Path(path)) for name, path in done.items()}
+        return in_worker(self.workers, process, step, inputs, ctx)
 
     def _finish(self, name: str, decision: Decision, outcome: Any, seconds: float) -> None:
         self.active -= 1
@@ -398,10 +405,36 @@ def reuse_of(decision: Decision, store: Store, staging: Path) -> Reuse | None:
     return Reuse(store.folder, code_of(decision.parts), staging, fresh=decision.reason == "forced")
 
 
+def resumables_of(
+    decision: Decision, store: Store, staging: Path, run: str, resumed: bool = False
+) -> Resumables | None:
+    """What killed attempts of a step left for it to go on from; nothing where the step was forced."""
+    if decision.parts is None:
+        return None
+    fresh = decision.reason == "forced" and not resumed
+    return Resumables.of(decision.parts, store.folder, staging, run, fresh)
+
+
 def importable(step: BoundStep) -> bool:
     """Whether another process finds the component; one that was made at a prompt runs in this process."""
     place, _, name = step.uses.rpartition(":")
     return bool(step.uses) and place != "__main__" and "<locals>" not in name
+
+
+def in_worker(
+    workers: Lease, kind: str, step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context
+) -> dict[str, Artifact]:
+    """Runs a step in a worker of a kind."""
+    import msgspec
+
+    from .artifact import load_artifact
+    from .processes import job_of
+    from .resolve import name_of
+
+    given = {k: v for k, v in step.parameters.items() if k not in inputs}
+    job = job_of(step.uses or name_of(step.component), ctx, msgspec.to_builtins(given, str_keys=True), inputs)
+    done = workers.do(kind, job, ctx.listener)
+    return {name: load_artifact(Path(path)) for name, path in done.items()}
 
 
 def in_process(step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context) -> dict[str, Artifact]:

@@ -16,6 +16,7 @@ from typing import Any
 from .artifact import Artifact
 from .context import Context
 from .errors import HeadraceError, StepError, error_from_json
+from .worker_kinds import WorkerKind
 
 Tell = Callable[[Mapping[str, Any]], None]
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**28), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
@@ -24,13 +25,14 @@ page for the next one: batches of images of 150 KB were read nearly twice as fas
 
 
 def worker_environment(kind: str) -> dict[str, str]:
-    """The variables of the environment that a worker of a kind has of its own."""
+    """The variables of the environment that a worker of a kind has of its own; see `worker_kinds`."""
+    told = WorkerKind.of(kind)
     found = {
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
-        "KERAS_BACKEND": "tensorflow",
         "PYTHONUNBUFFERED": "1",
+        **told.environment(),
     }
-    if kind == "tensorflow":
+    if told.backend:
         found |= {name: os.environ.get(name, value) for name, value in ALLOCATOR.items()}
     return found
 
@@ -146,6 +148,7 @@ def job_of(
         "inputs": {name: str(artifact.path) for name, artifact in inputs.items()},
         "staging": str(ctx.staging),
         "reuse": ctx.reuse.to_json() if ctx.reuse else None,
+        "resumables": ctx.resumables.to_json() if ctx.resumables else None,
         "runner": {"name": ctx.runner.name, "options": dict(ctx.runner.options)},
         "path": [str(Path(entry).resolve()) for entry in sys.path],
     }

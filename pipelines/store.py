@@ -6,6 +6,7 @@
     STORE/staging/RUN/STEP/             where a running step writes; removed afterwards
     STORE/searches/KEY/                 journals of searches, see `tuning.journal`
     STORE/reuse/                        notes on pieces of artifacts, see `reuse`; may be deleted at any time
+    STORE/resumable/                    what killed steps go on from, see `resumable`
     STORE/locks/                        one for each run and each fingerprint at work
     STORE/index.sqlite                  made from the others whenever it is missing
 

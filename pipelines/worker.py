@@ -24,7 +24,9 @@ from .artifact import Artifact, load_artifact
 from .component import Component
 from .context import Context, RunnerSettings
 from .errors import HeadraceError, StepError, disk_error, error_to_json
+from .resumable import Resumables
 from .reuse import Reuse
+from .worker_kinds import WorkerKind, configure
 
 
 def call(component: Component[..., Any], ctx: Context, arguments: Mapping[str, Any]) -> dict[str, Artifact]:
@@ -37,6 +39,9 @@ def call(component: Component[..., Any], ctx: Context, arguments: Mapping[str, A
         returned = component.function(ctx, **arguments)
     except SystemExit as error:
         raise StepError(f"{component.name} called sys.exit({error.code!r})", step=ctx.step) from error
+    finally:
+        if ctx.resumables is not None:
+            ctx.resumables.release()
     if component.output_tuple is not None and not isinstance(returned, component.output_tuple):
         given = type(returned).__name__
         raise StepError(
@@ -79,7 +84,8 @@ def do(job: Mapping[str, Any], tell: Any) -> dict[str, str]:
     staging, reuse = Path(job["staging"]), None
     if job["reuse"]:
         reuse = Reuse(Path(job["reuse"]["store"]), job["reuse"]["code"], staging, job["reuse"]["fresh"])
-    ctx = Context(job["step"], staging, settings, tell, reuse=reuse)
+    resumables = Resumables.from_json(job["resumables"], staging) if job["resumables"] else None
+    ctx = Context(job["step"], staging, settings, tell, reuse=reuse, resumables=resumables)
     return {name: str(artifact.path) for name, artifact in call(component, ctx, arguments).items()}
 
 
@@ -161,6 +167,7 @@ def main() -> None:
 
     jobs: queue.Queue[Any] = queue.Queue()
     threading.Thread(target=_read_jobs, args=(stream, jobs), daemon=True).start()
+    configure()
     while True:
         job = jobs.get()
         if "warm" in job:
@@ -198,7 +205,7 @@ def _warm(kind: str) -> None:
     # Nothing that an import makes is garbage, and looking through all of it takes a fifth of TensorFlow's.
     gc.disable()
     with contextlib.suppress(ImportError):
-        importlib.import_module("keras" if kind == "tensorflow" else "apache_beam")
+        importlib.import_module("keras" if WorkerKind.of(kind).backend else "apache_beam")
     gc.freeze()
     gc.enable()
 

@@ -21,7 +21,7 @@ def example_keys(tf: Any, seed: int, epoch: Any, numbers: Any) -> Any:
     Args:
         tf: TensorFlow.
         seed: of the training.
-        epoch: counted from 0, a number or an int64 scalar.
+        epoch: counted from 0, a number or int64, one for all examples or [n].
         numbers: int64 [n], the examples' places in their split.
 
     Returns:

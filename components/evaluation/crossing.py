@@ -15,10 +15,11 @@ from ...pipelines.errors import DataError
 from ..dataset import dataset, shard_errors
 from ..preprocessing.fitted import FittedTransform
 from ..preprocessing.fitted_labels import Label
-from ..training.loop import Progress, default_batch_size, train_network
+from ..strategies.batches import default_batch_size
+from ..training.loop import Progress, train_network
 from ..training.networks import forward
 from ..training.preparing import prepare
-from ..training.settings import InitialWeights, Settings
+from ..training.settings import Execution, InitialWeights, Settings
 from ..training.stages import stages_of
 from ..training.targets import by_column
 from ..training.tasks import Task
@@ -116,6 +117,11 @@ def plan_of(ctx: Context, examples: Examples, transform: Transform, told: Mappin
         told["learning_rate"], told["learning_rate_schedule"], told["loss"], told["loss_weights"] or {}, [],
         told["patience"], told["seed"], told["augment"] or [],
         stages_of(told["stages"]), InitialWeights(*told["weights"]) if told["weights"] else None,
+        told["sampling"],
+        Execution(
+            precision=told["precision"], xla=told["xla"], steps_per_execution=told["steps_per_execution"],
+            cache=told["cache"],
+        ),
     )  # fmt: skip
     baseline = None
     if told["baseline"]:

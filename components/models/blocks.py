@@ -184,4 +184,5 @@ def heads(logits: Any, outputs: Outputs, task: Tasks) -> Any:
 
 
 def _activated(logits: Any, task: str, name: str) -> Any:
-    return keras.layers.Activation(ACTIVATIONS[task], name=name)(logits)
+    # In float32 whatever the other layers compute in: 16 bits are too few for a loss.
+    return keras.layers.Activation(ACTIVATIONS[task], dtype="float32", name=name)(logits)

@@ -22,6 +22,8 @@ FILES = ("png", "jpeg")
 ENCODED = ("pixels", *FILES)
 """What is stored as one string of bytes."""
 JPEG_QUALITY = 95
+BLOCK_ROWS, BLOCK_BYTES = 4096, 4 << 20
+"""Records of a block, at most, and bytes of these as they are decoded; part of what decides the order."""
 DENSE_LIMIT = 64
 """One-hots of more slots than this are stored as ids and expanded when they are read."""
 
@@ -182,6 +184,12 @@ class Layout:
     def images(self) -> tuple[OutputFeature, ...]:
         """The features that are images."""
         return tuple(f for f in self.features if f.is_image)
+
+    @property
+    def block_rows(self) -> int:
+        """Records in a block, which is what is read at once; the last one of a shard may have fewer."""
+        size = sum(f.decoded_bytes for f in self.features) + 8
+        return max(1, min(BLOCK_ROWS, BLOCK_BYTES // size))
 
     def without_images(self) -> Layout:
         """The same records to a reader that leaves the images in them alone."""

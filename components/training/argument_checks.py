@@ -13,7 +13,10 @@ from ..models import BUILT_IN, IMAGE_MODELS, arguments_of
 from ..models.applications import ARCHITECTURES, PREFIX, architecture_of, nothing_published, published
 from ..models.user import call_problem
 from ..transforms.images import Shape
-from .keras_names import LOSSES, METRICS, OPTIMIZERS
+from .checkpoint_rule import checkpoint_problems
+from .keras_names import LOSSES, METRICS, bare
+from .optimizers import optimizer_problems
+from .schedule_grammar import schedule_problems
 from .settings import IMAGENET
 from .stages import stage_problems
 
@@ -30,7 +33,8 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
         known: of `examples` and `transform`; the latter's facts tell the labels.
     """
     problems = model_problems(arguments)
-    problems += _name_problems("optimizer", arguments.get("optimizer"), OPTIMIZERS)
+    problems += optimizer_problems(arguments.get("optimizer"))
+    problems += schedule_problems(arguments.get("learning_rate_schedule"))
     for loss in _each(arguments.get("loss")):
         problems += _name_problems("loss", loss, LOSSES)
     for names in _each(arguments.get("metrics")):
@@ -39,6 +43,7 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
     problems += _weight_problems(arguments.get("class_weights"))
     problems += _initial_weight_problems(arguments)
     problems += [] if arguments.get("stages") is None else stage_problems(arguments["stages"])
+    problems += checkpoint_problems(arguments.get("checkpoints"))
     problems += _image_problems(arguments, known.get("transform", Known()).facts.get("images"))
     problems += _label_problems(arguments, known.get("transform", Known()).facts.get("labels"))
     splits = known["examples"].splits if "examples" in known else None
@@ -194,8 +199,8 @@ def _weight_problems(told: Any) -> list[Problem]:
 
 
 def _name_problems(argument: str, given: Any, available: tuple[str, ...]) -> list[Problem]:
-    """Keras takes `MeanSquaredError` for `mean_squared_error`, so case and underscores are left aside."""
-    if not isinstance(given, str) or _bare(given) in {_bare(name) for name in available}:
+    """What is wrong with a name of Keras; case and underscores are left aside."""
+    if not isinstance(given, str) or bare(given) in {bare(name) for name in available}:
         return []
     what = argument.removesuffix("s") if argument == "metrics" else argument
     remedy = "" if closest(given, available) else "the names are those of Keras"
@@ -208,7 +213,3 @@ def _name_problems(argument: str, given: Any, available: tuple[str, ...]) -> lis
             remedy=remedy,
         )
     ]
-
-
-def _bare(name: str) -> str:
-    return name.replace("_", "").lower()

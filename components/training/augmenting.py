@@ -54,7 +54,7 @@ class TrainAugmentation:
 
         Args:
             tensors: of a batch.
-            epoch: counted from 0, an int64 scalar.
+            epoch: counted from 0, a number or int64, one for all examples or [n].
             numbers: int64 [n], the examples' places in their split.
         """
         keys = example_keys(tf, self.seed, epoch, numbers)
@@ -123,7 +123,7 @@ def finish_in_step(network: keras.Model, finish: Callable[..., Any], batches: An
         batches: what the pipeline gives.
     """
     # Keras builds metrics from the first batch as the pipeline gives it, unless it has built them before.
-    network.test_on_batch(*finish(*next(iter(batches))))
-    network.reset_metrics()
+    finished = tf.function(finish).get_concrete_function(*batches.element_spec).structured_outputs
+    network._symbolic_build(data_batch=finished)
     own = type(network).train_step
     network.train_step = lambda data: own(network, finish(*data))

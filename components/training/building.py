@@ -12,7 +12,9 @@ from ...pipelines.errors import InvalidRequestError
 from ..models import model_function
 from ..models.user import fed_by
 from ..tfrecords.layout import OutputFeature
+from .epoch_steps import EpochSteps
 from .feed import Feed
+from .optimizer_making import make_optimizer
 from .probe import probe
 from .settings import Settings
 from .tasks import LOSSES, METRICS, Task, output_keys
@@ -70,7 +72,13 @@ def _called_with(keyword: str, feed: Feed, tasks: Sequence[Task]) -> dict[str, A
 
 
 def compile_network(
-    network: keras.Model, settings: Settings, tasks: Sequence[Task], steps: int, *, again: bool = False
+    network: keras.Model,
+    settings: Settings,
+    tasks: Sequence[Task],
+    steps: EpochSteps,
+    *,
+    factor: float = 1.0,
+    again: bool = False,
 ) -> None:
     """Gives a network that doesn't come compiled its optimizer, losses and metrics.
 
@@ -78,7 +86,8 @@ def compile_network(
         network: what is to be trained.
         settings: the hyperparameters, those of the stage where there are several.
         tasks: what it is to learn.
-        steps: batches an epoch.
+        steps: of the stage.
+        factor: what the learning rate is multiplied with.
         again: whether to do so though it is compiled, as a new stage needs.
 
     Raises:
@@ -86,17 +95,14 @@ def compile_network(
     """
     if network.compiled and not again:
         return
+    optimizer = make_optimizer(
+        settings.optimizer, settings.learning_rate, settings.learning_rate_schedule,
+        steps.rows / steps.batch_size, steps.total, factor,
+    )  # fmt: skip
     try:
-        optimizer = keras.optimizers.get(settings.optimizer)
-        rate: Any = settings.learning_rate
-        if settings.learning_rate_schedule == "cosine":
-            start = float(optimizer.learning_rate) if rate is None else rate
-            rate = keras.optimizers.schedules.CosineDecay(start, steps * settings.epochs)
-        if rate is not None:
-            optimizer = type(optimizer).from_config({**optimizer.get_config(), "learning_rate": rate})
         network.compile(optimizer=optimizer, **_losses(settings, tasks))
     except (TypeError, ValueError) as error:
-        raise InvalidRequestError(f"Keras refuses the optimizer, loss or metrics: {error}") from error
+        raise InvalidRequestError(f"Keras refuses the loss or metrics: {error}") from error
 
 
 def _losses(settings: Settings, tasks: Sequence[Task]) -> dict[str, Any]:

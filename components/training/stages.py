@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ...pipelines.errors import InvalidRequestError, Problem
+from .optimizers import optimizer_problems
+from .schedule_grammar import schedule_problems
 
-SCHEDULES = ("constant", "cosine")
 NONE = "none"
 """`freeze: none` says that every layer learns, as saying nothing does."""
 
@@ -39,7 +40,7 @@ class Stage:
     epochs: int = 0
     patience: int = 0
     learning_rate: float | None = None
-    learning_rate_schedule: str = ""
+    learning_rate_schedule: str | Mapping[str, Any] = ""
     freeze: tuple[str, ...] = ()
     freeze_first: int = 0
     freeze_before: str = ""
@@ -97,6 +98,10 @@ def _problems(name: str, told: Mapping[str, Any]) -> list[Problem]:
         value = told.get(key)
         if value is not None and not _is_reference(value) and not fits(value):
             found.append(Problem(f"{name}: {key} has to be {wanted}, not {value!r}"))
+    for problem in [
+        *schedule_problems(told.get("learning_rate_schedule")), *optimizer_problems(told.get("optimizer"))
+    ]:  # fmt: skip
+        found.append(replace(problem, what=f"{name}: {problem.what}", argument=""))
     return found
 
 
@@ -127,7 +132,6 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("epochs", "a whole number, 1 or more", lambda value: _is_count(value, 1)),
     ("patience", "a whole number, 1 or more", lambda value: _is_count(value, 1)),
     ("learning_rate", "a number above 0", _is_rate),
-    ("learning_rate_schedule", " or ".join(SCHEDULES), lambda value: value in SCHEDULES),
     ("freeze", "none, a pattern of names or a list of them, or a number of layers", _is_freeze),
     ("freeze_before", "a pattern of names", _is_pattern),
 )

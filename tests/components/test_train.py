@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.components import train
-from headrace.components.training.loop import default_batch_size
+from headrace.components.strategies.batches import default_batch_size
 from headrace.components.training.networks import load_network, weights_digest
 from headrace.pipelines.component import Known
 from headrace.pipelines.errors import DataError, InvalidRequestError, StepError
@@ -220,7 +220,7 @@ def test_a_task_that_doesnt_fit_the_label(paths: Paths, multiclass: Prepared, re
 
 def test_losses_and_optimizers_by_name(paths: Paths, multiclass: Prepared) -> None:
     paths.train(multiclass, loss="categorical_focal_crossentropy", optimizer="AdamW", epochs=1)
-    with pytest.raises(InvalidRequestError, match="Keras refuses"):
+    with pytest.raises(InvalidRequestError, match="Keras has no optimizer 'adamm'"):
         paths.train(multiclass, optimizer="adamm")
 
 
@@ -247,7 +247,7 @@ def test_examples_of_another_transform(paths: Paths, multiclass: Prepared) -> No
         train.function(paths.ctx(), label.examples, again.transform)
 
 
-@pytest.mark.parametrize(("rows", "size"), [(2, 8), (107, 8), (256, 16), (1023, 32), (1024, 64), (10**6, 64)])
+@pytest.mark.parametrize(("rows", "size"), [(2, 2), (107, 8), (256, 16), (1023, 32), (1024, 64), (10**6, 64)])
 def test_small_tables_get_small_batches(rows: int, size: int) -> None:
     assert default_batch_size(rows) == size
 
@@ -296,9 +296,8 @@ def test_the_static_check() -> None:
 
 
 def test_the_names_are_those_of_the_installed_keras() -> None:
-    from headrace.components.training.keras_names import LOSSES, METRICS, OPTIMIZERS
+    from headrace.components.training.keras_names import LOSSES, METRICS
 
-    assert all(keras.optimizers.get(name) for name in OPTIMIZERS)
     assert all(keras.losses.get(name) for name in LOSSES)
     # "accuracy" stands for the accuracy that fits the task.
     assert all(keras.metrics.get(name) for name in METRICS if name != "accuracy")

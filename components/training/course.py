@@ -1,0 +1,349 @@
+"""The course of a training: stages and epochs, what is best so far, when it ends, and what is told of it.
+
+Nothing in here knows of a backend: steps are run by a `Stepper`, batches come from a `Source`. What the
+course has to know to go on is one value that is JSON, `CourseState`; with the variables that the stepper
+copies it makes a checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...pipelines.errors import DataError, InvalidRequestError, StepError
+from ..input.position import Position
+from .epoch_steps import EpochSteps
+from .optimizer_making import averaged
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .checkpoints import Checkpoint, Checkpoints
+    from .steps import Stepper
+
+Tell = Callable[..., None]
+SECONDS = 0.25
+"""The least time between two reports within an epoch."""
+
+
+class Source(Protocol):
+    """What the course needs of a `Stream`."""
+
+    rows: int
+
+    def batches(self, position: Position = ...) -> Any:
+        """Endless batches from a position on."""
+
+    def once(self) -> Any:
+        """Batches of one pass."""
+
+
+class Follower(Protocol):
+    """Is told of every epoch, and may change something then; what it remembers travels with checkpoints.
+
+    Attributes:
+        name: by which its state is found again, one of its own.
+    """
+
+    name: str
+
+    def begin_stage(self, settings: Settings, stepper: Stepper) -> None:
+        """A stage begins, or goes on after a resume (`restore` follows then).
+
+        Args:
+            settings: the stage's.
+            stepper: runs its steps.
+        """
+
+    def after_epoch(self, row: Mapping[str, float], stepper: Stepper) -> None:
+        """An epoch ended.
+
+        Args:
+            row: `epoch` (from 1), `stage`, `loss`, the metrics and `val_…` of each; a follower may not
+                change it.
+            stepper: whose learning rate it may change.
+        """
+
+    def state(self) -> dict[str, Any]:
+        """What it remembers, as JSON values."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state` gave."""
+
+
+@dataclass
+class CourseState:
+    """Where a training is, as JSON values.
+
+    Attributes:
+        stage: counted from 0.
+        first: the number of the stage's first epoch, from 0.
+        step: steps of the stage that were run.
+        epoch: the stage's epoch that is at work, from 0; as many as it had if it is over.
+        over: whether patience ended the stage.
+        history: see `Trained`.
+        best: the least validation loss so far; None while there is none.
+        best_epoch: the epoch, from 1, of the best weights.
+        followers: the state of each by name.
+    """
+
+    stage: int = 0
+    first: int = 0
+    step: int = 0
+    epoch: int = 0
+    over: bool = False
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: float | None = None
+    best_epoch: int = 0
+    followers: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> CourseState:
+        """Reads what `to_json` gave."""
+        return cls(**value)
+
+
+class Course:
+    """Runs the stages of a training, one after another.
+
+    Args:
+        stepper: runs the steps.
+        source: the examples to learn from.
+        held_out: those that choose the epoch; None to take the last one.
+        tell: takes `epoch`, `epochs`, `loss`, `rows` and so on as keyword arguments.
+        checkpoints: keeps what a killed training needs to go on; None for nothing.
+        followers: are told of every epoch.
+
+    Attributes:
+        state: where it is.
+        seconds: spent in steps and in waiting for them, of this process.
+        waited: seconds of these spent waiting for examples.
+    """
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        source: Source,
+        held_out: Source | None,
+        tell: Tell,
+        checkpoints: Checkpoints | None = None,
+        followers: Sequence[Follower] = (),
+    ) -> None:
+        self.state = CourseState()
+        self.seconds = self.waited = 0.0
+        self._resumed: Checkpoint | None = None
+        self._stepper = stepper
+        self._source = source
+        self._held_out = held_out
+        self._tell = tell
+        self._checkpoints = checkpoints
+        self._followers = followers
+        self._best_weights: list[Any] | None = None
+
+    def resume(self) -> bool:
+        """Goes on from the last checkpoint, if there is one; before the first stage is run."""
+        found = self._checkpoints.latest() if self._checkpoints else None
+        if found is None:
+            return False
+        self.state = CourseState.from_json(found.course)
+        self._resumed = found
+        self._best_weights = None if found.best is None else list(found.best)
+        return True
+
+    def run(self, settings: Settings, number: int) -> None:
+        """Runs a stage, or what is left of it, and leaves the best weights so far in the network.
+
+        The network was compiled for it.
+
+        Args:
+            settings: the hyperparameters of the stage.
+            number: of the stage, from 0.
+
+        Raises:
+            InvalidRequestError, DataError, StepError: see `train_network`.
+        """
+        state = self._entered(number)
+        steps = EpochSteps(self._source.rows, settings.batch_size, settings.epochs, state.first)
+        live = _Live(self._tell, settings, steps)
+        self._begin(settings, steps)
+        while state.step < steps.total and not state.over:
+            self._epoch(settings, steps, live)
+        with averaged(self._stepper.network):
+            last = self._stepper.weights()
+        self._stepper.set_weights(last if self._best_weights is None else self._best_weights)
+
+    def _entered(self, number: int) -> CourseState:
+        """The state, in the stage that begins or goes on."""
+        state = self.state
+        if state.stage != number:
+            state.stage, state.first = number, len(state.history)
+            state.step, state.epoch, state.over = 0, 0, False
+        return state
+
+    def _begin(self, settings: Settings, steps: EpochSteps) -> None:
+        state = self.state
+        with _keras_errors(not state.history):
+            self._stepper.begin(self._source.batches(steps.position(state.step)))
+        for follower in self._followers:
+            follower.begin_stage(settings, self._stepper)
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None:
+            self._restore(resumed, steps)
+        elif not state.step:
+            self._stepper.reset()
+
+    def _restore(self, resumed: Checkpoint, steps: EpochSteps) -> None:
+        """Puts everything back as the checkpoint has it."""
+        state = self.state
+        try:
+            self._stepper.restore(resumed.variables)
+        except ValueError as error:
+            raise StepError(
+                f"can't go on from the last checkpoint: {error}",
+                remedy="begin anew, by `headrace run --force STEP`",
+            ) from error
+        for follower in self._followers:
+            follower.restore(state.followers[follower.name])
+        position = steps.position(state.step)
+        if self._checkpoints:
+            self._checkpoints.say(
+                f"goes on from epoch {position.epoch + 1}, example {position.examples:,}, "
+                f"where an earlier run was stopped"
+            )
+
+    def _epoch(self, settings: Settings, steps: EpochSteps, live: _Live) -> None:
+        """Runs an epoch, or what is left of it."""
+        state, stepper = self.state, self._stepper
+        row = self._row(settings)
+        self._steps(settings, steps, live, int(row["epoch"]))
+        row |= stepper.metrics()
+        with averaged(stepper.network):
+            if self._held_out:
+                row |= {f"val_{key}": value for key, value in stepper.evaluate(self._held_out.once()).items()}
+            stepper.reset()
+            state.history.append(row)
+            live.report(state, row)
+            require_finite(row, settings)
+            if not self._better(row):
+                state.over = self._stale(settings)
+        for follower in self._followers:
+            follower.after_epoch(row, stepper)
+        state.epoch += 1
+        self._keep()
+
+    def _row(self, settings: Settings) -> dict[str, float]:
+        state = self.state
+        row: dict[str, float] = {"epoch": state.first + state.epoch + 1}
+        return {**row, "stage": state.stage + 1} if settings.stages else row
+
+    def _steps(self, settings: Settings, steps: EpochSteps, live: _Live, epoch: int) -> None:
+        """The steps that are left of an epoch."""
+        state, stepper = self.state, self._stepper
+        end, together = steps.end(state.epoch), settings.execution.steps_per_execution
+        while state.step < end:
+            count = min(together, end - state.step)
+            with _keras_errors(epoch == 1):
+                stepper.run(count)
+            state.step += count
+            if state.step < end:  # at the end of an epoch there is more to remember, see `_epoch`
+                self._keep()
+            if live.due():
+                live.report(state, stepper.metrics())
+
+    def _keep(self) -> None:
+        """Makes a checkpoint if it is time for one."""
+        kept = self._checkpoints
+        if kept is None or not kept.are_due(self.state.stage, self.state.step) or not self._is_finite():
+            return
+        self.state.followers = {follower.name: follower.state() for follower in self._followers}
+        kept.write(self.state.to_json(), self._stepper.state, self._best_weights)
+
+    def _is_finite(self) -> bool:
+        """Whether the loss is a number; that of an epoch that has just begun is none yet, and 0."""
+        return math.isfinite(self._stepper.metrics().get("loss", 0.0))
+
+    def _better(self, row: Mapping[str, float]) -> bool:
+        """Whether an epoch is the best so far; it is then remembered."""
+        state = self.state
+        if self._held_out:
+            if not row["val_loss"] < (math.inf if state.best is None else state.best):
+                return False
+            state.best, self._best_weights = row["val_loss"], self._stepper.weights()
+        state.best_epoch = int(row["epoch"])
+        return True
+
+    def _stale(self, settings: Settings) -> bool:
+        """Whether the patience is over; it begins anew with each stage."""
+        waited = len(self.state.history) - max(self.state.best_epoch, self.state.first)
+        return settings.patience is not None and waited >= settings.patience
+
+
+class _Live:
+    """Reports epoch, loss and examples while an epoch runs, a few times a second at most."""
+
+    def __init__(self, tell: Tell, settings: Settings, steps: EpochSteps) -> None:
+        self._tell = tell
+        self._epochs = settings.all_epochs
+        self._steps = steps
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time for a report."""
+        return time.monotonic() - self._last >= SECONDS
+
+    def report(self, state: CourseState, values: Mapping[str, float]) -> None:
+        """Reports where the training is."""
+        self._last = time.monotonic()
+        told = {key: value for key, value in values.items() if key not in ("epoch", "stage")}
+        steps = self._steps
+        rows = steps.first * steps.rows + state.step * steps.batch_size
+        self._tell(
+            epoch=state.first + state.epoch + 1, epochs=self._epochs, rows=rows, done=rows,
+            total=self._epochs * steps.rows, **told,
+        )  # fmt: skip
+
+
+class _keras_errors:  # noqa: N801 - used as a function
+    """Names Keras' refusals of model, loss and metrics, which come with the first step."""
+
+    def __init__(self, first: bool) -> None:
+        self._first = first
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if self._first and isinstance(error, TypeError | ValueError):
+            raise InvalidRequestError(
+                f"Keras can't train this model with this loss and these metrics: {error}", argument="loss"
+            ) from error
+
+
+def require_finite(row: Mapping[str, float], settings: Settings) -> None:
+    """Refuses to go on with a loss that is no number.
+
+    Raises:
+        DataError, StepError: says what to look at.
+    """
+    wrong = [key for key in ("loss", "val_loss") if key in row and not math.isfinite(row[key])]
+    if not wrong:
+        return
+    if row["epoch"] == 1 and wrong == ["val_loss"]:
+        raise DataError(
+            "the loss on the validation split is not a finite number",
+            remedy="look for infinities in its features",
+        )
+    rate = "the optimizer's default" if settings.learning_rate is None else f"{settings.learning_rate:g}"
+    raise StepError(
+        f"{wrong[0]} is {row[wrong[0]]} in epoch {row['epoch']:.0f}: the training has diverged, or the "
+        "features or labels hold NaN or infinity",
+        argument="learning_rate",
+        remedy=f"take a smaller learning_rate (it is {rate}), scale the features (z_score), or impute what "
+        "is missing",
+    )
