@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from .processes import Lease, WorkerPool
 
 
+STOPPING = 5.0
+"""Seconds that a step has to end by itself which nobody needs any more, so that its worker can be kept."""
+
+
 @dataclass(frozen=True)
 class Request:
     """How a pipeline is to be run.
@@ -213,6 +217,8 @@ class _Run:
     def _end_work(self, patience: float = 10.0) -> None:
         """Ends the workers of an interrupted run, and keeps what was being published just then."""
         if self.workers is not None:
+            if self.halt.for_good:
+                self.workers.stop(STOPPING)
             self.workers.close()
         if self.own is not None:
             self.own.close()
