@@ -14,6 +14,8 @@ from ..pipelines.errors import Problem
 from .strategies.asking import execution_problems
 from .strategies.asking import process_of as _process_of
 from .training.argument_checks import known_tasks, training_problems
+from .training.own_code import ARGUMENTS as OWN_CODE
+from .training.own_code import own_paths
 
 MAY_CHANGE = ("strategy", "virtual_devices", "strategy_args", "xla")
 """Parameters that a killed training may have others of when it goes on."""
@@ -33,10 +35,10 @@ def train(
     optimizer: str | dict[str, dict[str, Any]] = "adam",
     learning_rate: Annotated[float, Meta(gt=0)] | None = None,
     learning_rate_schedule: str | dict[str, Any] = "cosine",
-    loss: str | dict[str, str] | None = None,
+    loss: Annotated[str | dict[str, str], Marker("codes")] | None = None,
     loss_weights: dict[str, Annotated[float, Meta(ge=0)]] | None = None,
     class_weights: str | dict[str, float | str | dict[str, float]] | None = None,
-    metrics: list[str] | dict[str, list[str]] | None = None,
+    metrics: Annotated[list[str] | dict[str, list[str]], Marker("codes")] | None = None,
     patience: Annotated[int, Meta(ge=1)] | None = None,
     train_split: str = "train",
     validation_split: str = "validation",
@@ -140,14 +142,17 @@ def train(
     from .strategies.choosing import choose
     from .training.checkpoint_rule import CheckpointRule
     from .training.checkpoints import Checkpoints
-    from .training.loop import train_network
+    from .training.logs.log import TrainingLog
+    from .training.logs.pace import pace_text
+    from .training.loop import input_of, train_network
+    from .training.memory import memory_errors
     from .training.model_artifact import write_model
     from .training.preparing import prepare
     from .training.settings import Execution, InitialWeights, Settings
     from .training.stages import stages_of
 
     told = {
-        "task": task, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
+        "task": task, "model": model, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
         "class_weights": class_weights, "patience": patience, "train_split": train_split,
         "validation_split": validation_split,
     }  # fmt: skip
@@ -166,14 +171,17 @@ def train(
     )  # fmt: skip
     scaled_by = chosen.replicas if scale_learning_rate != "none" else 1
     folder = ctx.resumable([batch, scaled_by], without=MAY_CHANGE)
+    log = TrainingLog(folder / "tensorboard" if folder else None)
     rule = CheckpointRule.of(checkpoints)
     kept = Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
-    with shard_errors(examples, train_split):
+    with shard_errors(examples, train_split), memory_errors(batch, train_split):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
             prepared.class_weights, settings, ctx.progress, warn=ctx.warn, checkpoints=kept,
-            chosen=chosen,
+            chosen=chosen, log=log,
         )  # fmt: skip
+    if told_pace := pace_text(trained.pace, input_of(examples, train_split, settings, trained)):
+        ctx.say(told_pace)
         pictures = {}
         if trained.augmentation is not None:
             from .training.augmentation_sheet import FILE, augmentation_sheet
@@ -182,7 +190,13 @@ def train(
                 examples, train_split, trained.feed, prepared.tasks, trained.augmentation
             )
             pictures[FILE] = drawn
-    return write_model(ctx, transform, prepared, settings, trained, pictures)
+    return write_model(ctx, transform, prepared, settings, trained, log, pictures)
+
+
+@train.code_of
+def _code_of(name: str, value: Any) -> tuple[str, ...]:
+    """The code of losses and metrics of one's own."""
+    return own_paths(value) if name in OWN_CODE else ()
 
 
 @train.check

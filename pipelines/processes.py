@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,8 +39,20 @@ def worker_environment(kind: str) -> dict[str, str]:
     return found
 
 
+<<<<<<< HEAD
 class StoppedError(StepError):
     """A step ended since it was asked to."""
+=======
+NO_MEMORY = re.compile(
+    r"std::bad_alloc|OOM when allocating [^\n]*|RESOURCE_EXHAUSTED: [^\n]*|Unable to allocate [^\n]*"
+    r"|Cannot allocate memory|malloc[^\n]* failed[^\n]*|cuda[^\n]*OUT_OF_MEMORY[^\n]*"
+)
+"""What libraries write before they end a process for want of memory."""
+MEMORY_REMEDY = (
+    "where a model is trained, take a smaller batch_size, cache: none or smaller images; else fewer workers "
+    "(--runner-option direct_num_workers=1), fewer steps at once (-j 1), or a machine with more memory"
+)
+>>>>>>> w-int
 
 
 class WorkerProcess:
@@ -58,6 +71,7 @@ class WorkerProcess:
         own = {"TMPDIR": str(temporary)} if len(os.fsencode(temporary)) < 60 else {}
         environment = {**os.environ, **worker_environment(kind), **(variables or {}), **own}
         with log.open("ab") as stream:
+            self._logged = stream.tell()
             self._process = subprocess.Popen(
                 # -P: a file called `random.py` in the working folder is not the standard library's module.
                 [sys.executable, "-P", "-m", "headrace.pipelines.worker"],
@@ -131,9 +145,23 @@ class WorkerProcess:
         code = self._process.returncode
         how = f"was killed by signal {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         remedy = "see `headrace runs logs`"
-        if code == -signal.SIGKILL:
-            remedy += "; a SIGKILL that nobody sent is mostly the system running out of memory"
+        sign = self._sign_of_memory()
+        if sign:
+            how += f", out of memory: {sign}"
+            remedy = f"{MEMORY_REMEDY}; {remedy}"
+        elif code == -signal.SIGKILL:
+            remedy += (
+                f"; a SIGKILL that nobody sent is mostly the system running out of memory: {MEMORY_REMEDY}"
+            )
         return StepError(f"the process of the step {how}", file=str(self._log), remedy=remedy)
+
+    def _sign_of_memory(self) -> str:
+        """The last thing that the log says of memory that couldn't be had, since the process began."""
+        with contextlib.suppress(OSError), self._log.open("rb") as stream:
+            stream.seek(max(self._logged, self._log.stat().st_size - 65_536))
+            found = NO_MEMORY.findall(stream.read().decode("utf-8", "replace"))
+            return found[-1].strip()[:200] if found else ""
+        return ""
 
     def kill(self) -> None:
         """Ends the process and all below it at once."""

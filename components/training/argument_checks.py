@@ -15,7 +15,9 @@ from ..models.user import call_problem
 from ..transforms.images import Shape
 from .checkpoint_rule import checkpoint_problems
 from .keras_names import LOSSES, METRICS, bare
+from .loss_fit import fit_problems
 from .optimizers import optimizer_problems
+from .own_code import ARGUMENTS, is_own, own_problems
 from .schedule_grammar import schedule_problems
 from .settings import IMAGENET
 from .stages import stage_problems
@@ -36,10 +38,15 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
     problems += optimizer_problems(arguments.get("optimizer"))
     problems += schedule_problems(arguments.get("learning_rate_schedule"))
     for loss in _each(arguments.get("loss")):
-        problems += _name_problems("loss", loss, LOSSES)
+        problems += own_problems("loss", loss) if is_own(loss) else _name_problems("loss", loss, LOSSES)
     for names in _each(arguments.get("metrics")):
         for metric in [names] if isinstance(names, str) else names or []:
-            problems += _name_problems("metrics", metric, METRICS)
+            own = is_own(metric)
+            problems += own_problems("metrics", metric) if own else _name_problems("metrics", metric, METRICS)
+    problems += fit_problems(
+        known_tasks(arguments, known) or {}, arguments.get("loss"), arguments.get("metrics"),
+        own_model=":" in str(arguments.get("model")),
+    )  # fmt: skip
     problems += _weight_problems(arguments.get("class_weights"))
     problems += _initial_weight_problems(arguments)
     problems += [] if arguments.get("stages") is None else stage_problems(arguments["stages"])
@@ -203,7 +210,8 @@ def _name_problems(argument: str, given: Any, available: tuple[str, ...]) -> lis
     if not isinstance(given, str) or bare(given) in {bare(name) for name in available}:
         return []
     what = argument.removesuffix("s") if argument == "metrics" else argument
-    remedy = "" if closest(given, available) else "the names are those of Keras"
+    own = ", and file.py:name stands for one of your own" if argument in ARGUMENTS else ""
+    remedy = "" if closest(given, available) else f"the names are those of Keras{own}"
     return [
         Problem(
             f"Keras has no {what} {given!r}",

@@ -88,6 +88,16 @@ class Checkpoints:
                 path.unlink(missing_ok=True)
         return None
 
+    def kept(self) -> str:
+        """Which checkpoint is kept and how its weights are used, as a clause; empty if there is none."""
+        self.close()
+        for path in sorted(self._folder.glob("checkpoint-*.npz"), reverse=True):
+            course = self._about(path.name).get("course")
+            if course:
+                epoch, step = course["first"] + course["epoch"] + 1, course["step"]
+                return f"weights: {path} begins with those of the last good checkpoint (epoch {epoch}, step {step:,})"
+        return ""
+
     def are_due(self, stage: int, step: int) -> bool:
         """Whether it is time for a checkpoint.
 

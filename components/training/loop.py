@@ -19,24 +19,29 @@ import keras
 import tensorflow as tf
 
 from ...pipelines.artifact import Examples
+from ...pipelines.beam import cores
 from ...pipelines.errors import DataError, InvalidRequestError
 from ..strategies.batches import rate_factor
 from ..strategies.choosing import ONE, Chosen
 from ..strategies.precision import precise, require_float32
 from ..strategies.replicas import ReplicaStepper, mirrored_layers
-from ..tfrecords.layout import OutputFeature
+from ..tfrecords.layout import Layout, OutputFeature
 from .augmenting import TrainAugmentation, finish_in_step, train_augmentation
 from .building import build_network, compile_network, is_sparse
-from .course import Course, Follower, Tell
+from .course import Course, Follower
 from .epoch_steps import EpochSteps
+from .failures import Subject, Watch
 from .feed import Feed
 from .freezing import Freezer
+from .live import Tell
+from .logs.log import TrainingLog
+from .logs.pace import Input, Pace
 from .on_plateau import OnPlateau
 from .pretrained import load_weights, look_at_scale
 from .settings import Settings
 from .stages import Stage
 from .steps import Stepper, TensorFlowStepper
-from .stream import Only, Stream
+from .stream import IN_MEMORY_BYTES, Only, Stream
 from .targets import Targets
 from .tasks import Task, output_keys
 
@@ -59,6 +64,7 @@ class Trained:
             and `val_…` of each.
         best_epoch: the epoch, from 1, whose weights these are.
         augmentation: what was done to the images of the train split, if anything.
+        pace: how fast it was.
     """
 
     network: keras.Model
@@ -66,6 +72,7 @@ class Trained:
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     augmentation: TrainAugmentation | None = None
+    pace: Pace = field(default_factory=Pace)
 
 
 def train_network(
@@ -83,6 +90,7 @@ def train_network(
     checkpoints: Checkpoints | None = None,
     followers: Sequence[Follower] = (),
     chosen: Chosen = ONE,
+    log: TrainingLog | None = None,
 ) -> Trained:
     """Builds, compiles and trains a network.
 
@@ -101,6 +109,7 @@ def train_network(
             nothing.
         followers: are told of every epoch.
         chosen: what is computed on.
+        log: writes down what is seen of the training.
 
     Raises:
         InvalidRequestError: Keras refuses the model, the optimizer, the loss or a metric; or a stage freezes
@@ -129,7 +138,16 @@ def train_network(
         tasks, {t.label: is_sparse(network, output_keys(tasks)[t.label]) for t in tasks}, class_weights
     )
     stepper = _stepper(network, settings, chosen)
-    course = Course(stepper, source, held_out or None, tell, checkpoints, (OnPlateau(), *followers))
+    if log is not None:
+        log.running = type(network).train_step is keras.Model.train_step
+    subject = Subject(
+        network, feed, tasks, examples, train, validation, only, lambda: _finished(source),
+        lambda: (_begun(settings, features, tasks, lambda _: None)[0].get_weights(), "its first weights"),
+        lambda: checkpoints.kept() if checkpoints else "",
+    )  # fmt: skip
+    watch = Watch(subject, warn)
+    followers = (OnPlateau(), *followers, watch)
+    course = Course(stepper, source, held_out or None, tell, checkpoints, followers, log, watch)
     course.resume()
     freezer = Freezer(network)
     for number, stage in enumerate(stages):
@@ -143,7 +161,30 @@ def train_network(
         course.run(settings.of_stage(stage), number)
     freezer.thaw()
     trained.history, trained.best_epoch = course.state.history, course.state.best_epoch
+    trained.pace = Pace(course.examples, course.seconds, course.waited)
     return trained
+
+
+def input_of(examples: Examples, split: str, settings: Settings, trained: Trained) -> Input:
+    """Where a training has its examples from."""
+    layout = Layout.from_json(examples.properties)
+    stored = {feature.stored for feature in layout.features if feature.is_image}
+    small = examples.rows(split) * trained.feed.row_bytes <= IN_MEMORY_BYTES
+    cache = settings.execution.cache
+    return Input(
+        images=next(iter(sorted(stored)), "").replace("dense", "float32"),
+        compressed=bool(layout.compression),
+        augmented=bool(settings.augment),
+        kept=cache in ("memory", "disk") or (cache == "auto" and small),
+        batch_size=settings.batch_size,
+        cores=cores(),
+    )
+
+
+def _finished(source: Stream) -> tf.data.Dataset:
+    """The batches of a stream as the network takes them, also where the training step finishes them."""
+    batches = source.batches()
+    return batches.map(source.finish) if source.in_step else batches
 
 
 def _compile(
