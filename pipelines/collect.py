@@ -64,15 +64,9 @@ def collect(store: Store, keep: int = KEEP, dry_run: bool = False) -> Garbage:
             store.quarantine(store.place(kind, digest))
         kept = {(path.parent.name, path.name) for path in (store.folder / "artifacts").glob("*/*")}
         forget_notes(store.folder, kept)
-<<<<<<< HEAD
-        _forget_searches(store)
-        for folder in abandoned(store.folder, set(store.runs())):
-            remove_tree(folder)
-=======
         for folder in abandoned(store.folder, set(store.runs())):
             remove_tree(folder)
         _forget_searches(store)
->>>>>>> w-int
         store.sweep()
     return garbage
 

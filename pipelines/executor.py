@@ -28,13 +28,10 @@ from .store import Store, remove_tree
 
 if TYPE_CHECKING:
     from .processes import Lease, WorkerPool
-<<<<<<< HEAD
 
 
 STOPPING = 5.0
 """Seconds that a step has to end by itself which nobody needs any more, so that its worker can be kept."""
-=======
->>>>>>> w-int
 
 
 @dataclass(frozen=True)

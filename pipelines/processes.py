@@ -39,10 +39,6 @@ def worker_environment(kind: str) -> dict[str, str]:
     return found
 
 
-<<<<<<< HEAD
-class StoppedError(StepError):
-    """A step ended since it was asked to."""
-=======
 NO_MEMORY = re.compile(
     r"std::bad_alloc|OOM when allocating [^\n]*|RESOURCE_EXHAUSTED: [^\n]*|Unable to allocate [^\n]*"
     r"|Cannot allocate memory|malloc[^\n]* failed[^\n]*|cuda[^\n]*OUT_OF_MEMORY[^\n]*"
@@ -52,7 +48,10 @@ MEMORY_REMEDY = (
     "where a model is trained, take a smaller batch_size, cache: none or smaller images; else fewer workers "
     "(--runner-option direct_num_workers=1), fewer steps at once (-j 1), or a machine with more memory"
 )
->>>>>>> w-int
+
+
+class StoppedError(StepError):
+    """A step ended since it was asked to."""
 
 
 class WorkerProcess:
@@ -109,6 +108,8 @@ class WorkerProcess:
             HeadraceError: what the step raised, or a StepError if the process died.
         """
         self._log = Path(job.get("log", self._log))
+        with contextlib.suppress(OSError):
+            self._logged = self._log.stat().st_size
         self._jobs += 1
         self._send({**job, "number": self._jobs})
         assert self._process.stdout is not None
