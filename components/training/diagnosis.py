@@ -24,7 +24,7 @@ from .label_checks import part_of
 from .targets import by_column
 from .tasks import Task
 
-SECONDS = 20.0
+SECONDS = 5.0
 """The longest that batches are tried for, one by one."""
 ROWS_BYTES = 64 << 20
 """Of features that are looked at at once."""
@@ -107,9 +107,14 @@ def _columns(
         yield "row weight", "", one.numpy()
 
 
-def bad_weights(network: keras.Model) -> list[str]:
-    """The paths of the weights that hold NaN or infinity, in their order."""
-    return [one.path for one in network.weights if not _finite(keras.ops.convert_to_numpy(one))]
+def bad_weights(network: keras.Model, weights: Sequence[npt.NDArray[Any]]) -> list[str]:
+    """The paths of the weights that hold NaN or infinity, in their order.
+
+    Args:
+        network: whose they are.
+        weights: copies, in the order of the network's.
+    """
+    return [one.path for one, values in zip(network.weights, weights, strict=True) if not _finite(values)]
 
 
 @dataclass(frozen=True)
