@@ -11,6 +11,7 @@ of which it has one a core unless `TF_NUM_INTRAOP_THREADS` says how many.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,6 @@ import tensorflow as tf
 
 from ...pipelines.artifact import Examples
 from ...pipelines.beam import cores
-from ...pipelines.errors import InvalidRequestError
 from ..input.order import Only
 from ..strategies.batches import rate_factor
 from ..strategies.choosing import ONE, Chosen
@@ -148,7 +148,7 @@ def train_network(
     course = Course(stepper, source, held_out, tell, checkpoints, followers, log, watch)
     course.resume()
     freezer = Freezer(network)
-    try:
+    with checkpoints or nullcontext():
         for number, (stage, one) in enumerate(zip(stages, learned, strict=True)):
             if number < course.state.stage:
                 continue
@@ -162,9 +162,6 @@ def train_network(
             if source.in_step:
                 finish_in_step(network, source.finish, source.batches())
             course.run(told, number)
-    finally:
-        if checkpoints is not None:
-            checkpoints.close()
     freezer.thaw()
     trained.history, trained.best_epoch = course.state.history, course.state.best_epoch
     trained.pace = course.pace
@@ -187,9 +184,7 @@ def input_of(examples: Examples, split: str, settings: Settings, trained: Traine
     )
 
 
-def _first_weights(
-    settings: Settings, features: Sequence[OutputFeature], tasks: Sequence[Task]
-) -> list[Any]:
+def _first_weights(settings: Settings, features: Sequence[OutputFeature], tasks: Sequence[Task]) -> list[Any]:
     """The weights that the training began with, made once more."""
     make_deterministic(settings.seed)
     with precise(settings.execution.precision):
