@@ -19,7 +19,6 @@ import tensorflow as tf
 
 from ...pipelines.artifact import Examples
 from ...pipelines.beam import cores
-from ...pipelines.errors import InvalidRequestError
 from ..input.order import Only
 from ..strategies.batches import rate_factor
 from ..strategies.choosing import ONE, Chosen
@@ -187,9 +186,7 @@ def input_of(examples: Examples, split: str, settings: Settings, trained: Traine
     )
 
 
-def _first_weights(
-    settings: Settings, features: Sequence[OutputFeature], tasks: Sequence[Task]
-) -> list[Any]:
+def _first_weights(settings: Settings, features: Sequence[OutputFeature], tasks: Sequence[Task]) -> list[Any]:
     """The weights that the training began with, made once more."""
     make_deterministic(settings.seed)
     with precise(settings.execution.precision):
