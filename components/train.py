@@ -19,8 +19,12 @@ from .training.own_code import ARGUMENTS as OWN_CODE
 from .training.own_code import own_paths
 from .training.schedules import Name as ScheduleName
 
-MAY_CHANGE = ("strategy", "virtual_devices", "strategy_args", "xla")
-"""Parameters that a killed training may have others of when it goes on."""
+MAY_CHANGE = (
+    "strategy", "virtual_devices", "strategy_args", "xla", "batch_size", "replica_batch_size",
+    "scale_learning_rate",
+)  # fmt: skip
+"""Parameters that a killed training may have others of when it goes on, if the global batch stays as it was,
+and what the learning rate is multiplied with."""
 
 
 @component(process="tensorflow")
@@ -190,7 +194,7 @@ def train(
     folder = ctx.resumable([batch, scaled_by], without=MAY_CHANGE)
     log = TrainingLog(folder / "tensorboard" if folder else None)
     rule = CheckpointRule.of(checkpoints)
-    kept = Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
+    kept = Checkpoints(folder, rule, ctx.say, ctx.warn, chosen.why) if folder else None
     with shard_errors(examples, train_split), memory_errors(batch, train_split, kept):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,

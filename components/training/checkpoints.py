@@ -46,11 +46,13 @@ class Checkpoint:
         course: the state of the course, as JSON values.
         variables: by key, as the stepper gave them.
         best: the weights of the best epoch; None while there is none.
+        place: what it was trained on, in words.
     """
 
     course: Mapping[str, Any]
     variables: Arrays
     best: Sequence[npt.NDArray[Any]] | None
+    place: str
 
 
 class Checkpoints:
@@ -61,6 +63,7 @@ class Checkpoints:
         rule: when they are made.
         say: takes a text for people.
         warn: takes a text that asks for attention.
+        place: what it is trained on, in words.
     """
 
     def __init__(
@@ -69,8 +72,9 @@ class Checkpoints:
         rule: CheckpointRule,
         say: Callable[[str], None] = lambda _: None,
         warn: Callable[[str], None] = lambda _: None,
+        place: str = "",
     ) -> None:
-        self.say, self.warn = say, warn
+        self.say, self.warn, self.place = say, warn, place
         self._folder = folder
         self._rule = rule
         self._last = (0, 0)
@@ -140,6 +144,7 @@ class Checkpoints:
         self._last = (course["stage"], course["step"])
         if _are_finite(copied):
             about = {"format": FORMAT, "course": course, "best": course["best_epoch"] if best else 0}
+            about["place"] = self.place
             # The course goes on while it is written.
             text = json.dumps(about).encode()
             name = f"checkpoint-{course['stage']:03d}-{course['step']:010d}.npz"
@@ -202,7 +207,7 @@ class Checkpoints:
             self._best = about["best"]
         variables = {key: value for key, value in arrays.items() if key != _ABOUT}
         self._last = (about["course"]["stage"], about["course"]["step"])
-        return Checkpoint(about["course"], variables, best)
+        return Checkpoint(about["course"], variables, best, about["place"])
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
