@@ -12,21 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
 
 from ...pipelines.artifact import Examples
 from ...pipelines.beam import cores
-from ...pipelines.errors import InvalidRequestError
+from ..input.order import Only
 from ..strategies.batches import rate_factor
 from ..strategies.choosing import ONE, Chosen
 from ..strategies.precision import precise, require_float32
 from ..strategies.replicas import ReplicaStepper, mirrored_layers
 from ..tfrecords.layout import Layout, OutputFeature
 from .augmenting import TrainAugmentation, finish_in_step, train_augmentation
-from .building import build_network, compile_network, is_sparse
+from .building import build_network, compile_network, is_sparse, require_nothing_for_compile
 from .course import Course, Follower
 from .epoch_steps import EpochSteps
 from .failures import Subject, Watch
@@ -41,7 +41,7 @@ from .settings import Settings
 from .stage_data import StageData, StageStreams, require_a_batch
 from .stages import Stage
 from .steps import Stepper, TensorFlowStepper
-from .stream import IN_MEMORY_BYTES, Only, Stream
+from .stream import IN_MEMORY_BYTES, Stream
 from .tasks import Task, output_keys
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ def train_network(
         DataError, StepError: the loss is no longer a finite number.
     """
     make_deterministic(settings.seed)
+    if chosen.distribution is not None:  # it is one of the things that a cleared session forgets
+        keras.distribution.set_distribution(chosen.distribution)
     with precise(settings.execution.precision), mirrored_layers(chosen.strategy):
         network, feed = _begun(settings, features, tasks, warn)
     trained = Trained(network, feed)
@@ -135,8 +137,9 @@ def train_network(
     if log is not None:
         log.running = type(network).train_step is keras.Model.train_step
     subject = Subject(
-        network, feed, tasks, examples, train, validation, only, lambda: _finished(source),
-        lambda: (_begun(settings, features, tasks, lambda _: None)[0].get_weights(), "its first weights"),
+        network, feed, tasks, examples, train, validation, only,
+        lambda step: _finished(source, settings.batch_size, course.state.first, step),
+        lambda: (_first_weights(settings, features, tasks), "its first weights"),
         lambda: checkpoints.kept() if checkpoints else "",
     )  # fmt: skip
     watch = Watch(subject, warn)
@@ -144,22 +147,26 @@ def train_network(
     course = Course(stepper, source, held_out, tell, checkpoints, followers, log, watch)
     course.resume()
     freezer = Freezer(network)
-    for number, (stage, one) in enumerate(zip(stages, learned, strict=True)):
-        if number < course.state.stage:
-            continue
-        told = settings.of_stage(stage)
-        if settings.stages:
-            freezer.freeze(stage, number + 1)
-            _compile(network, settings, stage, tasks, one.rows, chosen, again=True)
-        source, held_out = streams.of(told, one)
-        course.learn_from(source, held_out, anew=not one.is_validated_as(learned[max(0, number - 1)]))
-        watch.learn_from(one.examples, one.train, one.validation, one.only)
-        if source.in_step:
-            finish_in_step(network, source.finish, source.batches())
-        course.run(told, number)
+    try:
+        for number, (stage, one) in enumerate(zip(stages, learned, strict=True)):
+            if number < course.state.stage:
+                continue
+            told = settings.of_stage(stage)
+            if settings.stages:
+                freezer.freeze(stage, number + 1)
+                _compile(network, settings, stage, tasks, one.rows, chosen, again=True)
+            source, held_out = streams.of(told, one)
+            course.learn_from(source, held_out, anew=not one.is_validated_as(learned[max(0, number - 1)]))
+            watch.learn_from(one.examples, one.train, one.validation, one.only)
+            if source.in_step:
+                finish_in_step(network, source.finish, source.batches())
+            course.run(told, number)
+    finally:
+        if checkpoints is not None:
+            checkpoints.close()
     freezer.thaw()
     trained.history, trained.best_epoch = course.state.history, course.state.best_epoch
-    trained.pace = Pace(course.examples, course.seconds, course.waited)
+    trained.pace = course.pace
     return trained
 
 
@@ -179,9 +186,17 @@ def input_of(examples: Examples, split: str, settings: Settings, trained: Traine
     )
 
 
-def _finished(source: Stream) -> tf.data.Dataset:
-    """The batches of a stream as the network takes them, also where the training step finishes them."""
-    batches = source.batches()
+def _first_weights(settings: Settings, features: Sequence[OutputFeature], tasks: Sequence[Task]) -> list[Any]:
+    """The weights that the training began with, made once more."""
+    make_deterministic(settings.seed)
+    with precise(settings.execution.precision):
+        weights: list[Any] = _begun(settings, features, tasks, lambda _: None)[0].get_weights()
+    return weights
+
+
+def _finished(source: Stream, batch_size: int, first: int, step: int) -> tf.data.Dataset:
+    """The batches after a step of the stage that began with an epoch, also where the step finishes them."""
+    batches = source.batches(EpochSteps(source.rows, batch_size, 1, first).position(step))
     return batches.map(source.finish) if source.in_step else batches
 
 
@@ -213,6 +228,10 @@ def _masked(data: StageData, own: StageData) -> StageData:
 def _stepper(network: keras.Model, settings: Settings, chosen: Chosen) -> Stepper:
     """What runs the steps: strategies have their own."""
     together = settings.execution.steps_per_execution
+    if chosen.name == "jax":
+        from .jax_steps import JaxStepper
+
+        return JaxStepper(network, together)
     if chosen.strategy is not None and chosen.replicas > 1:
         return ReplicaStepper(network, chosen.strategy, together)
     return TensorFlowStepper(network, together)
@@ -228,12 +247,8 @@ def _begun(
         look_at_scale(feed, settings, warn, of_keras=False)
     else:
         load_weights(network, feed, settings, settings.weights, warn)
-    if settings.stages and network.compiled:
-        raise InvalidRequestError(
-            f"the model of {settings.model} comes compiled, and each stage compiles it anew",
-            argument="stages",
-            remedy="leave compile() out of the model function, or stages out of the step",
-        )
+    if network.compiled:
+        require_nothing_for_compile(settings)
     return network, feed
 
 
