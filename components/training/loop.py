@@ -132,13 +132,14 @@ def train_network(
     _compile(network, settings, stages[0], tasks, learned[0].rows, chosen)
     sparse = {label: is_sparse(network, key) for label, key in output_keys(tasks).items()}
     streams = StageStreams(feed, settings, tasks, augmentation, sparse)
-    source, held_out = streams.of(settings.of_stage(stages[0]), learned[0])
+    told = settings.of_stage(stages[0])
+    source, held_out = streams.of(told, learned[0])
     stepper = _stepper(network, settings, chosen)
     if log is not None:
         log.running = type(network).train_step is keras.Model.train_step
     subject = Subject(
         network, feed, tasks, examples, train, validation, only,
-        lambda step: _finished(source, settings.batch_size, course.state.first, step),
+        lambda step: _finished(source, told.batch_size, course.state.first, step),
         lambda: (_first_weights(settings, features, tasks), "its first weights"),
         lambda: checkpoints.kept() if checkpoints else "",
     )  # fmt: skip
