@@ -232,7 +232,7 @@ class Course:
         state, stepper = self.state, self._stepper
         row, begun, since = self._row(settings), state.step, time.perf_counter()
         self._steps(settings, steps, live, int(row["epoch"]))
-        row |= stepper.metrics()
+        row |= {key: value for key, value in stepper.metrics().items() if key not in row}
         self.seconds += time.perf_counter() - since
         self.examples += (state.step - begun) * steps.batch_size
         rate = learning_rate(stepper)
@@ -273,7 +273,7 @@ class Course:
             if live.due():
                 values = stepper.metrics()
                 live.report(state, values, learning_rate(stepper))
-                self._look({"epoch": epoch, **values}, settings)
+                self._look({**values, "epoch": epoch}, settings)
 
     def _look(self, row: Mapping[str, float], settings: Settings) -> None:
         """Refuses to go on with a loss that is no number."""

@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from .steps import flat_logs
+
 Array = npt.NDArray[Any]
 State = tuple[list[Any], ...]
 """Values of the trainable and the other variables of a network, of its optimizer and of its metrics."""
@@ -207,8 +209,8 @@ def _results(network: keras.Model, logs: Any) -> dict[str, float]:
     ]
     with keras.StatelessScope(state_mapping=here):
         found = network.get_metrics_result()
-    if isinstance(logs, Mapping) and set(logs) != set(found):
-        found = logs
+    if isinstance(logs, Mapping) and set(flat := flat_logs(logs)) != set(found):
+        found = flat
     return {key: float(np.asarray(value)) for key, value in found.items()}
 
 
