@@ -56,7 +56,6 @@ def build_network(
             remedy="return the model, for example keras.Sequential([...])",
         )
     probe(network, feed, tasks, settings.model)
-    require_own_step(network, settings.told()["model"])
     if not network.trainable_weights:
         raise InvalidRequestError(
             f"the model of {settings.model} has no weights that learn",
@@ -64,28 +63,6 @@ def build_network(
             remedy="leave the layers that are to learn trainable (layer.trainable = True)",
         )
     return network, feed
-
-
-def require_own_step(network: keras.Model, name: str) -> None:
-    """Refuses a `train_step` or `test_step` of one's own that is written for another backend.
-
-    Raises:
-        InvalidRequestError: says what this backend calls it with.
-    """
-    backend = keras.backend.backend()
-    given = ("state", "data") if backend == "jax" else ("data",)
-    for step in ("train_step", "test_step"):
-        own = getattr(type(network), step)
-        if own is getattr(keras.Model, step):
-            continue
-        try:
-            inspect.signature(own).bind(network, *given)
-        except TypeError as error:
-            raise InvalidRequestError(
-                f"the {step} of {name} can't be called with ({', '.join(given)}), as {backend} does: {error}",
-                argument="model",
-                remedy=f"write it as Keras' guide to {backend} says, or take another strategy",
-            ) from error
 
 
 def _called_with(keyword: str, feed: Feed, tasks: Sequence[Task]) -> dict[str, Any]:
