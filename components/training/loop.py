@@ -35,6 +35,7 @@ from .freezing import Freezer
 from .live import Tell
 from .logs.log import TrainingLog
 from .logs.pace import Input, Pace
+from .networks import require_saved_as_it_is
 from .on_plateau import OnPlateau
 from .pretrained import load_weights, look_at_scale
 from .settings import Settings
@@ -243,6 +244,8 @@ def _begun(
 ) -> tuple[keras.Model, Feed]:
     """The network with its first weights, which a seed or a file tells."""
     network, feed = build_network(settings, features, tasks)
+    if ":" in settings.model:
+        require_saved_as_it_is(network, settings.model)  # now, and not after hours of training
     require_float32(network, settings.model)
     if settings.weights is None:
         look_at_scale(feed, settings, warn, of_keras=False)
