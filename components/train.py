@@ -181,8 +181,6 @@ def train(
             prepared.class_weights, settings, ctx.progress, warn=ctx.warn, checkpoints=kept,
             chosen=chosen, log=log,
         )  # fmt: skip
-    if told_pace := pace_text(trained.pace, input_of(examples, train_split, settings, trained)):
-        ctx.say(told_pace)
         pictures = {}
         if trained.augmentation is not None:
             from .training.augmentation_sheet import FILE, augmentation_sheet
@@ -191,6 +189,8 @@ def train(
                 examples, train_split, trained.feed, prepared.tasks, trained.augmentation
             )
             pictures[FILE] = drawn
+    if told_pace := pace_text(trained.pace, input_of(examples, train_split, settings, trained)):
+        ctx.say(told_pace)
     return write_model(ctx, transform, prepared, settings, trained, log, pictures)
 
 

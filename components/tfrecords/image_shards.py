@@ -38,6 +38,7 @@ from ..preprocessing.fitting import TRAIN
 from .encoding import Encoder, Fault
 from .image_encoding import ImageEncoder, Seen
 from .layout import Layout
+from .shard_blocks import block_file
 from .shard_plan import (
     FEW_ROWS,
     FEW_SHARDS,
@@ -59,6 +60,8 @@ FEW_BYTES = 64 * 2**20
 """A split of at least so many bytes gets at least FEW_SHARDS, as one of FEW_ROWS rows does."""
 MOST_TOGETHER, ENOUGH_GROUPS = 16, 32
 """So many shards are written by one unit of work, if there are so many units then."""
+WRITTEN_TOGETHER = 64
+"""Records that are written at once where the shard has no blocks."""
 _OPEN_FILES = 64
 PATH = "path"
 """The column of raw examples that tells where an image was read."""
@@ -122,7 +125,7 @@ class EncodeImages:
         seen = Seen(faults, unit.split == TRAIN)
         path = Path(self.folder) / f"{unit.split}-{unit.places[0][0]:06d}-{uuid.uuid4().hex}"
         starts = [0]
-        with record_file(path, "") as stream:
+        with record_file(path) as stream:
             for record in images.records(batch, others, seen):
                 pieces = framed(record)
                 stream.writelines(pieces)
@@ -163,11 +166,13 @@ class GatherShards:
         index: a JSON file: by split the `SpilledImages` of each unit.
         plans: how each split is spread.
         compression: empty or `gzip`.
+        block_rows: records in a block of the shard; 0 for a shard without a sidecar file.
     """
 
     index: str
     plans: Mapping[str, ShardPlan]
     compression: str
+    block_rows: int
 
     def __call__(self, shards: Sequence[Shard]) -> Result:
         """Writes the files of consecutive shards of one split; each there whole or not at all."""
@@ -183,9 +188,12 @@ class GatherShards:
     def _write(self, shard: Shard, records: Any, read: Read) -> WrittenShard:
         partly = Path(f"{shard.path}.{uuid.uuid4().hex}.partly")
         digest = hashlib.sha256()
-        with record_file(partly, self.compression, digest) as stream:
+        with block_file(partly, self.compression, self.block_rows or WRITTEN_TOGETHER, digest) as file:
             for unit, start, size in records.tolist():
-                stream.write(read(unit, start, size))
+                file.write_record(read(unit, start, size))
+            blocks = file.end()
+        if self.block_rows:
+            blocks.save(Path(shard.path))
         partly.replace(shard.path)
         return WrittenShard(len(records), digest.hexdigest())
 
@@ -258,7 +266,8 @@ def write_image_shards(
         rows = examples.rows(split)
         count = shards or image_shard_count(rows, sum(one.size for one in own))
         plans[split] = ShardPlan(split, min(count, max(rows, 1)), seed)
-    gather = GatherShards(str(Path(work.folder) / "index.json"), plans, encoder.layout.compression)
+    layout = encoder.layout
+    gather = GatherShards(str(Path(work.folder) / "index.json"), plans, layout.compression, layout.block_rows)
     made = gather_shards(partial(run_units, ctx, "write"), examples, gather, spilled, folder)
     return made._replace(pixels=_pixels(told))
 

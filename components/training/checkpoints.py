@@ -94,8 +94,9 @@ class Checkpoints:
         for path in sorted(self._folder.glob("checkpoint-*.npz"), reverse=True):
             course = self._about(path.name).get("course")
             if course:
-                place = f"epoch {course['first'] + course['epoch'] + 1}, step {course['step']:,}"
-                return f"weights: {path} begins with those of the last good checkpoint ({place})"
+                epoch, step = course["first"] + course["epoch"] + 1, course["step"]
+                last = f"the last good checkpoint (epoch {epoch}, step {step:,})"
+                return f"weights: {path} begins with those of {last}"
         return ""
 
     def are_due(self, stage: int, step: int) -> bool:

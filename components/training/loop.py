@@ -21,6 +21,7 @@ import tensorflow as tf
 from ...pipelines.artifact import Examples
 from ...pipelines.beam import cores
 from ...pipelines.errors import DataError, InvalidRequestError
+from ..input.order import Only
 from ..strategies.batches import rate_factor
 from ..strategies.choosing import ONE, Chosen
 from ..strategies.precision import precise, require_float32
@@ -41,7 +42,7 @@ from .pretrained import load_weights, look_at_scale
 from .settings import Settings
 from .stages import Stage
 from .steps import Stepper, TensorFlowStepper
-from .stream import IN_MEMORY_BYTES, Only, Stream
+from .stream import IN_MEMORY_BYTES, Stream
 from .targets import Targets
 from .tasks import Task, output_keys
 
@@ -151,18 +152,22 @@ def train_network(
     course = Course(stepper, source, held_out or None, tell, checkpoints, followers, log, watch)
     course.resume()
     freezer = Freezer(network)
-    for number, stage in enumerate(stages):
-        if number < course.state.stage:
-            continue
-        if settings.stages:
-            freezer.freeze(stage, number + 1)
-            _compile(network, settings, stage, tasks, source.rows, chosen, again=True)
-        if source.in_step:
-            finish_in_step(network, source.finish, source.batches())
-        course.run(settings.of_stage(stage), number)
+    try:
+        for number, stage in enumerate(stages):
+            if number < course.state.stage:
+                continue
+            if settings.stages:
+                freezer.freeze(stage, number + 1)
+                _compile(network, settings, stage, tasks, source.rows, chosen, again=True)
+            if source.in_step:
+                finish_in_step(network, source.finish, source.batches())
+            course.run(settings.of_stage(stage), number)
+    finally:
+        if checkpoints is not None:
+            checkpoints.close()
     freezer.thaw()
     trained.history, trained.best_epoch = course.state.history, course.state.best_epoch
-    trained.pace = Pace(course.examples, course.seconds, course.waited)
+    trained.pace = course.pace
     return trained
 
 
