@@ -17,10 +17,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ...pipelines.artifact import Examples
+from ..input.order import Only
 from ..models.inputs import DENSE, IDS
-from .epochs import Only, packed_batches
 from .feed import Feed
 from .label_checks import part_of
+from .packed import packed_batches
 from .targets import by_column
 from .tasks import Task
 

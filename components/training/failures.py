@@ -17,8 +17,8 @@ import keras
 
 from ...pipelines.artifact import Examples
 from ...pipelines.errors import DataError, StepError
+from ..input.order import Only
 from .diagnosis import BadBatch, bad_batch, bad_values, bad_weights
-from .epochs import Only
 from .feed import Feed
 from .settings import Settings
 from .tasks import Task
