@@ -201,11 +201,15 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
     dtypes = {key: str(value.dtype) for key, value in arrays.items() if value.dtype.kind == "V"}
     plain = {key: value.view(_bytes_of(value)) if key in dtypes else value for key, value in arrays.items()}
     told = np.frombuffer(json.dumps(dtypes).encode(), np.uint8)
-    with partly.open("wb") as stream:
-        np.savez(stream, **{_DTYPES: told, **plain})  # type: ignore[arg-type]
-        stream.flush()
-        os.fsync(stream.fileno())
-    partly.replace(path)
+    try:
+        with partly.open("wb") as stream:
+            np.savez(stream, **{_DTYPES: told, **plain})  # type: ignore[arg-type]
+            stream.flush()
+            os.fsync(stream.fileno())
+        partly.replace(path)
+    except OSError:
+        partly.unlink(missing_ok=True)  # a full disk is not to be kept full by half a file
+        raise
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

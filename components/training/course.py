@@ -152,6 +152,18 @@ class Course:
         self._log = log
         self._watch = watch
         self._best_weights: list[Any] | None = None
+        self._anew = False
+
+    def learn_from(self, source: Source, held_out: Source | None, *, anew: bool) -> None:
+        """Takes other examples, for the stages to come.
+
+        Args:
+            source: the examples to learn from.
+            held_out: those that choose the epoch; None to take the last one.
+            anew: whether the losses on them can't be compared with those of the stage before, so that the
+                best epoch is one of those to come.
+        """
+        self._source, self._held_out, self._anew = source, held_out, anew
 
     def resume(self) -> bool:
         """Goes on from the last checkpoint, if there is one; before the first stage is run."""
@@ -193,6 +205,8 @@ class Course:
         if state.stage != number:
             state.stage, state.first = number, len(state.history)
             state.step, state.epoch, state.over = 0, 0, False
+            if self._anew:
+                state.best = self._best_weights = None
         return state
 
     def _begin(self, settings: Settings, steps: EpochSteps) -> None:

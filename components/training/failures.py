@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -80,6 +80,12 @@ class Watch:
         self._way: list[tuple[int, int, float]] = []
         self._first: float | None = None
         self._warned = False
+
+    def learn_from(self, examples: Examples, train: str, validation: str | None, only: Only) -> None:
+        """What the stages to come learn from; see `Subject`."""
+        self._subject = replace(
+            self._subject, examples=examples, train=train, validation=validation, only=only
+        )
 
     def look(
         self,
