@@ -94,8 +94,9 @@ class Checkpoints:
         for path in sorted(self._folder.glob("checkpoint-*.npz"), reverse=True):
             course = self._about(path.name).get("course")
             if course:
-                place = f"epoch {course['first'] + course['epoch'] + 1}, step {course['step']:,}"
-                return f"weights: {path} begins with those of the last good checkpoint ({place})"
+                epoch, step = course["first"] + course["epoch"] + 1, course["step"]
+                last = f"the last good checkpoint (epoch {epoch}, step {step:,})"
+                return f"weights: {path} begins with those of {last}"
         return ""
 
     def are_due(self, stage: int, step: int) -> bool:
@@ -200,11 +201,15 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
     dtypes = {key: str(value.dtype) for key, value in arrays.items() if value.dtype.kind == "V"}
     plain = {key: value.view(_bytes_of(value)) if key in dtypes else value for key, value in arrays.items()}
     told = np.frombuffer(json.dumps(dtypes).encode(), np.uint8)
-    with partly.open("wb") as stream:
-        np.savez(stream, **{_DTYPES: told, **plain})  # type: ignore[arg-type]
-        stream.flush()
-        os.fsync(stream.fileno())
-    partly.replace(path)
+    try:
+        with partly.open("wb") as stream:
+            np.savez(stream, **{_DTYPES: told, **plain})  # type: ignore[arg-type]
+            stream.flush()
+            os.fsync(stream.fileno())
+        partly.replace(path)
+    except OSError:
+        partly.unlink(missing_ok=True)  # a full disk is not to be kept full by half a file
+        raise
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
