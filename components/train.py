@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -14,6 +15,9 @@ from ..pipelines.errors import Problem
 from .strategies.asking import execution_problems
 from .strategies.asking import process_of as _process_of
 from .training.argument_checks import known_tasks, training_problems
+from .training.own_code import ARGUMENTS as OWN_CODE
+from .training.own_code import own_paths
+from .training.schedules import Name as ScheduleName
 
 MAY_CHANGE = ("strategy", "virtual_devices", "strategy_args", "xla")
 """Parameters that a killed training may have others of when it goes on."""
@@ -32,11 +36,11 @@ def train(
     batch_size: Annotated[int, Meta(ge=1)] | None = None,
     optimizer: str | dict[str, dict[str, Any]] = "adam",
     learning_rate: Annotated[float, Meta(gt=0)] | None = None,
-    learning_rate_schedule: str | dict[str, Any] = "cosine",
-    loss: str | dict[str, str] | None = None,
+    learning_rate_schedule: ScheduleName | dict[str, Any] = "cosine",
+    loss: Annotated[str | dict[str, str], Marker("codes")] | None = None,
     loss_weights: dict[str, Annotated[float, Meta(ge=0)]] | None = None,
     class_weights: str | dict[str, float | str | dict[str, float]] | None = None,
-    metrics: list[str] | dict[str, list[str]] | None = None,
+    metrics: Annotated[list[str] | dict[str, list[str]], Marker("codes")] | None = None,
     patience: Annotated[int, Meta(ge=1)] | None = None,
     train_split: str = "train",
     validation_split: str = "validation",
@@ -81,10 +85,15 @@ def train(
         epochs: how often the training split is gone through at most.
         batch_size: examples a step; by default 64, or fewer where an epoch would have less than 16 steps.
         optimizer: by its Keras name, or `{name: {argument: value}}` with Keras' own arguments, as in
-            `{adam: {beta_1: 0.8, global_clipnorm: 1}}`. Optimizer, loss and metrics of a model that comes
+            `{adam: {beta_1: 0.8, global_clipnorm: 1, gradient_accumulation_steps: 4, use_ema: true}}`; see
+            `headrace.components.training.optimizers`. Optimizer, loss and metrics of a model that comes
             compiled stay.
         learning_rate: the optimizer's own default if not given.
-        learning_rate_schedule: "cosine" lets the rate sink to 0 over all epochs, "constant" keeps it.
+        learning_rate_schedule: `cosine` lets the rate sink to 0 over all epochs, `constant` keeps it; others
+            are `time`, `step`, `exponential`, `cosine_restarts`, `polynomial`, `one_cycle` and `plateau`,
+            each a name or `{name: {argument: value}}`, and before any of them `warmup`, a number of epochs:
+            `{step: {at: [30, 60], factor: 0.1}, warmup: 5}`. Lengths are epochs, from the end of the warm-up;
+            see `headrace.components.training.schedules`.
         loss: by its Keras name, or names by label; the default is the squared error or the cross-entropy.
         loss_weights: by label what its loss is multiplied with before all are added; 1 where nothing is said.
         class_weights: `balanced` for rows / (classes · rows of the class), or a weight for some classes, 1
@@ -102,14 +111,18 @@ def train(
             `augmentation.png` in the Model shows some images before and after.
         weights: what the network begins with in place of random weights: a Model, a Model's folder, a file
             (`.keras`, `.weights.h5`, or an `.h5` that Keras publishes), or `imagenet` for those of Keras.
-            Layers are found by name; heads may differ, all other layers of a built-in model have to fit.
+            Layers are found by name; heads may differ and then begin at random, all other layers of a
+            built-in image model have to fit. The Model of another step, `${steps.other}`, is a warm start.
         stages: one training behind the other, each a mapping of what it says otherwise: `epochs`,
-            `learning_rate`, `learning_rate_schedule`, `patience`; and which layers don't learn: `freeze`, a
-            pattern of names, a list of them, or a number of layers from the input on; `freeze_before`, a
-            pattern of the first layer that learns. As in
-            `[{epochs: 3, freeze: learner}, {epochs: 5, learning_rate: 1e-5}]`. A stage begins with the best
-            weights so far and a new optimizer; frozen batch normalization is used as in inference.
-        pretraining: other transformed examples, for stages that say `examples: pretraining`.
+            `batch_size`, `optimizer`, `learning_rate`, `learning_rate_schedule`, `patience`; from what it
+            learns: `examples: pretraining`, `train_split`, `validation_split`; and which layers don't learn:
+            `freeze`, a pattern of names, a list of them, or a number of layers from the input on;
+            `freeze_before`, a pattern of the first layer that learns. As in
+            `[{examples: pretraining, epochs: 9}, {epochs: 3, freeze: learner}, {learning_rate: 1e-5}]`. A
+            stage begins with the best weights so far and a new optimizer; what is best begins anew where it
+            is measured on other examples. Frozen batch normalization is used as in inference.
+        pretraining: other transformed examples, for stages that say `examples: pretraining`; made of raw ones
+            by `apply_transform` with the same Transform.
         sampling: "balanced" draws every class equally often, "natural" as often as it is there.
         strategy: what computes: `one` device, all GPUs of the machine (`mirrored`), a `tpu`, or `jax`; `auto`
             takes what is there, and says what it took.
@@ -136,18 +149,22 @@ def train(
         StepError: the loss is NaN or infinite.
     """
     from .dataset import shard_errors
-    from .strategies.batches import global_batch_size
+    from .strategies.batches import default_batch_size, global_batch_size
     from .strategies.choosing import choose
     from .training.checkpoint_rule import CheckpointRule
     from .training.checkpoints import Checkpoints
-    from .training.loop import train_network
+    from .training.logs.log import TrainingLog
+    from .training.logs.pace import pace_text
+    from .training.loop import input_of, train_network
+    from .training.memory import memory_errors
     from .training.model_artifact import write_model
     from .training.preparing import prepare
     from .training.settings import Execution, InitialWeights, Settings
+    from .training.stage_data import data_of_stages, with_batch_sizes
     from .training.stages import stages_of
 
     told = {
-        "task": task, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
+        "task": task, "model": model, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
         "class_weights": class_weights, "patience": patience, "train_split": train_split,
         "validation_split": validation_split,
     }  # fmt: skip
@@ -159,20 +176,25 @@ def train(
     ctx.say(f"trains on {chosen.why}")
     batch = global_batch_size(batch_size, replica_batch_size, examples.rows(train_split), chosen.replicas)
     prepared = prepare(ctx, examples, transform, told)
+    course = stages_of(stages)
+    data = data_of_stages(ctx, course, prepared, examples, transform, pretraining, told)
+    if not (batch_size or replica_batch_size):
+        course = with_batch_sizes(course, data, partial(default_batch_size, replicas=chosen.replicas))
     settings = Settings(
         model, model_args or {}, epochs, batch, optimizer, learning_rate, learning_rate_schedule,
-        loss, loss_weights or {}, metrics or [], patience, seed, augment or [], stages_of(stages),
+        loss, loss_weights or {}, metrics or [], patience, seed, augment or [], course,
         InitialWeights.of(weights), sampling, execution,
     )  # fmt: skip
     scaled_by = chosen.replicas if scale_learning_rate != "none" else 1
     folder = ctx.resumable([batch, scaled_by], without=MAY_CHANGE)
+    log = TrainingLog(folder / "tensorboard" if folder else None)
     rule = CheckpointRule.of(checkpoints)
     kept = Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
-    with shard_errors(examples, train_split):
+    with shard_errors(examples, train_split), memory_errors(batch, train_split):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
-            prepared.class_weights, settings, ctx.progress, warn=ctx.warn, checkpoints=kept,
-            chosen=chosen,
+            prepared.class_weights, settings, ctx.progress, warn=ctx.warn, data=data, checkpoints=kept,
+            chosen=chosen, log=log,
         )  # fmt: skip
         pictures = {}
         if trained.augmentation is not None:
@@ -182,7 +204,15 @@ def train(
                 examples, train_split, trained.feed, prepared.tasks, trained.augmentation
             )
             pictures[FILE] = drawn
-    return write_model(ctx, transform, prepared, settings, trained, pictures)
+    if told_pace := pace_text(trained.pace, input_of(examples, train_split, settings, trained)):
+        ctx.say(told_pace)
+    return write_model(ctx, transform, prepared, settings, trained, log, pictures)
+
+
+@train.code_of
+def _code_of(name: str, value: Any) -> tuple[str, ...]:
+    """The code of losses and metrics of one's own."""
+    return own_paths(value) if name in OWN_CODE else ()
 
 
 @train.check

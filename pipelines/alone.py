@@ -91,9 +91,9 @@ def _drafts(step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context, log: 
     from .processes import WorkerPool
 
     log.parent.mkdir(parents=True, exist_ok=True)
-    pool = WorkerPool(log, ctx.staging / "tmp")
+    pool = WorkerPool(ctx.staging / "tmp")
     try:
-        return in_worker(pool, kind, step, inputs, ctx)
+        return in_worker(pool.lease(log), kind, step, inputs, ctx)
     finally:
         pool.close()
 

@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from .reuse import Reuse, code_of, keep_notes
 from .store import Store, remove_tree
 
 if TYPE_CHECKING:
-    from .processes import WorkerPool
+    from .processes import Lease, WorkerPool
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,47 @@ class Request:
         runner: the Beam runner of the steps that don't state their own.
         jobs: how many steps run side by side.
         resumes: the run that this one goes on from, for the record.
+        about: more that the record tells, as JSON values by key, such as `trial`.
     """
 
     selection: Selection = field(default_factory=Selection)
     runner: RunnerSettings = field(default_factory=RunnerSettings)
     jobs: int = 1
     resumes: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Halted(BaseException):
+    """A run was ended by its `Halt`."""
+
+
+class Halt:
+    """Ends a run from another thread; before the run began, it ends as soon as it waits for a step.
+
+    Attributes:
+        status: what the run's status becomes, once it was ended.
+    """
+
+    def __init__(self) -> None:
+        self.status = ""
+        self._lock = threading.Lock()
+        self._end: Callable[[], None] | None = None
+
+    def now(self, status: str) -> None:
+        """Ends the run and its workers; the first status stays."""
+        with self._lock:
+            first, self.status = not self.status, self.status or status
+            end = self._end
+        if first and end is not None:
+            end()
+
+    def attach(self, end: Callable[[], None]) -> None:
+        """Says how the run is ended; what was asked for before happens at once."""
+        with self._lock:
+            self._end = end
+            late = bool(self.status)
+        if late:
+            end()
 
 
 @dataclass(frozen=True)
@@ -53,7 +88,7 @@ class RunResult:
 
     Attributes:
         run: its id.
-        status: "done", "failed" or "interrupted".
+        status: "done", "failed" or "interrupted", or what a `Halt` said.
         seconds: wall clock.
         steps: records by step, in topological order.
         artifacts: outputs by step and output name, of the steps that have them.
@@ -81,9 +116,23 @@ class RunResult:
 
 
 def run_pipeline(
-    bound: BoundPipeline, store: Store, request: Request | None = None, listen: Listener = print_event
+    bound: BoundPipeline,
+    store: Store,
+    request: Request | None = None,
+    listen: Listener = print_event,
+    pool: WorkerPool | None = None,
+    halt: Halt | None = None,
 ) -> RunResult:
     """Runs a pipeline and records it.
+
+    Args:
+        bound: what to run.
+        store: where artifacts and the record go.
+        request: which steps, and how.
+        listen: takes the events, from several threads.
+        pool: workers that several runs share, so that they keep what they have imported; workers of its own,
+            ended with the run, if None.
+        halt: by which another thread may end the run.
 
     Raises:
         PipelineError: a selected step needs an artifact that isn't there; nothing was run.
@@ -98,12 +147,20 @@ def run_pipeline(
             raise PipelineError(problems)
     run = new_run_id()
     with store.running(run) as staging:
-        return _Run(run, planner, store, request, listen, staging).execute()
+        return _Run(run, planner, store, request, listen, staging, pool, halt or Halt()).execute()
 
 
 class _Run:
     def __init__(
-        self, run: str, planner: Planner, store: Store, request: Request, listen: Listener, staging: Path
+        self,
+        run: str,
+        planner: Planner,
+        store: Store,
+        request: Request,
+        listen: Listener,
+        staging: Path,
+        pool: WorkerPool | None,
+        halt: Halt,
     ) -> None:
         self.run = run
         self.planner = planner
@@ -118,7 +175,10 @@ class _Run:
         self.finished: queue.SimpleQueue[tuple[str, Decision, Any, float]] = queue.SimpleQueue()
         self.active = 0
         self.threads: list[threading.Thread] = []
-        self.pool: Any = None
+        self.shared = pool
+        self.own: WorkerPool | None = None
+        self.workers: Any = None
+        self.halt = halt
 
     def execute(self) -> RunResult:
         started = time.time()
@@ -126,9 +186,13 @@ class _Run:
         self.store.write_run(self.run, record)
         self.listen({"run": self.run, "pipeline": self.bound.name, "steps": list(self.bound.steps)})
         status = "interrupted"
+        nothing = Decision("", "run", "")
+        self.halt.attach(lambda: self.finished.put(("", nothing, Halted(), 0.0)))
         try:
             self._loop()
             status = "failed" if self.errors else "done"
+        except Halted:
+            status = self.halt.status
         finally:
             self._end_work()
             seconds = time.time() - started
@@ -140,8 +204,10 @@ class _Run:
 
     def _end_work(self, patience: float = 10.0) -> None:
         """Ends the workers of an interrupted run, and keeps what was being published just then."""
-        if self.pool is not None:
-            self.pool.close()
+        if self.workers is not None:
+            self.workers.close()
+        if self.own is not None:
+            self.own.close()
         until = time.monotonic() + patience  # a step in this process can't be ended
         for thread in self.threads:
             thread.join(max(0.0, until - time.monotonic()))
@@ -195,19 +261,22 @@ class _Run:
         thread.start()
 
     def _prepare(self) -> None:
-        """Makes the pool, and lets a TensorFlow worker import while the data steps run."""
-        if self.pool is not None:
+        """Gets workers, and lets a TensorFlow worker import while the data steps run."""
+        if self.workers is not None:
             return
         from .processes import WorkerPool
 
-        log = self.store.run_folder(self.run) / "log.txt"
-        self.pool = WorkerPool(log, self.staging / "tmp")
+        if self.shared is None:
+            self.own = WorkerPool(self.staging / "tmp")
+        pool = self.shared or self.own
+        assert pool is not None
+        self.workers = pool.lease(self.store.run_folder(self.run) / "log.txt")
         ahead = [
             s for n, s in self.bound.steps.items() if n not in self.records and n in self.planner.selected
         ]
         kinds = [step.component.process_for(step.parameters) for step in ahead if step.component.process]
         if kinds and (os.cpu_count() or 1) > 1:
-            self.pool.warm(kinds[0])
+            self.workers.warm(kinds[0])
 
     def _attempt(self, step: BoundStep, decision: Decision, inputs: Mapping[str, Artifact]) -> None:
         """Runs in a thread of its own: one attempt of one step."""
@@ -267,7 +336,7 @@ class _Run:
         self, step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context
     ) -> dict[str, Artifact]:
         process = step.component.process_for({**step.parameters, **inputs})
-        return in_worker(self.pool, process, step, inputs, ctx)
+        return in_worker(self.workers, process, step, inputs, ctx)
 
     def _finish(self, name: str, decision: Decision, outcome: Any, seconds: float) -> None:
         self.active -= 1
@@ -343,7 +412,7 @@ def importable(step: BoundStep) -> bool:
 
 
 def in_worker(
-    pool: WorkerPool, kind: str, step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context
+    workers: Lease, kind: str, step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context
 ) -> dict[str, Artifact]:
     """Runs a step in a worker of a kind."""
     import msgspec
@@ -354,7 +423,7 @@ def in_worker(
 
     given = {k: v for k, v in step.parameters.items() if k not in inputs}
     job = job_of(step.uses or name_of(step.component), ctx, msgspec.to_builtins(given, str_keys=True), inputs)
-    done = pool.do(kind, job, ctx.listener)
+    done = workers.do(kind, job, ctx.listener)
     return {name: load_artifact(Path(path)) for name, path in done.items()}
 
 

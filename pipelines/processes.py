@@ -1,10 +1,11 @@
-"""The worker processes of a run, as the run's own process sees them."""
+"""The worker processes of a run, or of several at once, as the runs' own process sees them."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,18 +38,32 @@ def worker_environment(kind: str) -> dict[str, str]:
     return found
 
 
+NO_MEMORY = re.compile(
+    r"std::bad_alloc|OOM when allocating [^\n]*|RESOURCE_EXHAUSTED: [^\n]*|Unable to allocate [^\n]*"
+    r"|Cannot allocate memory|malloc[^\n]* failed[^\n]*|cuda[^\n]*OUT_OF_MEMORY[^\n]*"
+)
+"""What libraries write before they end a process for want of memory."""
+MEMORY_REMEDY = (
+    "where a model is trained, take a smaller batch_size, cache: none or smaller images; else fewer workers "
+    "(--runner-option direct_num_workers=1), fewer steps at once (-j 1), or a machine with more memory"
+)
+
+
 class WorkerProcess:
     """One worker; it does one job at a time."""
 
-    def __init__(self, kind: str, log: Path, temporary: Path) -> None:
+    def __init__(
+        self, kind: str, log: Path, temporary: Path, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.kind = kind
         self._log = log
         temporary.mkdir(parents=True, exist_ok=True)
         # What a killed worker leaves goes with the staging folder, unless its path is so long that a socket
         # in a temporary folder (as multiprocessing makes them) would pass the system's 108 bytes.
         own = {"TMPDIR": str(temporary)} if len(os.fsencode(temporary)) < 60 else {}
-        environment = {**os.environ, **worker_environment(kind), **own}
+        environment = {**os.environ, **worker_environment(kind), **(variables or {}), **own}
         with log.open("ab") as stream:
+            self._logged = stream.tell()
             self._process = subprocess.Popen(
                 # -P: a file called `random.py` in the working folder is not the standard library's module.
                 [sys.executable, "-P", "-m", "headrace.pipelines.worker"],
@@ -84,6 +99,7 @@ class WorkerProcess:
         Raises:
             HeadraceError: what the step raised, or a StepError if the process died.
         """
+        self._log = Path(job.get("log", self._log))
         self._send(job)
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -112,9 +128,23 @@ class WorkerProcess:
         code = self._process.returncode
         how = f"was killed by signal {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         remedy = "see `headrace runs logs`"
-        if code == -signal.SIGKILL:
-            remedy += "; a SIGKILL that nobody sent is mostly the system running out of memory"
+        sign = self._sign_of_memory()
+        if sign:
+            how += f", out of memory: {sign}"
+            remedy = f"{MEMORY_REMEDY}; {remedy}"
+        elif code == -signal.SIGKILL:
+            remedy += (
+                f"; a SIGKILL that nobody sent is mostly the system running out of memory: {MEMORY_REMEDY}"
+            )
         return StepError(f"the process of the step {how}", file=str(self._log), remedy=remedy)
+
+    def _sign_of_memory(self) -> str:
+        """The last thing that the log says of memory that couldn't be had, since the process began."""
+        with contextlib.suppress(OSError), self._log.open("rb") as stream:
+            stream.seek(max(self._logged, self._log.stat().st_size - 65_536))
+            found = NO_MEMORY.findall(stream.read().decode("utf-8", "replace"))
+            return found[-1].strip()[:200] if found else ""
+        return ""
 
     def kill(self) -> None:
         """Ends the process and all below it at once."""
@@ -152,51 +182,49 @@ def job_of(
 
 
 class WorkerPool:
-    """The workers of a run, by kind; one that is idle does the next job of its kind."""
+    """Workers by kind; one that is idle does the next job of its kind, of whichever run.
 
-    def __init__(self, log: Path, temporary: Path) -> None:
-        self._log = log
+    A run works through a `Lease`, so that it can be ended without those beside it.
+    """
+
+    def __init__(self, temporary: Path, variables: Mapping[str, str] | None = None) -> None:
+        """Makes an empty pool.
+
+        Args:
+            temporary: the folder of the workers' temporary files.
+            variables: of the environment, for every worker, beside those of its kind.
+        """
         self._temporary = temporary
+        self._variables = dict(variables or {})
         self._lock = threading.Lock()
         self._idle: list[WorkerProcess] = []
         self._all: list[WorkerProcess] = []
         self._closed = False
 
-    def warm(self, kind: str) -> None:
-        """Starts a worker ahead of its first job."""
-        worker = self._take(kind)
-        worker.warm()
-        self._give(worker)
+    def lease(self, log: Path) -> Lease:
+        """The pool as one run uses it; what its steps and their libraries write goes to `log`."""
+        return Lease(self, log)
 
-    def do(self, kind: str, job: Mapping[str, Any], tell: Tell) -> dict[str, str]:
-        """Does a job on an idle or a new worker; see `WorkerProcess.do`."""
-        worker = self._take(kind)
-        try:
-            result = worker.do(job, tell)
-        except BaseException:
-            # What a failed step left in the process (memory, threads, a half-built graph) goes with it.
-            self._drop(worker)
-            raise
-        self._give(worker)
-        return result
-
-    def _take(self, kind: str) -> WorkerProcess:
+    def take(self, kind: str, log: Path) -> WorkerProcess:
+        """An idle worker of a kind, or a new one; raises StepError if the pool is closed."""
         with self._lock:
             if self._closed:
-                raise StepError("the run was interrupted")
+                raise interrupted()
             for worker in self._idle:
                 if worker.kind == kind:
                     self._idle.remove(worker)
                     return worker
-            worker = WorkerProcess(kind, self._log, self._temporary)
+            worker = WorkerProcess(kind, log, self._temporary, self._variables)
             self._all.append(worker)
             return worker
 
-    def _give(self, worker: WorkerProcess) -> None:
+    def give(self, worker: WorkerProcess) -> None:
+        """Takes a worker back that did its job."""
         with self._lock:
             self._idle.append(worker)
 
-    def _drop(self, worker: WorkerProcess) -> None:
+    def drop(self, worker: WorkerProcess) -> None:
+        """Ends a worker, whatever it is doing."""
         with self._lock:
             if worker in self._all:
                 self._all.remove(worker)
@@ -209,3 +237,60 @@ class WorkerPool:
             workers, self._all = self._all, []
         for worker in workers:
             worker.kill()
+
+
+class Lease:
+    """What one run has of a pool: the workers that do its jobs just now."""
+
+    def __init__(self, pool: WorkerPool, log: Path) -> None:
+        self._pool = pool
+        self._log = log
+        self._lock = threading.Lock()
+        self._busy: list[WorkerProcess] = []
+        self._closed = False
+
+    def warm(self, kind: str) -> None:
+        """Starts a worker ahead of its first job."""
+        worker = self._pool.take(kind, self._log)
+        worker.warm()
+        self._pool.give(worker)
+
+    def do(self, kind: str, job: Mapping[str, Any], tell: Tell) -> dict[str, str]:
+        """Does a job on an idle or a new worker; see `WorkerProcess.do`."""
+        worker = self._pool.take(kind, self._log)
+        with self._lock:
+            self._busy.append(worker)
+            closed = self._closed
+        try:
+            if closed:
+                raise interrupted()
+            result = worker.do({**job, "log": str(self._log)}, tell)
+        except BaseException:
+            # What a failed step left in the process (memory, threads, a half-built graph) goes with it.
+            self._free(worker)
+            self._pool.drop(worker)
+            raise
+        if self._free(worker):
+            self._pool.give(worker)
+        return result
+
+    def _free(self, worker: WorkerProcess) -> bool:
+        """Notes that a worker has ended its job; False if `close` has taken it meanwhile."""
+        with self._lock:
+            if worker not in self._busy:
+                return False
+            self._busy.remove(worker)
+            return True
+
+    def close(self) -> None:
+        """Ends the workers that are at work for this run; idle ones stay for others."""
+        with self._lock:
+            self._closed = True
+            busy, self._busy = self._busy, []
+        for worker in busy:
+            self._pool.drop(worker)
+
+
+def interrupted() -> StepError:
+    """What a step fails with whose run is being ended."""
+    return StepError("the run was interrupted")

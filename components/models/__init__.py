@@ -27,14 +27,15 @@ from typing import Any, cast
 
 from .applications import architecture_of
 
-_DEEP = ("hidden_units", "activation", "dropout", "l2", "batch_normalization", "embedding_size")
-_IMAGE = ("width", "depth", "dropout", "l2", "hidden_units")
+_WEIGHTS = ("dropout", "l1", "l2", "max_norm")
+_DEEP = ("hidden_units", "activation", *_WEIGHTS, "batch_normalization", "embedding_size")
+_IMAGE = ("width", "depth", *_WEIGHTS, "hidden_units")
 _VGG = (*_IMAGE, "pooling", "batch_normalization")
 _RESNET = (*_IMAGE, "version", "stem")
 APPLICATION_ARGS = (*_IMAGE, "pooling", "momentum")
 """The `model_args` of `keras.applications.NAME`."""
 BUILT_IN: dict[str, tuple[str, ...]] = {
-    "linear": ("l1", "l2"),
+    "linear": _WEIGHTS,
     "mlp": _DEEP,
     "wide_deep": (*_DEEP, "wide_l1", "wide_l2"),
     "cnn": _IMAGE,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from pathlib import Path
 
 from ...pipelines.errors import Problem
-from ...pipelines.import_path import defined_names, module_file, parse_file, split_path
+from ...pipelines.import_path import plain_definition, split_path
 
 CALLED_WITH = ("outputs", "task")
 """The keywords of every call of a model function; one of `FED_BY` and `model_args` come on top."""
@@ -37,17 +36,10 @@ def call_problem(path: str, model_args: Iterable[str]) -> Problem | None:
         path: an import path in which `find_problem` finds nothing wrong.
         model_args: the names of further keyword arguments.
     """
-    place, name = split_path(path)
-    file = Path(place) if place.endswith(".py") else module_file(place)
-    if file is None or file.suffix != ".py":
+    found = plain_definition(path)
+    if found is None or not isinstance(found[0], ast.FunctionDef):
         return None
-    tree = parse_file(file)
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
-    others = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    bound_again = name in defined_names(ast.Module(others, []))
-    if len(functions) != 1 or functions[0].decorator_list or bound_again:
-        return None
-    return _signature_problem(name, functions[0], tuple(model_args), str(file))
+    return _signature_problem(split_path(path)[1], found[0], tuple(model_args), str(found[1]))
 
 
 def _signature_problem(

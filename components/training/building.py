@@ -15,6 +15,7 @@ from ..tfrecords.layout import OutputFeature
 from .epoch_steps import EpochSteps
 from .feed import Feed
 from .optimizer_making import make_optimizer
+from .own_objects import is_sparse_loss, loss_of, metric_of
 from .probe import probe
 from .settings import Settings
 from .tasks import LOSSES, METRICS, Task, output_keys
@@ -55,6 +56,12 @@ def build_network(
             remedy="return the model, for example keras.Sequential([...])",
         )
     probe(network, feed, tasks, settings.model)
+    if not network.trainable_weights:
+        raise InvalidRequestError(
+            f"the model of {settings.model} has no weights that learn",
+            argument="model",
+            remedy="leave the layers that are to learn trainable (layer.trainable = True)",
+        )
     return network, feed
 
 
@@ -108,7 +115,8 @@ def compile_network(
 def _losses(settings: Settings, tasks: Sequence[Task]) -> dict[str, Any]:
     """`loss`, `loss_weights` and `metrics` as Keras' compile takes them."""
     told = settings.loss or {}
-    each = {t.label: told if isinstance(told, str) else told.get(t.label, LOSSES[t.name]) for t in tasks}
+    named = {t.label: told if isinstance(told, str) else told.get(t.label, LOSSES[t.name]) for t in tasks}
+    each = {label: loss_of(name) for label, name in named.items()}
     metrics = {t.label: _metrics(settings, t) for t in tasks}
     if len(tasks) == 1:
         return {"loss": each[tasks[0].label], "metrics": metrics[tasks[0].label]}
@@ -120,10 +128,10 @@ def _losses(settings: Settings, tasks: Sequence[Task]) -> dict[str, Any]:
     }
 
 
-def _metrics(settings: Settings, task: Task) -> list[str]:
+def _metrics(settings: Settings, task: Task) -> list[Any]:
     told = settings.metrics
     named = told.get(task.label, ()) if isinstance(told, Mapping) else told
-    return list(named) or list(METRICS[task.name])
+    return [metric_of(name) for name in named or METRICS[task.name]]
 
 
 def is_sparse(network: keras.Model, key: str) -> bool:
@@ -131,5 +139,4 @@ def is_sparse(network: keras.Model, key: str) -> bool:
     loss = network.loss
     if isinstance(loss, Mapping):
         loss = loss.get(key, "")
-    name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
-    return str(name).lower().startswith("sparse")
+    return is_sparse_loss(loss)

@@ -88,6 +88,17 @@ class Checkpoints:
                 path.unlink(missing_ok=True)
         return None
 
+    def kept(self) -> str:
+        """Which checkpoint is kept and how its weights are used, as a clause; empty if there is none."""
+        self.close()
+        for path in sorted(self._folder.glob("checkpoint-*.npz"), reverse=True):
+            course = self._about(path.name).get("course")
+            if course:
+                epoch, step = course["first"] + course["epoch"] + 1, course["step"]
+                last = f"the last good checkpoint (epoch {epoch}, step {step:,})"
+                return f"weights: {path} begins with those of {last}"
+        return ""
+
     def are_due(self, stage: int, step: int) -> bool:
         """Whether it is time for a checkpoint.
 
@@ -212,7 +223,7 @@ def read_arrays(path: Path, only: str = "") -> dict[str, npt.NDArray[Any]]:
     Raises:
         OSError, ValueError and others: it is not there or damaged.
     """
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         if only:
             return {only: file[only]}
         dtypes = json.loads(file[_DTYPES].tobytes())

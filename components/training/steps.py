@@ -189,6 +189,8 @@ class TensorFlowStepper:
     def _compile(self) -> None:
         """Takes Keras' functions of the network as it is compiled now: one step, several, and one test."""
         network = self.network
+        if network.train_function is not None and network.train_function is self._compiled[0]:
+            return  # it wasn't compiled anew, and they needn't be traced again
         together = None
         if self._together > 1:
             network.make_train_function(force=True)
