@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from ...pipelines.errors import InvalidRequestError, Problem
+from ...pipelines.errors import InvalidRequestError
 from .asking import no_gpu_problem, overwriting_problem, tpu_told, xla_problem
 
 if TYPE_CHECKING:
@@ -26,12 +26,14 @@ class Chosen:
         replicas: how many copies of the network learn side by side.
         why: in words, for people.
         strategy: TensorFlow's; None where a training needs none.
+        distribution: Keras' `DataParallel` of the JAX backend; None where a training needs none.
     """
 
     name: str
     replicas: int
     why: str
     strategy: tf.distribute.Strategy | None = None
+    distribution: Any = None
 
     def scope(self) -> AbstractContextManager[Any]:
         """Where a network is compiled: variables made in it are on every replica."""
@@ -159,14 +161,10 @@ def _kinds(devices: Sequence[Any]) -> Sequence[str]:
 
 
 def _jax(execution: Execution) -> Chosen:
-    import importlib
+    from .jax_devices import data_parallel, jax_devices, share_of_host
 
-    try:
-        devices = importlib.import_module("jax").devices()
-    except ImportError as error:
-        what = f"the strategy jax needs JAX: {error}"
-        raise InvalidRequestError(
-            [Problem(what, argument="strategy", remedy="pip install headrace[jax]")]
-        ) from error
-    kind = devices[0].platform.upper()
-    return Chosen("jax", len(devices), f"JAX on {len(devices)} {kind} device{'s' * (len(devices) > 1)}")
+    devices = jax_devices(execution.strategy_args)
+    kind, hosts = devices[0].platform.upper(), share_of_host()[1]
+    where = f" of {hosts} hosts" if hosts > 1 else ""
+    why = f"JAX on {len(devices)} {kind} device{'s' * (len(devices) > 1)}{where}"
+    return Chosen("jax", len(devices), why, distribution=data_parallel(devices))

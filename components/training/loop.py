@@ -118,6 +118,8 @@ def train_network(
         DataError, StepError: the loss is no longer a finite number.
     """
     make_deterministic(settings.seed)
+    if chosen.distribution is not None:  # it is one of the things that a cleared session forgets
+        keras.distribution.set_distribution(chosen.distribution)
     with precise(settings.execution.precision), mirrored_layers(chosen.strategy):
         network, feed = _begun(settings, features, tasks, warn)
     trained = Trained(network, feed)
@@ -218,6 +220,10 @@ def _masked(data: StageData, own: StageData) -> StageData:
 def _stepper(network: keras.Model, settings: Settings, chosen: Chosen) -> Stepper:
     """What runs the steps: strategies have their own."""
     together = settings.execution.steps_per_execution
+    if chosen.name == "jax":
+        from .jax_steps import JaxStepper
+
+        return JaxStepper(network, together)
     if chosen.strategy is not None and chosen.replicas > 1:
         return ReplicaStepper(network, chosen.strategy, together)
     return TensorFlowStepper(network, together)
