@@ -110,9 +110,10 @@ def train(
             `[{flip: horizontal}, {rotate: 15}, {shift: 0.1}]`; see `headrace.components.augmentation`.
             `augmentation.png` in the Model shows some images before and after.
         weights: what the network begins with in place of random weights: a Model, a Model's folder, a file
-            (`.keras`, `.weights.h5`, or an `.h5` that Keras publishes), or `imagenet` for those of Keras.
-            Layers are found by name; heads may differ and then begin at random, all other layers of a
-            built-in image model have to fit. The Model of another step, `${steps.other}`, is a warm start.
+            (`.keras`, `.weights.h5`, an `.h5` that Keras publishes, or the checkpoint `.npz` of an equal
+            network), or `imagenet` for those of Keras. Layers are found by name; heads may differ and then
+            begin at random, all other layers of a built-in image model have to fit. The Model of another
+            step, `${steps.other}`, is a warm start.
         stages: one training behind the other, each a mapping of what it says otherwise: `epochs`,
             `batch_size`, `optimizer`, `learning_rate`, `learning_rate_schedule`, `patience`; from what it
             learns: `examples: pretraining`, `train_split`, `validation_split`; and which layers don't learn:
@@ -174,8 +175,8 @@ def train(
     )  # fmt: skip
     chosen = choose(execution)
     ctx.say(f"trains on {chosen.why}")
-    batch = global_batch_size(batch_size, replica_batch_size, examples.rows(train_split), chosen.replicas)
     prepared = prepare(ctx, examples, transform, told)
+    batch = global_batch_size(batch_size, replica_batch_size, examples.rows(train_split), chosen.replicas)
     course = stages_of(stages)
     data = data_of_stages(ctx, course, prepared, examples, transform, pretraining, told)
     if not (batch_size or replica_batch_size):
@@ -190,7 +191,7 @@ def train(
     log = TrainingLog(folder / "tensorboard" if folder else None)
     rule = CheckpointRule.of(checkpoints)
     kept = Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
-    with shard_errors(examples, train_split), memory_errors(batch, train_split):
+    with shard_errors(examples, train_split), memory_errors(batch, train_split, kept):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
             prepared.class_weights, settings, ctx.progress, warn=ctx.warn, data=data, checkpoints=kept,

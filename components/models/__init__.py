@@ -15,7 +15,10 @@ what it wants to know of the features, which also says how its network is fed:
 It returns a `keras.Model` to float32 `[batch, outputs]`: a value of the transformed label, the probability
 of the second class, or the probabilities of all classes. Where there are several labels, `outputs` and `task`
 are dicts by the labels' keys (their columns' names, as far as Keras takes them), and so is what the network
-gives. A model that comes compiled keeps its optimizer and loss.
+gives. A model that comes compiled keeps its optimizer, loss and metrics, so that none may be told beside it.
+
+A class of one's own below `keras.Model` may have its own `train_step` and `test_step`, which the training
+runs; see `headrace.components.models.user`.
 """
 
 from __future__ import annotations

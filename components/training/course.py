@@ -255,7 +255,7 @@ class Course:
             require_loss(row, bool(self._held_out))
             live.report(state, row, rate)
             state.history.append(row)
-            self._look(row, settings)
+            self._look(row, settings, weights=stepper.weights)
             if not self._better(row):
                 state.over = self._stale(settings)
         for follower in self._followers:
@@ -286,10 +286,10 @@ class Course:
                 live.report(state, values, learning_rate(stepper))
                 self._look({**self._row(settings), **values}, settings)
 
-    def _look(self, row: Mapping[str, float], settings: Settings) -> None:
-        """Refuses to go on with a loss that is no number."""
+    def _look(self, row: Mapping[str, float], settings: Settings, **weights: Any) -> None:
+        """Refuses to go on with a loss that is no number, or such weights."""
         if self._watch is not None:
-            self._watch.look(row, settings, int(row["epoch"]), self.state.step)
+            self._watch.look(row, settings, int(row["epoch"]), self.state.step, **weights)
 
     def _keep(self) -> None:
         """Makes a checkpoint if it is time for one."""

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
 
 from ...pipelines.artifact import Examples
 from ...pipelines.beam import cores
-from ...pipelines.errors import InvalidRequestError
 from ..input.order import Only
 from ..strategies.batches import rate_factor
 from ..strategies.choosing import ONE, Chosen
@@ -27,7 +26,7 @@ from ..strategies.precision import precise, require_float32
 from ..strategies.replicas import ReplicaStepper, mirrored_layers
 from ..tfrecords.layout import Layout, OutputFeature
 from .augmenting import TrainAugmentation, finish_in_step, train_augmentation
-from .building import build_network, compile_network, is_sparse
+from .building import build_network, compile_network, is_sparse, require_nothing_for_compile
 from .course import Course, Follower
 from .epoch_steps import EpochSteps
 from .failures import Subject, Watch
@@ -138,8 +137,9 @@ def train_network(
     if log is not None:
         log.running = type(network).train_step is keras.Model.train_step
     subject = Subject(
-        network, feed, tasks, examples, train, validation, only, lambda: _finished(source),
-        lambda: (_begun(settings, features, tasks, lambda _: None)[0].get_weights(), "its first weights"),
+        network, feed, tasks, examples, train, validation, only,
+        lambda step: _finished(source, settings.batch_size, course.state.first, step),
+        lambda: (_first_weights(settings, features, tasks), "its first weights"),
         lambda: checkpoints.kept() if checkpoints else "",
     )  # fmt: skip
     watch = Watch(subject, warn)
@@ -186,9 +186,17 @@ def input_of(examples: Examples, split: str, settings: Settings, trained: Traine
     )
 
 
-def _finished(source: Stream) -> tf.data.Dataset:
-    """The batches of a stream as the network takes them, also where the training step finishes them."""
-    batches = source.batches()
+def _first_weights(settings: Settings, features: Sequence[OutputFeature], tasks: Sequence[Task]) -> list[Any]:
+    """The weights that the training began with, made once more."""
+    make_deterministic(settings.seed)
+    with precise(settings.execution.precision):
+        weights: list[Any] = _begun(settings, features, tasks, lambda _: None)[0].get_weights()
+    return weights
+
+
+def _finished(source: Stream, batch_size: int, first: int, step: int) -> tf.data.Dataset:
+    """The batches after a step of the stage that began with an epoch, also where the step finishes them."""
+    batches = source.batches(EpochSteps(source.rows, batch_size, 1, first).position(step))
     return batches.map(source.finish) if source.in_step else batches
 
 
@@ -239,12 +247,8 @@ def _begun(
         look_at_scale(feed, settings, warn, of_keras=False)
     else:
         load_weights(network, feed, settings, settings.weights, warn)
-    if settings.stages and network.compiled:
-        raise InvalidRequestError(
-            f"the model of {settings.model} comes compiled, and each stage compiles it anew",
-            argument="stages",
-            remedy="leave compile() out of the model function, or stages out of the step",
-        )
+    if network.compiled:
+        require_nothing_for_compile(settings)
     return network, feed
 
 

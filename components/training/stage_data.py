@@ -12,6 +12,7 @@ from ...pipelines.artifact import Examples, Transform
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError
 from ..evaluation.predictions import require_same_transform
+from ..input.order import Only
 from ..preprocessing.fitted import FittedTransform
 from ..strategies.batches import indivisible
 from ..tfrecords.layout import APPLIED
@@ -20,7 +21,7 @@ from .feed import Feed
 from .preparing import Prepared, checked_splits
 from .settings import Settings
 from .stages import PRETRAINING, Stage
-from .stream import Only, Shape, Stream
+from .stream import Shape, Stream
 from .targets import Targets, class_weights, look_at
 from .tasks import Task
 

@@ -216,6 +216,14 @@ class TensorFlowStepper:
     def _told(self, logs: Any) -> dict[str, float]:
         """What Keras would tell: the metrics, unless an own `train_step` tells something else."""
         found = self.network.get_metrics_result()
-        if isinstance(logs, Mapping) and set(logs) != set(found):
-            found = logs
+        if isinstance(logs, Mapping) and set(flat := _flat(logs)) != set(found):
+            found = flat
         return {key: float(np.array(value)) for key, value in found.items()}
+
+
+def _flat(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a step tells, with what stands in dicts of metrics with several values, as Keras shows it."""
+    found: dict[str, Any] = {}
+    for key, value in logs.items():
+        found |= _flat(value) if isinstance(value, Mapping) else {key: value}
+    return found
