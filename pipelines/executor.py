@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from .processes import Lease, WorkerPool
 
 
+STOPPING = 5.0
+"""Seconds that a step has to end by itself which nobody needs any more, so that its worker can be kept."""
+
+
 @dataclass(frozen=True)
 class Request:
     """How a pipeline is to be run.
@@ -58,17 +62,25 @@ class Halt:
 
     Attributes:
         status: what the run's status becomes, once it was ended.
+        for_good: whether nobody is going to go on with it.
     """
 
     def __init__(self) -> None:
         self.status = ""
+        self.for_good = False
         self._lock = threading.Lock()
         self._end: Callable[[], None] | None = None
 
-    def now(self, status: str) -> None:
-        """Ends the run and its workers; the first status stays."""
+    def now(self, status: str, for_good: bool = False) -> None:
+        """Ends the run and its workers; the first status stays.
+
+        Args:
+            status: what the run's becomes.
+            for_good: remove what its steps kept to go on from.
+        """
         with self._lock:
             first, self.status = not self.status, self.status or status
+            self.for_good |= first and for_good
             end = self._end
         if first and end is not None:
             end()
@@ -205,6 +217,8 @@ class _Run:
     def _end_work(self, patience: float = 10.0) -> None:
         """Ends the workers of an interrupted run, and keeps what was being published just then."""
         if self.workers is not None:
+            if self.halt.for_good:
+                self.workers.stop(STOPPING)
             self.workers.close()
         if self.own is not None:
             self.own.close()
@@ -324,6 +338,8 @@ class _Run:
             end_resumables(self.store.folder, folder)
             return published
         finally:
+            if self.halt.for_good:
+                end_resumables(self.store.folder, folder)
             remove_tree(folder)  # before the record is written: the disk may be full of it
 
     def _runner(self, step: BoundStep) -> RunnerSettings:

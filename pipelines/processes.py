@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,10 @@ MEMORY_REMEDY = (
 )
 
 
+class StoppedError(StepError):
+    """A step ended since it was asked to."""
+
+
 class WorkerProcess:
     """One worker; it does one job at a time."""
 
@@ -57,6 +62,8 @@ class WorkerProcess:
     ) -> None:
         self.kind = kind
         self._log = log
+        self._jobs = 0
+        self._sending = threading.Lock()
         temporary.mkdir(parents=True, exist_ok=True)
         # What a killed worker leaves goes with the staging folder, unless its path is so long that a socket
         # in a temporary folder (as multiprocessing makes them) would pass the system's 108 bytes.
@@ -97,10 +104,14 @@ class WorkerProcess:
         """Does a job and gives the folder of each output; events go to `tell`.
 
         Raises:
+            StoppedError: `stop` ended it; the process is fit for the next job.
             HeadraceError: what the step raised, or a StepError if the process died.
         """
         self._log = Path(job.get("log", self._log))
-        self._send(job)
+        with contextlib.suppress(OSError):
+            self._logged = self._log.stat().st_size
+        self._jobs += 1
+        self._send({**job, "number": self._jobs})
         assert self._process.stdout is not None
         for line in self._process.stdout:
             event = json.loads(line)
@@ -108,12 +119,19 @@ class WorkerProcess:
                 return dict(event["done"])
             if "failed" in event:
                 raise self._error(event)
+            if "stopped" in event:
+                raise StoppedError("the step was stopped")
             tell(event)
         raise self._death()
 
+    def stop(self) -> None:
+        """Asks the job to end when it next tells of its progress."""
+        self._send({"stop": self._jobs})
+
     def _send(self, message: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # its death is noticed where its answer is read
+        # Its death is noticed where its answer is read, and a killed one's pipe may be closed already.
+        with contextlib.suppress(BrokenPipeError, ValueError), self._sending:
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
 
@@ -265,6 +283,10 @@ class Lease:
             if closed:
                 raise interrupted()
             result = worker.do({**job, "log": str(self._log)}, tell)
+        except StoppedError:
+            if self._free(worker):
+                self._pool.give(worker)
+            raise
         except BaseException:
             # What a failed step left in the process (memory, threads, a half-built graph) goes with it.
             self._free(worker)
@@ -281,6 +303,17 @@ class Lease:
                 return False
             self._busy.remove(worker)
             return True
+
+    def stop(self, patience: float) -> None:
+        """Ends the jobs that are at work and keeps their workers, as far as they end in so many seconds."""
+        with self._lock:
+            self._closed = True
+            busy = list(self._busy)
+        for worker in busy:
+            worker.stop()
+        until = time.monotonic() + patience
+        while self._busy and time.monotonic() < until:
+            time.sleep(0.02)
 
     def close(self) -> None:
         """Ends the workers that are at work for this run; idle ones stay for others."""

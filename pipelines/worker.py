@@ -128,9 +128,34 @@ def _cut(text: str, most: int = 10_000) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
 
 
-def _read_jobs(stream: BinaryIO, jobs: queue.Queue[Any]) -> None:
+class Stopped(BaseException):
+    """The run has no more use for the job that is being done."""
+
+
+class Stops:
+    """Which job was asked to stop; it does so where it tells of its progress, and the process lives on."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def listener(self, number: int, tell: Any) -> Any:
+        """The listener of a job, which raises `Stopped` from then on."""
+
+        def listen(event: Mapping[str, Any]) -> None:
+            tell(event)
+            if "progress" in event and self.asked == number:
+                raise Stopped
+
+        return listen
+
+
+def _read_jobs(stream: BinaryIO, jobs: queue.Queue[Any], stops: Stops) -> None:
     for line in stream:
-        jobs.put(json.loads(line))
+        message = json.loads(line)
+        if "stop" in message:
+            stops.asked = message["stop"]
+        else:
+            jobs.put(message)
     # The parent closed the pipe or died; SIGKILL of the group also reaches the workers that Beam started.
     os.killpg(0, signal.SIGKILL)
 
@@ -153,7 +178,8 @@ def main() -> None:
             events.flush()
 
     jobs: queue.Queue[Any] = queue.Queue()
-    threading.Thread(target=_read_jobs, args=(stream, jobs), daemon=True).start()
+    stops = Stops()
+    threading.Thread(target=_read_jobs, args=(stream, jobs, stops), daemon=True).start()
     configure()
     while True:
         job = jobs.get()
@@ -162,7 +188,9 @@ def main() -> None:
             continue
         try:
             _log_to(job.get("log", ""))
-            tell({"done": do(job, tell)})
+            tell({"done": do(job, stops.listener(job.get("number", 0), tell))})
+        except Stopped:
+            tell({"stopped": True})
         except Exception as error:
             told = failure(error)
             sys.stderr.write(told.get("traceback", ""))

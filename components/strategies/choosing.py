@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -40,6 +41,8 @@ class Chosen:
 
 
 ONE = Chosen("one", 1, "one device")
+_NUMBERS = count()
+"""Of the strategies of this process."""
 
 
 def choose(execution: Execution) -> Chosen:
@@ -109,7 +112,17 @@ def _mirrored(execution: Execution) -> Chosen:
     if (execution.virtual_devices or 1) > 1:
         how = "virtual ones of one CPU: a trial, and no quicker than one device"
     why = f"mirrored on {len(devices)} devices ({', '.join(devices)}; {how})"
-    return Chosen("mirrored", len(devices), why, tf.distribute.MirroredStrategy(devices))
+    return Chosen("mirrored", len(devices), why, _strategy_over(devices))
+
+
+def _strategy_over(devices: Sequence[str]) -> tf.distribute.Strategy:
+    """TensorFlow's, whose exchanges between devices have numbers of their own.
+
+    TensorFlow numbers them alike for each strategy, and remembers them: a process that trained one network
+    and then mirrors another would fail with a mismatch of shapes.
+    """
+    base = {"_collective_key_base": 1000 * next(_NUMBERS)}
+    return type("MirroredStrategy", (tf.distribute.MirroredStrategy,), base)(list(devices))
 
 
 def _devices(execution: Execution) -> Sequence[str]:
@@ -128,7 +141,7 @@ def _devices(execution: Execution) -> Sequence[str]:
         cpus = [name for name in there if name.startswith("CPU:")]
         if len(cpus) < virtual:
             raise InvalidRequestError(
-                f"this process has {len(cpus)} CPU devices and not {virtual}, and TensorFlow is in use already",
+                f"this process has {len(cpus)} CPU devices and not {virtual}",
                 argument="virtual_devices",
                 remedy="call train as a component, which takes a process of its own for it",
             )

@@ -292,7 +292,7 @@ class Search:
         if epoch > self.study.watched(number):
             self.journal.write({"report": number, "epoch": epoch, "value": value, "of": of})
             if self.study.report(number, epoch, value, of):
-                halt.now("pruned")
+                halt.now("pruned", for_good=True)
 
     def _settle(self, number: int, outcome: RunResult | BaseException) -> None:
         """Notes what became of a trial; raises what ends the whole search."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ..errors import PipelineError, Problem
+from ..pipeline import leaves
 from .metric import Direction, direction_of
 from .space import Axis, axis_of, size
 
@@ -130,6 +131,9 @@ def _over_problems(over: Any, method: Any) -> list[Problem]:
         axis = axis_of(given)
         if isinstance(axis, Problem):
             problems.append(axis.at(argument=f"over.{name}"))
+        elif any(isinstance(leaf, str) and "${" in leaf for leaf in leaves(axis.to_json())):
+            what = "a search can't refer to parameters or steps"
+            problems.append(Problem(what, argument=f"over.{name}", remedy="write the values"))
         elif method == "grid" and size({name: axis}) is None:
             remedy = "list the values, or say how many: LOW..HIGH:log:4"
             what = "a grid can't be made of a range of floats"
@@ -142,7 +146,7 @@ def _metric_problems(metric: Any, direction: Any) -> list[Problem]:
         what = "the search has no metric" if metric is None else f"{metric!r} names no step's metric"
         return [Problem(what, argument="metric", remedy="write STEP.METRIC, as in evaluate.accuracy")]
     if direction is None and direction_of(metric) is None:
-        remedy = "say it by --maximize or --minimize, or `direction: maximize`"
+        remedy = "look at its spelling, or say it by --maximize or --minimize (`direction: maximize`)"
         return [
             Problem(f"whether more of {metric} is better can't be told", argument="metric", remedy=remedy)
         ]

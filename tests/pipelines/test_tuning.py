@@ -211,3 +211,13 @@ def test_two_equal_searches_at_once_are_refused(store):
         search(store)
     lock.release()
     assert len(search(store, trials=1).trials) == 1
+
+
+def test_a_pruned_trial_leaves_its_worker_to_the_next_one(store):
+    over = {"fit.args.width": [2, 900, 901, 902, 3]}
+    tuned = search(store, over=over, metric="fit.val_loss", method="hyperband", sets={"fit.pause": 0.05})
+    pruned = [trial for trial in tuned.trials if trial.state == "pruned"]
+    assert pruned
+    done = [record for record in trial_runs(store) if record["status"] == "done"]
+    processes = {r["steps"]["fit"]["outputs"]["output"]["summary"]["process"] for r in done}
+    assert len(processes) == 1, "no process was ended for those that were behind"

@@ -179,6 +179,7 @@ UNFIT = {
     "no direction": ({"metric": "judge.width"}, "--maximize or --minimize"),
     "no trials": ({"trials": 0}, "trials has to be a whole number, 1 or more"),
     "unknown key": ({"trails": 3}, "did you mean 'trials'"),
+    "a reference": ({"over": {"fit.rate": ["${params.pause}"]}}, "can't refer to parameters"),
     "over nothing": ({"over": {}}, "the search is over nothing"),
 }
 

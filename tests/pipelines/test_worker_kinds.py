@@ -32,7 +32,7 @@ def test_a_kind_is_read_from_its_text(text, kind):
 
 @pytest.mark.parametrize("text", ["torch", "tensorflow:", "tensorflow:two", "jax:-1"])
 def test_what_is_no_kind_is_refused(text):
-    with pytest.raises(ValueError, match="int\\(\\)|is no kind of process"):
+    with pytest.raises(ValueError, match=r"int\(\)|is no kind of process"):
         WorkerKind.of(text)
 
 
