@@ -131,7 +131,7 @@ def train_network(
         require_a_batch(batch_size, one, number if settings.stages else 0, chosen.replicas)
     _compile(network, settings, stages[0], tasks, learned[0].rows, chosen)
     sparse = {label: is_sparse(network, key) for label, key in output_keys(tasks).items()}
-    streams = StageStreams(feed, settings, tasks, augmentation, sparse)
+    streams = StageStreams(feed, settings, tasks, augmentation, sparse, chosen.share)
     source, held_out = streams.of(settings.of_stage(stages[0]), learned[0])
     stepper = _stepper(network, settings, chosen)
     if log is not None:
