@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...pipelines.context import Context
 from .checkpoint_rule import CheckpointRule
 
 FORMAT = 1
@@ -188,6 +189,28 @@ class Checkpoints:
         variables = {key: value for key, value in arrays.items() if key != _ABOUT}
         self._last = (about["course"]["stage"], about["course"]["step"])
         return Checkpoint(about["course"], variables, best)
+
+
+def checkpoints_of(
+    folder: Path | None, rule: CheckpointRule, ctx: Context, *, several_hosts: bool = False
+) -> Checkpoints | None:
+    """The checkpoints of a step; None where there is no place for them.
+
+    Args:
+        folder: what `ctx.resumable` gave.
+        rule: when they are made.
+        ctx: the step's context.
+        several_hosts: whether this host has to agree with others; it then keeps some in any case, since all
+            hosts have to take part.
+    """
+    if not several_hosts:
+        return Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
+    from .host_checkpoints import HostCheckpoints
+
+    if folder is None:
+        folder = ctx.staging / "checkpoints"
+        folder.mkdir(exist_ok=True)
+    return HostCheckpoints(folder, rule, ctx.say, ctx.warn)
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:

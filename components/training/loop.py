@@ -132,7 +132,7 @@ def train_network(
         require_a_batch(batch_size, one, number if settings.stages else 0, chosen.replicas)
     _compile(network, settings, stages[0], tasks, learned[0].rows, chosen)
     sparse = {label: is_sparse(network, key) for label, key in output_keys(tasks).items()}
-    streams = StageStreams(feed, settings, tasks, augmentation, sparse)
+    streams = StageStreams(feed, settings, tasks, augmentation, sparse, chosen.share)
     told = settings.of_stage(stages[0])
     source, held_out = streams.of(told, learned[0])
     stepper = _stepper(network, settings, chosen)
