@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -16,6 +17,7 @@ from .strategies.asking import process_of as _process_of
 from .training.argument_checks import known_tasks, training_problems
 from .training.own_code import ARGUMENTS as OWN_CODE
 from .training.own_code import own_paths
+from .training.schedules import Name as ScheduleName
 
 MAY_CHANGE = ("strategy", "virtual_devices", "strategy_args", "xla")
 """Parameters that a killed training may have others of when it goes on."""
@@ -34,7 +36,7 @@ def train(
     batch_size: Annotated[int, Meta(ge=1)] | None = None,
     optimizer: str | dict[str, dict[str, Any]] = "adam",
     learning_rate: Annotated[float, Meta(gt=0)] | None = None,
-    learning_rate_schedule: str | dict[str, Any] = "cosine",
+    learning_rate_schedule: ScheduleName | dict[str, Any] = "cosine",
     loss: Annotated[str | dict[str, str], Marker("codes")] | None = None,
     loss_weights: dict[str, Annotated[float, Meta(ge=0)]] | None = None,
     class_weights: str | dict[str, float | str | dict[str, float]] | None = None,
@@ -83,10 +85,15 @@ def train(
         epochs: how often the training split is gone through at most.
         batch_size: examples a step; by default 64, or fewer where an epoch would have less than 16 steps.
         optimizer: by its Keras name, or `{name: {argument: value}}` with Keras' own arguments, as in
-            `{adam: {beta_1: 0.8, global_clipnorm: 1}}`. Optimizer, loss and metrics of a model that comes
+            `{adam: {beta_1: 0.8, global_clipnorm: 1, gradient_accumulation_steps: 4, use_ema: true}}`; see
+            `headrace.components.training.optimizers`. Optimizer, loss and metrics of a model that comes
             compiled stay.
         learning_rate: the optimizer's own default if not given.
-        learning_rate_schedule: "cosine" lets the rate sink to 0 over all epochs, "constant" keeps it.
+        learning_rate_schedule: `cosine` lets the rate sink to 0 over all epochs, `constant` keeps it; others
+            are `time`, `step`, `exponential`, `cosine_restarts`, `polynomial`, `one_cycle` and `plateau`,
+            each a name or `{name: {argument: value}}`, and before any of them `warmup`, a number of epochs:
+            `{step: {at: [30, 60], factor: 0.1}, warmup: 5}`. Lengths are epochs, from the end of the warm-up;
+            see `headrace.components.training.schedules`.
         loss: by its Keras name, or names by label; the default is the squared error or the cross-entropy.
         loss_weights: by label what its loss is multiplied with before all are added; 1 where nothing is said.
         class_weights: `balanced` for rows / (classes · rows of the class), or a weight for some classes, 1
@@ -103,15 +110,20 @@ def train(
             `[{flip: horizontal}, {rotate: 15}, {shift: 0.1}]`; see `headrace.components.augmentation`.
             `augmentation.png` in the Model shows some images before and after.
         weights: what the network begins with in place of random weights: a Model, a Model's folder, a file
-            (`.keras`, `.weights.h5`, or an `.h5` that Keras publishes), or `imagenet` for those of Keras.
-            Layers are found by name; heads may differ, all other layers of a built-in model have to fit.
+            (`.keras`, `.weights.h5`, an `.h5` that Keras publishes, or the checkpoint `.npz` of an equal
+            network), or `imagenet` for those of Keras. Layers are found by name; heads may differ and then
+            begin at random, all other layers of a built-in image model have to fit. The Model of another
+            step, `${steps.other}`, is a warm start.
         stages: one training behind the other, each a mapping of what it says otherwise: `epochs`,
-            `learning_rate`, `learning_rate_schedule`, `patience`; and which layers don't learn: `freeze`, a
-            pattern of names, a list of them, or a number of layers from the input on; `freeze_before`, a
-            pattern of the first layer that learns. As in
-            `[{epochs: 3, freeze: learner}, {epochs: 5, learning_rate: 1e-5}]`. A stage begins with the best
-            weights so far and a new optimizer; frozen batch normalization is used as in inference.
-        pretraining: other transformed examples, for stages that say `examples: pretraining`.
+            `batch_size`, `optimizer`, `learning_rate`, `learning_rate_schedule`, `patience`; from what it
+            learns: `examples: pretraining`, `train_split`, `validation_split`; and which layers don't learn:
+            `freeze`, a pattern of names, a list of them, or a number of layers from the input on;
+            `freeze_before`, a pattern of the first layer that learns. As in
+            `[{examples: pretraining, epochs: 9}, {epochs: 3, freeze: learner}, {learning_rate: 1e-5}]`. A
+            stage begins with the best weights so far and a new optimizer; what is best begins anew where it
+            is measured on other examples. Frozen batch normalization is used as in inference.
+        pretraining: other transformed examples, for stages that say `examples: pretraining`; made of raw ones
+            by `apply_transform` with the same Transform.
         sampling: "balanced" draws every class equally often, "natural" as often as it is there.
         strategy: what computes: `one` device, all GPUs of the machine (`mirrored`), a `tpu`, or `jax`; `auto`
             takes what is there, and says what it took.
@@ -138,7 +150,7 @@ def train(
         StepError: the loss is NaN or infinite.
     """
     from .dataset import shard_errors
-    from .strategies.batches import global_batch_size
+    from .strategies.batches import default_batch_size, global_batch_size
     from .strategies.choosing import choose
     from .training.checkpoint_rule import CheckpointRule
     from .training.checkpoints import Checkpoints
@@ -149,6 +161,7 @@ def train(
     from .training.model_artifact import write_model
     from .training.preparing import prepare
     from .training.settings import Execution, InitialWeights, Settings
+    from .training.stage_data import data_of_stages, with_batch_sizes
     from .training.stages import stages_of
 
     told = {
@@ -162,11 +175,15 @@ def train(
     )  # fmt: skip
     chosen = choose(execution)
     ctx.say(f"trains on {chosen.why}")
-    batch = global_batch_size(batch_size, replica_batch_size, examples.rows(train_split), chosen.replicas)
     prepared = prepare(ctx, examples, transform, told)
+    batch = global_batch_size(batch_size, replica_batch_size, examples.rows(train_split), chosen.replicas)
+    course = stages_of(stages)
+    data = data_of_stages(ctx, course, prepared, examples, transform, pretraining, told)
+    if not (batch_size or replica_batch_size):
+        course = with_batch_sizes(course, data, partial(default_batch_size, replicas=chosen.replicas))
     settings = Settings(
         model, model_args or {}, epochs, batch, optimizer, learning_rate, learning_rate_schedule,
-        loss, loss_weights or {}, metrics or [], patience, seed, augment or [], stages_of(stages),
+        loss, loss_weights or {}, metrics or [], patience, seed, augment or [], course,
         InitialWeights.of(weights), sampling, execution,
     )  # fmt: skip
     scaled_by = chosen.replicas if scale_learning_rate != "none" else 1
@@ -174,14 +191,12 @@ def train(
     log = TrainingLog(folder / "tensorboard" if folder else None)
     rule = CheckpointRule.of(checkpoints)
     kept = Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
-    with shard_errors(examples, train_split), memory_errors(batch, train_split):
+    with shard_errors(examples, train_split), memory_errors(batch, train_split, kept):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
-            prepared.class_weights, settings, ctx.progress, warn=ctx.warn, checkpoints=kept,
+            prepared.class_weights, settings, ctx.progress, warn=ctx.warn, data=data, checkpoints=kept,
             chosen=chosen, log=log,
         )  # fmt: skip
-    if told_pace := pace_text(trained.pace, input_of(examples, train_split, settings, trained)):
-        ctx.say(told_pace)
         pictures = {}
         if trained.augmentation is not None:
             from .training.augmentation_sheet import FILE, augmentation_sheet
@@ -190,6 +205,8 @@ def train(
                 examples, train_split, trained.feed, prepared.tasks, trained.augmentation
             )
             pictures[FILE] = drawn
+    if told_pace := pace_text(trained.pace, input_of(examples, train_split, settings, trained)):
+        ctx.say(told_pace)
     return write_model(ctx, transform, prepared, settings, trained, log, pictures)
 
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 VIRTUAL_DEVICES = "HEADRACE_VIRTUAL_DEVICES"
 """The variable of the environment that tells a worker into how many logical devices its CPU is cut."""
 _FORCED = "--xla_force_host_platform_device_count"
+_PATIENCE = "--xla_cpu_collective_call_terminate_timeout_seconds"
+"""Of virtual devices that wait for each other: XLA ends the process after 40 s, which a busy CPU may need."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ class WorkerKind:
         found = {"KERAS_BACKEND": self.backend or "tensorflow", VIRTUAL_DEVICES: devices}
         before = os.environ.get("XLA_FLAGS", "")
         if self.devices and self.backend == "jax":
-            kept = re.sub(rf"{_FORCED}=\S*", "", before).strip()
-            found["XLA_FLAGS"] = f"{kept} {_FORCED}={self.devices}".strip()
+            kept = re.sub(rf"({_FORCED}|{_PATIENCE})=\S*", "", before).strip()
+            found["XLA_FLAGS"] = f"{kept} {_FORCED}={self.devices} {_PATIENCE}=600".strip()
             found["JAX_PLATFORMS"] = "cpu"
         return found
 

@@ -2,8 +2,8 @@
 
     python tests/kill_training.py --times 20 [--kind table|images] [--kills 2] [--seed 0]
 
-A pipeline is run whose training has dropout, a schedule, early stopping and a checkpoint every few steps; that
-of a table also has stages, that of images augmentation. Each time it is killed (SIGKILL, with all of its
+A pipeline is run whose training has dropout, a schedule, early stopping and a checkpoint every few steps;
+that of a table also has stages, that of images augmentation. Each time it is killed (SIGKILL, with all of its
 processes) at up to `--kills` random instants after its training began, and resumed. The digest of the weights
 has to be the undisturbed training's, and nothing may be left to go on from. Exits with 1 on the first
 difference.

@@ -13,14 +13,15 @@ import pyarrow.compute as pc
 
 from ...pipelines.artifact import Examples, Model
 from ...pipelines.errors import DataError
-from ..dataset import shard_errors
+from ..input.checks import shard_errors
+from ..input.order import Only
 from ..models.inputs import DENSE
 from ..preprocessing.fitted import FittedTransform
 from ..preprocessing.fitted_file import load_fitted
 from ..tfrecords.layout import Layout, OutputFeature
-from ..training.epochs import Only, packed_batches
 from ..training.feed import Feed
 from ..training.networks import feed_of, forward, load_network, probabilities
+from ..training.packed import packed_batches
 from ..training.targets import by_column
 from ..training.tasks import Task, output_keys, tasks_from_json
 from .predictions import raw_batches, require_same_transform

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from ...pipelines.artifact import Examples, Model
 from ...pipelines.errors import DataError, InvalidRequestError
+from ..input.order import Only
 from ..preprocessing.casting import MULTIVALUED
 from ..split_checks import RAW_REMEDY, SLICES_NEED_RAW
-from ..training.epochs import Only
 from ..training.tasks import Task
 from .answers import Answers, Metrics, ValueAnswers
 from .asking import Answered, Answerer

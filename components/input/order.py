@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ...pipelines.artifact import Examples
+from ...pipelines.errors import DataError
 from ..data_plane.row_hash import mix
 from .position import Position
 
@@ -30,6 +31,8 @@ _HELD = 2
 """Epochs whose order of blocks is held: one ends while the next is begun."""
 
 Ints = npt.NDArray[np.int64]
+Only = npt.NDArray[np.bool_] | None
+"""Which rows of a split are wanted, a bool for each in the order of the shards; None for all."""
 Copies = Callable[[int], npt.NDArray[Any]]
 """From an epoch to how often each example comes in it, int [rows], in the order of the shards."""
 
@@ -50,8 +53,7 @@ class Block(NamedTuple):
     rows: int
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """Some examples of an epoch.
 
     Attributes:
@@ -120,11 +122,24 @@ class Order:
             numbers = numbers[np.argsort(self._hashes(epoch, "example", numbers, again), kind="stable")]
         return Window(blocks, numbers)
 
-    def find(self, position: Position) -> tuple[int, int]:
-        """The window of the epoch that holds the example at a position, and how many come before it there."""
+    def find(self, position: Position) -> int:
+        """The window of the epoch that holds the example at a position.
+
+        Raises:
+            DataError: an epoch has no such example.
+        """
+        if not 0 <= position.examples < self.rows:
+            raise DataError(
+                f"there is no example {position.examples:,} in an epoch of {self.rows:,}",
+                argument="start",
+                remedy="a position behind an epoch's last example is the beginning of the next epoch",
+            )
         starts = self._epoch(position.epoch).starts
-        number = int(np.searchsorted(starts, position.examples, side="right")) - 1
-        return number, position.examples - int(starts[number])
+        return int(np.searchsorted(starts, position.examples, side="right")) - 1
+
+    def before(self, epoch: int, number: int) -> int:
+        """How many examples of an epoch come before a window."""
+        return int(self._epoch(epoch).starts[number])
 
     def _begun(self, epoch: int) -> _Epoch:
         order = np.arange(len(self._blocks))
@@ -139,3 +154,24 @@ class Order:
         digest = hashlib.sha256(f"order\0{self._seed}\0{epoch}\0{what}".encode()).digest()
         hashed = mix(numbers.astype(np.uint64)) ^ np.uint64(int.from_bytes(digest[:8], "little"))
         return mix(hashed) if again is None else mix(mix(hashed) + again.astype(np.uint64))
+
+
+def copies_of(examples: Examples, split: str, only: Only) -> Copies | None:
+    """How often each example comes in an epoch, if not once each.
+
+    Args:
+        examples: transformed examples.
+        split: which of them.
+        only: which rows come at all, a bool for each in the order of the shards; None for all.
+
+    Raises:
+        DataError: there are not as many rows.
+    """
+    if only is None:
+        return None
+    if len(only) != examples.rows(split):
+        raise DataError(
+            f"{len(only)} rows were told of, and there are {examples.rows(split)}", argument="only"
+        )
+    copies = np.asarray(only, np.int8)
+    return lambda epoch: copies

@@ -27,3 +27,7 @@ class Position:
         """
         epochs, rest = divmod(self.examples + examples, rows)
         return Position(self.epoch + epochs, rest)
+
+
+BEGIN = Position()
+"""Before the first example of the first epoch."""

@@ -188,17 +188,17 @@ def _combination_problems(strategy: str, arguments: Arguments) -> list[Problem]:
 
 
 def xla_problem() -> Problem:
-    """Of XLA and several replicas: tried, TensorFlow says so in the first step."""
+    """Of XLA and several replicas: tried on a CPU, TensorFlow fails in the first step."""
     return Problem(
-        "XLA can't compile a step of several replicas: the exchange of their gradients is no XLA operation "
-        "in TensorFlow",
+        "a step of several replicas is not compiled by XLA: on CPUs TensorFlow can't compile the exchange of "
+        "their gradients, and on GPUs it was never tried here",
         argument="xla",
         remedy="leave xla out, or take strategy: jax, which always compiles by XLA",
     )
 
 
 def overwriting_problem() -> Problem:
-    """Of averaged weights and several replicas: Keras overwrites them in a branch, where replicas can't meet."""
+    """Of averaged weights and several replicas: Keras overwrites them in a branch, where these can't meet."""
     return Problem(
         "Keras can't overwrite the weights with their average (ema_overwrite_frequency) on several replicas: "
         "it does so within tf.cond, where they can't be synchronized",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from ...pipelines.errors import InvalidRequestError, Problem
+from ...pipelines.errors import InvalidRequestError
 from .asking import no_gpu_problem, overwriting_problem, tpu_told, xla_problem
 
 if TYPE_CHECKING:
@@ -25,12 +26,14 @@ class Chosen:
         replicas: how many copies of the network learn side by side.
         why: in words, for people.
         strategy: TensorFlow's; None where a training needs none.
+        distribution: Keras' `DataParallel` of the JAX backend; None where a training needs none.
     """
 
     name: str
     replicas: int
     why: str
     strategy: tf.distribute.Strategy | None = None
+    distribution: Any = None
 
     def scope(self) -> AbstractContextManager[Any]:
         """Where a network is compiled: variables made in it are on every replica."""
@@ -38,6 +41,8 @@ class Chosen:
 
 
 ONE = Chosen("one", 1, "one device")
+_NUMBERS = count()
+"""Of the strategies of this process."""
 
 
 def choose(execution: Execution) -> Chosen:
@@ -107,7 +112,17 @@ def _mirrored(execution: Execution) -> Chosen:
     if (execution.virtual_devices or 1) > 1:
         how = "virtual ones of one CPU: a trial, and no quicker than one device"
     why = f"mirrored on {len(devices)} devices ({', '.join(devices)}; {how})"
-    return Chosen("mirrored", len(devices), why, tf.distribute.MirroredStrategy(devices))
+    return Chosen("mirrored", len(devices), why, _strategy_over(devices))
+
+
+def _strategy_over(devices: Sequence[str]) -> tf.distribute.Strategy:
+    """TensorFlow's, whose exchanges between devices have numbers of their own.
+
+    TensorFlow numbers them alike for each strategy, and remembers them: a process that trained one network
+    and then mirrors another would fail with a mismatch of shapes.
+    """
+    base = {"_collective_key_base": 1000 * next(_NUMBERS)}
+    return type("MirroredStrategy", (tf.distribute.MirroredStrategy,), base)(list(devices))
 
 
 def _devices(execution: Execution) -> Sequence[str]:
@@ -126,7 +141,7 @@ def _devices(execution: Execution) -> Sequence[str]:
         cpus = [name for name in there if name.startswith("CPU:")]
         if len(cpus) < virtual:
             raise InvalidRequestError(
-                f"this process has {len(cpus)} CPU devices and not {virtual}, and TensorFlow is in use already",
+                f"this process has {len(cpus)} CPU devices and not {virtual}",
                 argument="virtual_devices",
                 remedy="call train as a component, which takes a process of its own for it",
             )
@@ -143,14 +158,10 @@ def _kinds(devices: Sequence[Any]) -> Sequence[str]:
 
 
 def _jax(execution: Execution) -> Chosen:
-    import importlib
+    from .jax_devices import data_parallel, jax_devices, share_of_host
 
-    try:
-        devices = importlib.import_module("jax").devices()
-    except ImportError as error:
-        what = f"the strategy jax needs JAX: {error}"
-        raise InvalidRequestError(
-            [Problem(what, argument="strategy", remedy="pip install headrace[jax]")]
-        ) from error
-    kind = devices[0].platform.upper()
-    return Chosen("jax", len(devices), f"JAX on {len(devices)} {kind} device{'s' * (len(devices) > 1)}")
+    devices = jax_devices(execution.strategy_args)
+    kind, hosts = devices[0].platform.upper(), share_of_host()[1]
+    where = f" of {hosts} hosts" if hosts > 1 else ""
+    why = f"JAX on {len(devices)} {kind} device{'s' * (len(devices) > 1)}{where}"
+    return Chosen("jax", len(devices), why, distribution=data_parallel(devices))

@@ -1,10 +1,11 @@
 """What Keras' optimizers need to do on several replicas what they do on one device.
 
-Each replica has the gradients of its own rows, and Keras adds them up as the last thing before the update. But
-a norm is clipped, an overflow in float16 noticed and a gradient accumulated before that, on each replica's own
-share: measured with two replicas, `clipnorm` gave other weights by 9 % of a step, and accumulation crashed in
-a branch where replicas can't meet. Here gradients are added up first, so that all of these see the gradient of
-the global batch, and an accumulation branches where the replicas are one.
+Each replica has the gradients of its own rows, and Keras adds them up as the last thing before the update.
+But a norm is clipped, an overflow in float16 noticed and a gradient accumulated before that, on each
+replica's own share: with two `clipnorm` lets through twice the norm, one replica's overflow makes infinite
+weights, and accumulation crashes in a branch where replicas can't meet. Here gradients are added up first, so
+that all of these see the gradient of the global batch, and an accumulation branches where the replicas are
+one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What layers compute in: float32, or 16 bits with weights and outputs in float32.
 
-Keras wraps the optimizer of a float16 network in one that scales the loss (`LossScaleOptimizer`); the scale and
-its counter are among the optimizer's variables, and so in checkpoints.
+Keras wraps the optimizer of a float16 network in one that scales the loss (`LossScaleOptimizer`); the scale
+and its counter are among the optimizer's variables, and so in checkpoints.
 """
 
 from __future__ import annotations

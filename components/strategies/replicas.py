@@ -1,8 +1,8 @@
 """Training steps on several replicas, under a strategy of TensorFlow.
 
 A global batch is cut evenly in its order: replica r of R has the rows from r·B/R to (r+1)·B/R. The loss of a
-replica is divided by R and gradients are added up, so that a step is that of the global batch. Metrics are sums
-that each replica keeps, and that are added up as they are read.
+replica is divided by R and gradients are added up, so that a step is that of the global batch. Metrics are
+sums that each replica keeps, and that are added up as they are read.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ EACH = "replica/"
 def mirrored_layers(strategy: tf.distribute.Strategy | None) -> Iterator[None]:
     """Where a network is built: its variables are on all replicas and stay equal there.
 
-    The moving averages of batch normalization are averaged over the replicas, each of which sees its own rows;
-    Keras lets them drift apart, and saves those of the first.
+    The moving averages of batch normalization are averaged over the replicas, each of which sees its own
+    rows; Keras lets them drift apart, and saves those of the first.
 
     Args:
         strategy: TensorFlow's; None for one device.
@@ -122,7 +122,7 @@ class ReplicaStepper(TensorFlowStepper):
 
     def _iterate(self, batches: tf.data.Dataset) -> Iterator[Any]:
         options = tf.data.Options()
-        # This process reads all examples, and cuts each batch; by files or elements it must not be shared out.
+        # This process reads all examples and cuts each batch: neither files nor elements are shared out.
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
         return iter(self._strategy.experimental_distribute_dataset(batches.with_options(options)))
 

@@ -50,6 +50,6 @@ def _not_reached(told: Mapping[str, Any], error: Exception) -> InvalidRequestErr
     return InvalidRequestError(
         f"the TPU {told.get('tpu') or 'of the environment'} can't be used: {first}",
         argument="strategy_args",
-        remedy="look at its name, zone and project, and that this TensorFlow is built for TPUs (tensorflow-tpu, "
-        "up to 2.20); strategy: jax is the way to a TPU with a current TensorFlow",
+        remedy="look at its name, zone and project, and that this TensorFlow is built for TPUs "
+        "(tensorflow-tpu, up to 2.20); strategy: jax is the way to a TPU with a current TensorFlow",
     )

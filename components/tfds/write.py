@@ -92,7 +92,7 @@ class EncodeRaw:
             return Result(json.dumps({"faults": faults}).encode(), unit.rows)
         path = Path(self.folder) / f"{unit.split}-{unit.places[0][0]:06d}-{uuid.uuid4().hex}"
         starts = [0]
-        with record_file(path, "") as stream:
+        with record_file(path) as stream:
             for record in records:
                 pieces = framed(record)
                 stream.writelines(pieces)
@@ -130,7 +130,7 @@ def write(ctx: Context, examples: Examples, wanted: Wanted) -> Examples:
     seen, spilled = _encode(ctx, examples, units, EncodeRaw(RawEncoder(types, classes), str(scratch)))
     sizes = {split: sum(one.size for one in own) for split, own in spilled.items()}
     plans = {split: _plan(wanted, split, examples.rows(split), size) for split, size in sizes.items()}
-    gather = GatherShards(str(scratch / "index.json"), plans, "")
+    gather = GatherShards(str(scratch / "index.json"), plans, "", 0)
     written = gather_shards(partial(run_few, ctx, "write"), examples, gather, spilled, draft.path)
     _notes(wanted, types, classes, seen, written.splits, sizes).write(draft.path)
     properties = {

@@ -24,7 +24,7 @@ from ..transforms.images import CenterCrop, Decode, Pixels
 from ..transforms.namespace import NumpyNamespace
 from .encoding import Encoder, Fault, faults_of
 from .layout import Field, OutputFeature
-from .tf_example import ENTRY, EXAMPLE, entry_front, varint
+from .tf_example import EXAMPLE, map_front, varint
 
 SLICE_BYTES = 16 * 2**20
 """Bytes of decoded images, at the output's size, that are in memory at once; one image may be larger."""
@@ -154,17 +154,10 @@ def record_of(others: bytes, images: Sequence[tuple[Field, Any]]) -> bytes:
     size = len(others)
     for own, stored in images:
         length = len(stored) if isinstance(stored, bytes) else stored.nbytes
-        front = _front(own, length)
+        front = map_front(own, length)
         pieces += [front, stored]
         size += len(front) + length
     return b"".join([EXAMPLE, varint(size), *pieces])
-
-
-@lru_cache(maxsize=256)
-def _front(field: Field, size: int) -> bytes:
-    """What stands in a record before the `size` bytes of a field."""
-    front = entry_front(field, size)
-    return ENTRY + varint(len(front) + size) + front
 
 
 def image_files(pixels: np.ndarray[Any, Any], kind: str, quality: int) -> list[bytes]:

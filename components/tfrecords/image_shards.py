@@ -38,6 +38,7 @@ from ..preprocessing.fitting import TRAIN
 from .encoding import Encoder, Fault
 from .image_encoding import ImageEncoder, Seen
 from .layout import Layout
+from .shard_blocks import block_file
 from .shard_plan import (
     FEW_ROWS,
     FEW_SHARDS,
@@ -59,6 +60,8 @@ FEW_BYTES = 64 * 2**20
 """A split of at least so many bytes gets at least FEW_SHARDS, as one of FEW_ROWS rows does."""
 MOST_TOGETHER, ENOUGH_GROUPS = 16, 32
 """So many shards are written by one unit of work, if there are so many units then."""
+WRITTEN_TOGETHER = 64
+"""Records that are written at once where the shard has no blocks."""
 _OPEN_FILES = 64
 PATH = "path"
 """The column of raw examples that tells where an image was read."""
@@ -99,11 +102,13 @@ class EncodeImages:
         fitted: the folder of the fitted transform.
         layout: how a record is laid out.
         folder: where the records are spilled; every worker has to reach it.
+        own: the split that the transform was fitted on; empty if it is none of these.
     """
 
     fitted: str
     layout: Layout
     folder: str
+    own: str = TRAIN
 
     @property
     def encoder(self) -> ImageEncoder:
@@ -115,14 +120,14 @@ class EncodeImages:
         images = self.encoder
         encoder = images.encoder
         batch = unit.read(list(dict.fromkeys([*encoder.columns, *images.columns])))
-        others, faults = encoder.encode(batch, unit.places if unit.split == TRAIN else None)
+        others, faults = encoder.encode(batch, unit.places if unit.split == self.own else None)
         faults += images.faults(batch)
         if others is None or faults:
             return _refused(unit, images, faults)
-        seen = Seen(faults, unit.split == TRAIN)
+        seen = Seen(faults, unit.split == self.own)
         path = Path(self.folder) / f"{unit.split}-{unit.places[0][0]:06d}-{uuid.uuid4().hex}"
         starts = [0]
-        with record_file(path, "") as stream:
+        with record_file(path) as stream:
             for record in images.records(batch, others, seen):
                 pieces = framed(record)
                 stream.writelines(pieces)
@@ -163,11 +168,13 @@ class GatherShards:
         index: a JSON file: by split the `SpilledImages` of each unit.
         plans: how each split is spread.
         compression: empty or `gzip`.
+        block_rows: records in a block of the shard; 0 for a shard without a sidecar file.
     """
 
     index: str
     plans: Mapping[str, ShardPlan]
     compression: str
+    block_rows: int
 
     def __call__(self, shards: Sequence[Shard]) -> Result:
         """Writes the files of consecutive shards of one split; each there whole or not at all."""
@@ -183,9 +190,12 @@ class GatherShards:
     def _write(self, shard: Shard, records: Any, read: Read) -> WrittenShard:
         partly = Path(f"{shard.path}.{uuid.uuid4().hex}.partly")
         digest = hashlib.sha256()
-        with record_file(partly, self.compression, digest) as stream:
+        with block_file(partly, self.compression, self.block_rows or WRITTEN_TOGETHER, digest) as file:
             for unit, start, size in records.tolist():
-                stream.write(read(unit, start, size))
+                file.write_record(read(unit, start, size))
+            blocks = file.end()
+        if self.block_rows:
+            blocks.save(Path(shard.path))
         partly.replace(shard.path)
         return WrittenShard(len(records), digest.hexdigest())
 
@@ -247,7 +257,8 @@ def write_image_shards(
     units = units_of(examples, list(examples.splits))
     fitted = ctx.scratch("fitted")
     save_fitted(encoder.fitted, fitted)
-    work = EncodeImages(str(fitted), encoder.layout, str(ctx.scratch("spill")))
+    fitted_on = "" if encoder.of_others else TRAIN
+    work = EncodeImages(str(fitted), encoder.layout, str(ctx.scratch("spill")), fitted_on)
     told = [json.loads(payload) for payload in run_units(ctx, "encode", units, work)]
     raise_faults(units, told)
     spilled: dict[str, list[SpilledImages]] = {split: [] for split in examples.splits}
@@ -258,7 +269,8 @@ def write_image_shards(
         rows = examples.rows(split)
         count = shards or image_shard_count(rows, sum(one.size for one in own))
         plans[split] = ShardPlan(split, min(count, max(rows, 1)), seed)
-    gather = GatherShards(str(Path(work.folder) / "index.json"), plans, encoder.layout.compression)
+    layout = encoder.layout
+    gather = GatherShards(str(Path(work.folder) / "index.json"), plans, layout.compression, layout.block_rows)
     made = gather_shards(partial(run_units, ctx, "write"), examples, gather, spilled, folder)
     return made._replace(pixels=_pixels(told))
 

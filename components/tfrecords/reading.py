@@ -5,14 +5,10 @@ TensorFlow is handed in, so that whoever imports `dataset()` doesn't import it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import accumulate
+from collections.abc import Callable
 from typing import Any
 
 from .layout import FILES, Layout, OutputFeature
-
-NUMBERS = "\0numbers"
-"""The key under which the rows' numbers travel beside the fields of records."""
 
 Fields = dict[str, Any]
 
@@ -57,54 +53,8 @@ def decoder(tf: Any, layout: Layout) -> Callable[[Fields], Fields] | None:
     return decode if files else None
 
 
-def selector(
-    tf: Any, rows: Sequence[int], places: Sequence[int], only: Any, numbers: bool
-) -> Callable[[Any, Fields], Fields]:
-    """The number of a batch's first row, as they are read, and its fields → the fields of the rows wanted.
-
-    Args:
-        tf: TensorFlow.
-        rows: of each shard.
-        places: the numbers of the shards, in the order in which they are read.
-        only: which rows are wanted, in the order of the shards; None for all.
-        numbers: whether the rows' numbers, in the order of the shards, are added.
-    """
-    starts = [0, *accumulate(rows)]
-    ends = tf.constant(list(accumulate(rows[place] for place in places)), tf.int64)
-    # What is added to the place of a row among those read to have its place in the order of the shards.
-    begun = accumulate((rows[place] for place in places), initial=0)
-    moved = tf.constant([starts[place] - read for place, read in zip(places, begun, strict=False)], tf.int64)
-    wanted = None if only is None else tf.constant(only)
-
-    def select(first: Any, fields: Fields) -> Fields:
-        count = tf.shape(next(iter(fields.values())), out_type=tf.int64)[0]
-        read = tf.range(first, first + count)
-        told = read + tf.gather(moved, tf.searchsorted(ends, read, side="right"))
-        found = {**fields, NUMBERS: told} if numbers else fields
-        if wanted is None:
-            return found
-        mask = tf.gather(wanted, told)
-        return {name: tf.boolean_mask(values, mask) for name, values in found.items()}
-
-    return select
-
-
-def permuter(tf: Any, key: bytes) -> Callable[[Any, Fields], Fields]:
-    """The number of a window and its fields → the fields in an order that depends on key and number."""
-    first, second = (int.from_bytes(key[i : i + 4], "little") for i in (0, 4))
-
-    def permute(number: Any, fields: Fields) -> Fields:
-        seed = tf.stack([tf.constant(first, tf.int64), tf.constant(second, tf.int64) ^ number])
-        count = tf.shape(next(iter(fields.values())))[0]
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=seed)
-        return {name: tf.gather(values, order) for name, values in fields.items()}
-
-    return permute
-
-
 def cut_fields(layout: Layout, fields: Fields) -> tuple[Any, ...]:
-    """Fields of records → features as they are stored, the label or labels, then what there is of the weight
-    and the rows' numbers."""
+    """Fields of records → features as they are stored, label or labels, and what there is of the weight."""
     images = {layout.image_key(feature) for feature in layout.images}
     parts = [
         fields[key] if key in images else fields[key][:, start : start + width]
@@ -117,5 +67,4 @@ def cut_fields(layout: Layout, fields: Fields) -> tuple[Any, ...]:
         for label, values in zip(layout.labels, labels, strict=True)
     }
     told = by_column if len(by_column) > 1 else next(iter(by_column.values()))
-    last = [fields[NUMBERS]] if NUMBERS in fields else []
-    return dict(zip(names, parts, strict=False)), told, *(one[:, 0] for one in weight), *last
+    return dict(zip(names, parts, strict=False)), told, *(one[:, 0] for one in weight)

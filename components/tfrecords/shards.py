@@ -27,6 +27,7 @@ from ..preprocessing.fitted_file import save_fitted
 from ..preprocessing.fitting import TRAIN
 from .encoding import Encoder
 from .layout import Layout
+from .shard_blocks import block_file
 from .shard_plan import (
     FEW_ROWS,
     FEW_SHARDS,
@@ -39,7 +40,7 @@ from .shard_plan import (
     shards_of,
     written_shards,
 )
-from .tfrecord import FOOTER, HEADER, frame_pieces, gathered, record_file
+from .tfrecord import FOOTER, HEADER, frame_pieces, gathered
 
 SHARD_BYTES = 64 * 2**20
 """About how many bytes a shard gets if their number is not given."""
@@ -69,18 +70,20 @@ class EncodeParts:
         layout: how a record is laid out.
         plans: how each split is spread.
         folder: where the records are spilled; every worker has to reach it.
+        own: the split that the transform was fitted on; empty if it is none of these.
     """
 
     fitted: str
     layout: Layout
     plans: Mapping[str, ShardPlan]
     folder: str
+    own: str = TRAIN
 
     def __call__(self, unit: Parts) -> Result:
         """Spills the records of some parts."""
         encoder = load_encoder(self.fitted, self.layout)
         records, faults = encoder.encode(
-            unit.read(encoder.columns), unit.places if unit.split == TRAIN else None
+            unit.read(encoder.columns), unit.places if unit.split == self.own else None
         )
         if records is None:
             return Result(json.dumps({"faults": faults}).encode(), unit.rows)
@@ -105,11 +108,13 @@ class MergeShard:
         index: a JSON file: by split the `Spilled` of each unit.
         record: the bytes of a framed record.
         compression: empty or `gzip`.
+        block_rows: records in a block of the shard.
     """
 
     index: str
     record: int
     compression: str
+    block_rows: int
 
     def __call__(self, shard: Shard) -> Result:
         """Writes the file; there whole or not at all."""
@@ -122,14 +127,17 @@ class MergeShard:
         places = [0] * len(slices)
         partly = Path(f"{shard.path}.{uuid.uuid4().hex}.partly")
         digest = hashlib.sha256()
-        with record_file(partly, self.compression, digest) as stream:
+        with block_file(partly, self.compression, self.block_rows, digest) as file:
             for bound in bounds:
                 runs = []
                 for i, (first, own) in enumerate(slices):
                     end = len(own) if bound is None else int(np.searchsorted(own, bound))
                     runs.append((spilled[i][0], first, own, places[i], end))
                     places[i] = end
-                stream.writelines(self._merged(runs))
+                for records in self._merged(runs):
+                    file.write(records)
+            blocks = file.end()
+        blocks.save(Path(shard.path))
         partly.replace(shard.path)
         return Result(json.dumps(WrittenShard(len(hashes), digest.hexdigest())).encode(), len(hashes))
 
@@ -143,7 +151,7 @@ class MergeShard:
 
     def _merged(
         self, runs: Sequence[tuple[str, int, np.ndarray[Any, Any], int, int]]
-    ) -> Iterator[memoryview]:
+    ) -> Iterator[np.ndarray[Any, Any]]:
         """The records of runs by their hashes, in pieces; a run is (path, first row, hashes, start, end)."""
         records = np.empty((sum(end - start for *_, start, end in runs), self.record), np.uint8)
         hashes = [own[start:end] for _, _, own, start, end in runs]
@@ -158,7 +166,7 @@ class MergeShard:
                     raise RuntimeError(f"{path} ends before its records do")
             filled += end - start
         order = np.argsort(np.concatenate(hashes), kind="stable")
-        return (piece.data for piece in gathered(records, order))
+        return gathered(records, order)
 
 
 def shard_count(rows: int, record_bytes: int) -> int:
@@ -191,7 +199,8 @@ def write_shards(
     reads = units_of(examples, list(plans))
     fitted = ctx.scratch("fitted")
     save_fitted(encoder.fitted, fitted)
-    work = EncodeParts(str(fitted), encoder.layout, plans, str(ctx.scratch("spill")))
+    own = "" if encoder.of_others else TRAIN
+    work = EncodeParts(str(fitted), encoder.layout, plans, str(ctx.scratch("spill")), own)
     told_by_unit = [json.loads(payload) for payload in run_units(ctx, "encode", reads, work)]
     raise_faults(reads, told_by_unit)
     spilled: dict[str, list[Spilled]] = {split: [] for split in plans}
@@ -200,7 +209,8 @@ def write_shards(
     units = shards_of(plans, folder)
     index = Path(work.folder) / "index.json"
     index.write_text(json.dumps(spilled), "utf-8")
-    merge = MergeShard(str(index), encoder.template.length + HEADER + FOOTER, encoder.layout.compression)
+    layout, record = encoder.layout, encoder.template.length + HEADER + FOOTER
+    merge = MergeShard(str(index), record, layout.compression, layout.block_rows)
     written = [WrittenShard(*json.loads(payload)) for payload in run_units(ctx, "write", units, merge)]
     for path in {s.path for each in spilled.values() for s in each}:
         Path(path).unlink()

@@ -8,7 +8,7 @@ bytes, which protobuf allows and every parser reads.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,11 @@ class RecordTemplate:
         self.head = len(head)
         self._places = [place + self.head for place in self._places]
         self._template = np.frombuffer(head + bytes(template), np.uint8)
+
+    def places(self) -> list[tuple[Field, int, int]]:
+        """For each field where its values begin in a record, and how many bytes they take."""
+        both = zip(self.fields, self._places, strict=True)
+        return [(field, place, _value_bytes(field)) for field, place in both]
 
     @cached_property
     def length(self) -> int:
@@ -108,12 +113,20 @@ def _put_varints(target: np.ndarray[Any, Any], values: np.ndarray[Any, Any]) -> 
 
 def _entry(field: Field) -> tuple[bytes, int]:
     """A map entry with zeros for values, and the offset of the first value in it."""
-    if field.dtype == "float32":
-        payload = bytes(4 * field.width)
-    else:
-        payload = bytes(sum(varint_width(size) for size in field.sizes))
-    front = entry_front(field, len(payload))
-    return front + payload, len(front)
+    size = _value_bytes(field)
+    front = entry_front(field, size)
+    return front + bytes(size), len(front)
+
+
+def _value_bytes(field: Field) -> int:
+    return 4 * field.width if field.dtype == "float32" else sum(map(varint_width, field.sizes))
+
+
+@lru_cache(maxsize=256)
+def map_front(field: Field, size: int) -> bytes:
+    """What stands in a record before the `size` bytes of values of a field."""
+    front = entry_front(field, size)
+    return ENTRY + varint(len(front) + size) + front
 
 
 def entry_front(field: Field, size: int) -> bytes:

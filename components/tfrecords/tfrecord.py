@@ -6,7 +6,6 @@ so the headers are broadcast; only the checksum of the data takes a call a recor
 
 from __future__ import annotations
 
-import gzip
 import io
 import struct
 from collections.abc import Iterator
@@ -110,18 +109,12 @@ class _Hashed(io.FileIO):
 
 
 @contextmanager
-def record_file(path: Path, compression: str, digest: Digest | None = None) -> Iterator[IO[bytes]]:
-    """A TFRecord file to write framed bytes to; the same bytes in give the same file.
+def record_file(path: Path, digest: Digest | None = None) -> Iterator[IO[bytes]]:
+    """A TFRecord file to write framed bytes to.
 
     Args:
         path: the file.
-        compression: empty or `gzip`.
         digest: is updated with every byte of the file, in their order.
     """
     with io.BufferedWriter(_Hashed(path, digest) if digest else io.FileIO(path, "wb"), BUFFER_BYTES) as raw:
-        if compression == "gzip":
-            # Without name and time, which would make each run's file different.
-            with gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed:
-                yield cast("IO[bytes]", packed)
-        else:
-            yield cast("IO[bytes]", raw)
+        yield cast("IO[bytes]", raw)

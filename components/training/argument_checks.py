@@ -20,7 +20,7 @@ from .optimizers import optimizer_problems
 from .own_code import ARGUMENTS, is_own, own_problems
 from .schedule_grammar import schedule_problems
 from .settings import IMAGENET
-from .stages import stage_problems
+from .stages import OWN, PRETRAINING, stage_problems
 
 TASK_OF_KIND = {"value": "regression", "class": "classification", "multi": "multilabel", "": ""}
 """What a label of a kind is for; "classification" is binary or multi-class, "" isn't known yet."""
@@ -49,7 +49,7 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
     )  # fmt: skip
     problems += _weight_problems(arguments.get("class_weights"))
     problems += _initial_weight_problems(arguments)
-    problems += [] if arguments.get("stages") is None else stage_problems(arguments["stages"])
+    problems += stage_problems(arguments.get("stages")) + _stage_data_problems(arguments, known)
     problems += checkpoint_problems(arguments.get("checkpoints"))
     problems += _image_problems(arguments, known.get("transform", Known()).facts.get("images"))
     problems += _label_problems(arguments, known.get("transform", Known()).facts.get("labels"))
@@ -58,6 +58,33 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
     if splits and isinstance(split, str) and split not in splits:
         what = f"the examples have no split {split!r}"
         problems.append(Problem(what, argument="train_split", given=split, available=splits))
+    return problems
+
+
+def _stage_data_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[Problem]:
+    """What is wrong with the examples and splits that stages name."""
+    told = arguments.get("stages")
+    stages = told if isinstance(told, list | tuple) else []
+    problems, used = [], False
+    for number, stage in enumerate(stages, start=1):
+        if not isinstance(stage, Mapping):
+            continue
+        source = PRETRAINING if stage.get("examples") == PRETRAINING else OWN
+        used |= source == PRETRAINING
+        if source == PRETRAINING and PRETRAINING not in known:
+            what = f"stage {number} learns from examples: {PRETRAINING}, and the step has none"
+            remedy = (
+                f"give the step {PRETRAINING}: ${{steps.other.examples}}, or take examples out of the stage"
+            )
+            problems.append(Problem(what, argument="stages", remedy=remedy))
+        split, splits = stage.get("train_split"), known[source].splits if source in known else None
+        if splits and isinstance(split, str) and not split.startswith("${") and split not in splits:
+            what = f"stage {number}: the examples have no split {split!r}"
+            problems.append(Problem(what, argument="stages", given=split, available=splits))
+    if PRETRAINING in known and not used:
+        what = f"no stage says examples: {PRETRAINING}, so that nothing is learned from them"
+        remedy = f"write stages: [{{examples: {PRETRAINING}, epochs: 10}}, {{epochs: 20}}]"
+        problems.append(Problem(what, argument=PRETRAINING, remedy=remedy))
     return problems
 
 
@@ -131,14 +158,14 @@ def model_problems(arguments: Arguments) -> list[Problem]:
     if not isinstance(model, str):
         return []
     accepted = arguments_of(model)
-    if accepted is not None:
+    if accepted is not None and isinstance(model_args, Mapping):
         return [
             Problem(
                 f"{model} has no argument {name!r}", argument="model_args", given=name, available=accepted
             )
             for name in model_args
             if name not in accepted
-        ]
+        ] + _regularization_problems(model, model_args)
     if ":" not in model:
         of_keras = model.startswith("keras.") or model in ARCHITECTURES
         keras_own = tuple(f"{PREFIX}{name}" for name in ARCHITECTURES)
@@ -158,6 +185,21 @@ def model_problems(arguments: Arguments) -> list[Problem]:
     names = model_args if isinstance(model_args, Mapping) else ()
     problem = find_problem(model) or call_problem(model, names)
     return [problem if problem.argument else problem.at(argument="model")] if problem else []
+
+
+def _regularization_problems(model: str, model_args: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with penalties, bounds and the dropout of a built-in model."""
+    problems = []
+    for name in ("dropout", "l1", "l2", "max_norm", "wide_l1", "wide_l2"):
+        value = model_args.get(name, 0.0)
+        if isinstance(value, str) and value.startswith("${"):
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and 0 <= value < (1 if name == "dropout" else float("inf"))):
+            wanted = "from 0 to below 1" if name == "dropout" else "from 0 on"
+            what = f"{model}: {name} has to be a number {wanted}, not {value!r}"
+            problems.append(Problem(what, argument="model_args"))
+    return problems
 
 
 def _image_problems(arguments: Arguments, images: Mapping[str, Shape] | None) -> list[Problem]:

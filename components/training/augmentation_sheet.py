@@ -11,8 +11,8 @@ from ...pipelines.artifact import Examples
 from ..dataset import shard_errors
 from ..report.contact_sheet import Pixels, Row, contact_sheet
 from .augmenting import TrainAugmentation
-from .epochs import packed_batches
 from .feed import Feed
+from .packed import packed_batches
 from .targets import by_column
 from .tasks import Task
 

@@ -119,7 +119,7 @@ def finish_in_step(network: keras.Model, finish: Callable[..., Any], batches: An
 
     Args:
         network: compiled.
-        finish: from what the pipeline gives, a tuple, to what Keras' own step takes; see `Epochs`.
+        finish: from what the pipeline gives, a tuple, to what Keras' own step takes; see `Stream`.
         batches: what the pipeline gives.
     """
     # Keras builds metrics from the first batch as the pipeline gives it, unless it has built them before.

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from ...pipelines.errors import InvalidRequestError
+from ...pipelines.errors import InvalidRequestError, Problem
 from ..models import model_function
 from ..models.user import fed_by
 from ..tfrecords.layout import OutputFeature
@@ -110,6 +110,41 @@ def compile_network(
         network.compile(optimizer=optimizer, **_losses(settings, tasks))
     except (TypeError, ValueError) as error:
         raise InvalidRequestError(f"Keras refuses the loss or metrics: {error}") from error
+
+
+def require_nothing_for_compile(settings: Settings) -> None:
+    """Refuses what is told for `compile` beside a model that comes compiled, and so keeps what it has.
+
+    What is told as it is by default can't be told from what isn't told.
+
+    Raises:
+        InvalidRequestError: names each argument.
+    """
+    name = settings.told()["model"]
+    given = {key: getattr(settings, key) for key in _COMPILED if key != "scale_learning_rate"}
+    given["scale_learning_rate"] = settings.execution.scale_learning_rate
+    problems = [
+        Problem(
+            f"the model of {name} comes compiled, and so {key} would not be used",
+            argument=key,
+            remedy=f"leave compile() out of the model function, or {key} out of the step",
+        )
+        for key, default in _COMPILED.items()
+        if (given[key] or None) != default
+    ]
+    if settings.stages:
+        what = f"the model of {name} comes compiled, and each stage compiles it anew"
+        remedy = "leave compile() out of the model function, or stages out of the step"
+        problems.append(Problem(what, argument="stages", remedy=remedy))
+    if problems:
+        raise InvalidRequestError(problems)
+
+
+_COMPILED: Mapping[str, Any] = {
+    "optimizer": "adam", "learning_rate": None, "learning_rate_schedule": "cosine", "loss": None,
+    "loss_weights": None, "metrics": None, "scale_learning_rate": "none",
+}  # fmt: skip
+"""What `compile` is told, with the defaults of `train`."""
 
 
 def _losses(settings: Settings, tasks: Sequence[Task]) -> dict[str, Any]:

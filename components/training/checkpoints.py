@@ -30,7 +30,7 @@ FORMAT = 1
 """Of the files; one of another format counts as damaged."""
 _ABOUT = "about"
 _DTYPES = "dtypes"
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 """What comes of a file that is no checkpoint."""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -83,7 +83,7 @@ class Checkpoints:
         for path in sorted(self._folder.glob("checkpoint-*.npz"), reverse=True):
             try:
                 return self._read(path)
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 self.warn(f"the checkpoint {path.name} is damaged and left out: {error}")
                 path.unlink(missing_ok=True)
         return None
@@ -94,8 +94,8 @@ class Checkpoints:
         for path in sorted(self._folder.glob("checkpoint-*.npz"), reverse=True):
             course = self._about(path.name).get("course")
             if course:
-                epoch, step = course["first"] + course["epoch"] + 1, course["step"]
-                return f"weights: {path} begins with those of the last good checkpoint (epoch {epoch}, step {step:,})"
+                place = f"epoch {course['first'] + course['epoch'] + 1}, step {course['step']:,}"
+                return f"weights: {path} begins with those of the last good checkpoint ({place})"
         return ""
 
     def are_due(self, stage: int, step: int) -> bool:
@@ -173,7 +173,7 @@ class Checkpoints:
     def _about(self, name: str) -> dict[str, Any]:
         try:
             return _about_of(read_arrays(self._folder / name, only=_ABOUT))
-        except _UNREADABLE:
+        except UNREADABLE:
             return {"best": 0}
 
     def _read(self, path: Path) -> Checkpoint:
@@ -222,7 +222,8 @@ def read_arrays(path: Path, only: str = "") -> dict[str, npt.NDArray[Any]]:
     Raises:
         OSError, ValueError and others: it is not there or damaged.
     """
-    with np.load(path, allow_pickle=False) as file:
+    # Opened here: NumPy leaves a damaged file open.
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         if only:
             return {only: file[only]}
         dtypes = json.loads(file[_DTYPES].tobytes())

@@ -8,7 +8,6 @@ copies it makes a checkpoint.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ...pipelines.errors import InvalidRequestError, StepError
 from ...pipelines.tracebacks import own_trace
 from ..input.position import Position
+from .clock import Clock
 from .epoch_steps import EpochSteps
 from .live import Live, Tell
 from .logs.log import TrainingLog, learning_rate
+from .logs.pace import Pace
 from .logs.record import NO_METRICS, RATE
 from .optimizer_making import averaged
 from .settings import Settings
@@ -125,9 +126,7 @@ class Course:
 
     Attributes:
         state: where it is.
-        examples: that this process learned from.
-        seconds: that it spent in steps and in waiting for them.
-        waited: seconds of these spent waiting for examples.
+        pace: of the steps that this process ran.
     """
 
     def __init__(
@@ -142,8 +141,7 @@ class Course:
         watch: Watch | None = None,
     ) -> None:
         self.state = CourseState()
-        self.examples = 0
-        self.seconds = self.waited = 0.0
+        self.pace = Pace()
         self._resumed: Checkpoint | None = None
         self._stepper = stepper
         self._source = source
@@ -154,6 +152,18 @@ class Course:
         self._log = log
         self._watch = watch
         self._best_weights: list[Any] | None = None
+        self._anew = False
+
+    def learn_from(self, source: Source, held_out: Source | None, *, anew: bool) -> None:
+        """Takes other examples, for the stages to come.
+
+        Args:
+            source: the examples to learn from.
+            held_out: those that choose the epoch; None to take the last one.
+            anew: whether the losses on them can't be compared with those of the stage before, so that the
+                best epoch is one of those to come.
+        """
+        self._source, self._held_out, self._anew = source, held_out, anew
 
     def resume(self) -> bool:
         """Goes on from the last checkpoint, if there is one; before the first stage is run."""
@@ -181,9 +191,10 @@ class Course:
         steps = EpochSteps(self._source.rows, settings.batch_size, settings.epochs, state.first)
         live = Live(self._tell, settings.all_epochs, steps)
         self._begin(settings, steps)
+        clock = Clock(self._stepper, settings.batch_size)
         while state.step < steps.total and not state.over:
-            self._epoch(settings, steps, live)
-        self.waited += self._stepper.waited
+            self._epoch(settings, steps, live, clock)
+        self.pace += clock.pace
         with averaged(self._stepper.network):
             last = self._stepper.weights()
         self._stepper.set_weights(last if self._best_weights is None else self._best_weights)
@@ -194,6 +205,8 @@ class Course:
         if state.stage != number:
             state.stage, state.first = number, len(state.history)
             state.step, state.epoch, state.over = 0, 0, False
+            if self._anew:
+                state.best = self._best_weights = None
         return state
 
     def _begin(self, settings: Settings, steps: EpochSteps) -> None:
@@ -227,14 +240,12 @@ class Course:
                 f"where an earlier run was stopped"
             )
 
-    def _epoch(self, settings: Settings, steps: EpochSteps, live: Live) -> None:
+    def _epoch(self, settings: Settings, steps: EpochSteps, live: Live, clock: Clock) -> None:
         """Runs an epoch, or what is left of it."""
         state, stepper = self.state, self._stepper
-        row, begun, since = self._row(settings), state.step, time.perf_counter()
-        self._steps(settings, steps, live, int(row["epoch"]))
+        row = self._row(settings)
+        self._steps(settings, steps, live, clock)
         row |= stepper.metrics()
-        self.seconds += time.perf_counter() - since
-        self.examples += (state.step - begun) * steps.batch_size
         rate = learning_rate(stepper)
         row |= {} if rate is None else {RATE: rate}
         with averaged(stepper.network):
@@ -244,7 +255,7 @@ class Course:
             require_loss(row, bool(self._held_out))
             live.report(state, row, rate)
             state.history.append(row)
-            self._look(row, settings)
+            self._look(row, settings, weights=stepper.weights)
             if not self._better(row):
                 state.over = self._stale(settings)
         for follower in self._followers:
@@ -257,14 +268,14 @@ class Course:
         row: dict[str, float] = {"epoch": state.first + state.epoch + 1}
         return {**row, "stage": state.stage + 1} if settings.stages else row
 
-    def _steps(self, settings: Settings, steps: EpochSteps, live: Live, epoch: int) -> None:
+    def _steps(self, settings: Settings, steps: EpochSteps, live: Live, clock: Clock) -> None:
         """The steps that are left of an epoch."""
         state, stepper = self.state, self._stepper
         end, together = steps.end(state.epoch), settings.execution.steps_per_execution
         while state.step < end:
             count = min(together, end - state.step)
-            with _keras_errors(epoch == 1):
-                stepper.run(count)
+            with _keras_errors(not state.history):
+                clock.run(count)
             state.step += count
             if self._log is not None:
                 self._log.after_steps(state, steps, settings.all_epochs, stepper)
@@ -273,12 +284,12 @@ class Course:
             if live.due():
                 values = stepper.metrics()
                 live.report(state, values, learning_rate(stepper))
-                self._look({"epoch": epoch, **values}, settings)
+                self._look({**self._row(settings), **values}, settings)
 
-    def _look(self, row: Mapping[str, float], settings: Settings) -> None:
-        """Refuses to go on with a loss that is no number."""
+    def _look(self, row: Mapping[str, float], settings: Settings, **weights: Any) -> None:
+        """Refuses to go on with a loss that is no number, or such weights."""
         if self._watch is not None:
-            self._watch.look(row, settings, int(row["epoch"]), self.state.step)
+            self._watch.look(row, settings, int(row["epoch"]), self.state.step, **weights)
 
     def _keep(self) -> None:
         """Makes a checkpoint if it is time for one."""

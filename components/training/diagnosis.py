@@ -17,14 +17,15 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ...pipelines.artifact import Examples
+from ..input.order import Only
 from ..models.inputs import DENSE, IDS
-from .epochs import Only, packed_batches
 from .feed import Feed
 from .label_checks import part_of
+from .packed import packed_batches
 from .targets import by_column
 from .tasks import Task
 
-SECONDS = 20.0
+SECONDS = 5.0
 """The longest that batches are tried for, one by one."""
 ROWS_BYTES = 64 << 20
 """Of features that are looked at at once."""
@@ -107,9 +108,14 @@ def _columns(
         yield "row weight", "", one.numpy()
 
 
-def bad_weights(network: keras.Model) -> list[str]:
-    """The paths of the weights that hold NaN or infinity, in their order."""
-    return [one.path for one in network.weights if not _finite(keras.ops.convert_to_numpy(one))]
+def bad_weights(network: keras.Model, weights: Sequence[npt.NDArray[Any]]) -> list[str]:
+    """The paths of the weights that hold NaN or infinity, in their order.
+
+    Args:
+        network: whose they are.
+        weights: copies, in the order of the network's.
+    """
+    return [one.path for one, values in zip(network.weights, weights, strict=True) if not _finite(values)]
 
 
 @dataclass(frozen=True)

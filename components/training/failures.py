@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 from ...pipelines.artifact import Examples
 from ...pipelines.errors import DataError, StepError
+from ..input.order import Only
 from .diagnosis import BadBatch, bad_batch, bad_values, bad_weights
-from .epochs import Only
 from .feed import Feed
 from .settings import Settings
 from .tasks import Task
@@ -31,7 +31,7 @@ RISE = 10.0
 HUGE = 1e15
 """Labels beyond it overflow float32 when they are squared, or soon after."""
 FLOAT16_MOST = 65_504.0
-TRIED = 256
+TRIED = 64
 """Batches that are tried one by one at most."""
 
 
@@ -46,7 +46,7 @@ class Subject:
         examples: what it learns from.
         train, validation: the splits; the latter None if there is none.
         only: which rows of the train split.
-        batches: gives batches of the train split as the network's `train_step` takes them.
+        batches: gives the batches of the stage after so many steps, as the network's `train_step` takes them.
         good_weights: gives weights that were numbers still, of a checkpoint or those of the beginning, and
             says which, as in "the weights of the checkpoint".
         kept: says which checkpoint is kept and where; empty if none is.
@@ -59,7 +59,7 @@ class Subject:
     train: str
     validation: str | None
     only: Only
-    batches: Callable[[], Iterable[Any]]
+    batches: Callable[[int], Iterable[Any]]
     good_weights: Callable[[], tuple[Sequence[Any], str]]
     kept: Callable[[], str]
 
@@ -81,26 +81,47 @@ class Watch:
         self._first: float | None = None
         self._warned = False
 
-    def look(self, values: Mapping[str, float], settings: Settings, epoch: int, step: int) -> None:
-        """Looks at the loss within an epoch.
+    def learn_from(self, examples: Examples, train: str, validation: str | None, only: Only) -> None:
+        """What the stages to come learn from; see `Subject`."""
+        self._subject = replace(
+            self._subject, examples=examples, train=train, validation=validation, only=only
+        )
+
+    def look(
+        self,
+        values: Mapping[str, float],
+        settings: Settings,
+        epoch: int,
+        step: int,
+        weights: Callable[[], Sequence[Any]] | None = None,
+    ) -> None:
+        """Looks at the loss.
 
         Args:
             values: `loss` and the metrics.
             settings: of the stage.
             epoch: from 1.
             step: how many steps of the stage were run.
+            weights: gives copies of the network's; at an epoch's end they are looked at too, since a network
+                can hide that they are no numbers: the ReLU of NaN is 0 where TensorFlow makes one operation
+                of it and the layer before.
 
         Raises:
             DataError, StepError: it is no number; says why.
         """
         wrong = [key for key in ("loss", "val_loss") if not math.isfinite(values.get(key, 0.0))]
-        if not wrong:
+        at = f"in epoch {epoch}, at step {step:,}"
+        if wrong:
+            where = f"{wrong[0]} is {values[wrong[0]]} {at}"
+        else:
             if "loss" in values:
                 self._way.append((epoch, step, values["loss"]))
                 self._first = abs(values["loss"]) if self._first is None else self._first
-            return
-        where = f"{wrong[0]} is {values[wrong[0]]} in epoch {epoch}, at step {step:,}"
-        raise diagnosed(self._subject, settings, where, wrong[0], self._way)
+            lost = bad_weights(self._subject.network, weights()) if weights else []
+            if not lost:
+                return
+            where = f"weights are NaN or infinite {at}, and the loss is {values.get('loss', math.nan):.4g}"
+        raise diagnosed(self._subject, settings, where, "".join(wrong[:1]), self._way)
 
     def begin_stage(self, settings: Settings, stepper: Stepper) -> None:
         """A stage has a loss and a rate of its own."""
@@ -135,7 +156,7 @@ def diagnosed(
         subject: what is trained.
         settings: of the stage.
         where: what was seen, and when, as the beginning of a sentence.
-        key: "loss" or "val_loss".
+        key: "loss", "val_loss", or "" if it is the weights.
         way: epoch, step and loss of each report before.
     """
     split = subject.validation if key == "val_loss" and subject.validation else subject.train
@@ -148,8 +169,9 @@ def diagnosed(
             argument="examples",
             remedy="look at these rows; impute or clip the column in the transform step, or leave them out",
         )
-    lost = bad_weights(subject.network)
-    finding = _learned_nothing(subject, settings, key) or _diverged(subject, settings, key, lost, way)
+    lost = bad_weights(subject.network, subject.network.get_weights())
+    since = way[-1][1] if len(way) > 1 else 0
+    finding = _learned_nothing(subject, settings, key, since) or _diverged(subject, settings, key, lost, way)
     what, argument, remedy = finding
     kept = subject.kept()
     return StepError(f"{where}: {what}", argument=argument, remedy=f"{remedy}{'; ' if kept else ''}{kept}")
@@ -159,14 +181,17 @@ Finding = tuple[str, str, str]
 """What was found, the argument that it is about, and what to do."""
 
 
-def _learned_nothing(subject: Subject, settings: Settings, key: str) -> Finding | None:
-    """Whether the loss is no number with weights that are some, so that no learning rate is to blame."""
+def _learned_nothing(subject: Subject, settings: Settings, key: str, since: int) -> Finding | None:
+    """Whether the loss is no number with weights that are some, so that no learning rate is to blame.
+
+    The batches that are tried are those since the loss was seen to be a number.
+    """
     if key == "val_loss":
         return None
     try:
         weights, whose = subject.good_weights()
         subject.network.set_weights(weights)
-        batch = bad_batch(subject.network, subject.batches(), TRIED)
+        batch = bad_batch(subject.network, subject.batches(since), TRIED)
     except Exception:  # a network that can't be tried so: what went wrong is told without it
         return None
     return None if batch is None else _of_batch(batch, settings, whose)
@@ -230,12 +255,10 @@ def _diverged(
     elif key == "val_loss":
         what += ", and the outputs for the validation split are beyond float32"
     rate = settings.learning_rate
-    smaller = (
-        f"learning_rate: {rate / 10:g} (it is {rate:g})" if rate else "a learning_rate below the default"
-    )
+    instead = f", {rate / 10:g} in place of {rate:g}" if rate else ""
     clipped = f"optimizer: {{{_optimizer(settings)}: {{global_clipnorm: 1}}}}"
-    remedy = f"take {smaller}, limit the gradients by {clipped}, or begin slowly with a warmup"
-    return what, "learning_rate", f"{remedy}{_of_precision(settings)}"
+    remedy = f"take a smaller learning_rate{instead}, limit the gradients by {clipped}, or begin slowly with"
+    return what, "learning_rate", f"{remedy} a warmup{_of_precision(settings)}"
 
 
 def _of_precision(settings: Settings) -> str:

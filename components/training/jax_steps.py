@@ -11,8 +11,9 @@ that wait for a device would fill its memory, and nobody would know what is wait
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -21,205 +22,195 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-Array = npt.NDArray[Any]
-State = tuple[list[Any], ...]
-"""Values of the trainable and the other variables of a network, of its optimizer and of its metrics."""
+from ...pipelines.errors import InvalidRequestError
+from .steps import TensorFlowStepper
+
+Values = tuple[list[Any], ...]
+"""Of the trainable and the other variables of a network, of its optimizer and of its metrics."""
+Step = Callable[[Values, Any], tuple[Any, Values]]
 
 
-class JaxStepper:
-    """A `Stepper` of the JAX backend.
+class JaxStepper(TensorFlowStepper):
+    """Steps by Keras' JAX backend, over the distribution that was set when the network was built.
 
-    The distribution is the one that was set when the network was built; without one, all is done on one
-    device. Between calls, the network's variables hold the state, so that anybody may read them and change
-    them; during a call they don't.
+    Between calls, the network's variables hold the state; during a call they don't.
 
     Args:
         network: compiled.
         steps_per_execution: steps that are one program on the device; the rest of a `run` is done singly.
 
     Attributes:
-        waited: seconds that a device had nothing to do for want of input, since `begin`; what is told is
-            rather too much than too little.
+        network: the same.
+        waited: seconds that the devices had nothing to do for want of a batch, or somewhat more.
     """
 
     def __init__(self, network: keras.Model, steps_per_execution: int = 1) -> None:
-        self.waited = 0.0
-        self._network = network
-        self._at_once = steps_per_execution if network.jit_compile and not network.run_eagerly else 1
-        self._place = _Placer()
-        self._source: Iterator[Any] = iter(())
-        self._next: list[Any] = []
-        self._train: Callable[[State, Any], tuple[Any, State]] | None = None
-        self._train_many: Callable[[State, Any], tuple[Any, State]] | None = None
-        self._logs: Any = None
+        super().__init__(network, steps_per_execution)
+        _require_jax_step(network)
+        self._placer = _Placer()
+        self._placed: list[Any] = []
+        self._under_way: list[Any] = []
+        self._one: Step | None = None
+        self._several: Step | None = None
 
     def begin(self, batches: tf.data.Dataset) -> None:
-        """Takes another source of batches, all full; what was fetched of the one before is left.
-
-        Args:
-            batches: (inputs, targets) or (inputs, targets, weights), of several hosts each host's own rows.
-        """
-        self._source = batches.as_numpy_iterator()
-        self._next = []
-        self._fetch(self._source)
-        self.waited = 0.0
+        """Takes a new source, of several hosts each its own rows of each batch; see `Stepper`."""
+        network = self.network
+        self._batches = batches.as_numpy_iterator()
+        self._placed, self._under_way = [], []
+        self._fetch()
         # Metrics and optimizer have no variables before; Keras' `fit` begins so too.
-        self._network._symbolic_build(data_batch=self._next[0])
-        self._network.make_train_function()
-        step = self._network.train_function
-        self._train = lambda state, batch: step(state, iter((batch,)))
-        self._train_many = None if self._at_once == 1 else _scanned(self._network)
+        network._symbolic_build(data_batch=self._placed[0])
+        network.make_train_function(force=True)
+        network.make_test_function(force=True)
+        step = network.train_function
+        self._one = lambda values, batch: step(values, iter((batch,)))
+        compiled = network.jit_compile and not network.run_eagerly
+        self._several = _scanned(network) if compiled and self._together > 1 else None
+        self.waited = 0.0
 
     def run(self, count: int) -> None:
-        """Takes exactly `count` steps."""
-        assert self._train is not None
-        state, under_way = _state_of(self._network), []
+        """Runs exactly so many steps; see `Stepper`."""
+        values = _values(self.network)
         try:
             while count:
-                together = self._at_once if count >= self._at_once else 1
-                while len(self._next) < together:
-                    self._fetch(self._source, under_way)
-                batches, self._next = self._next[:together], self._next[together:]
-                if together == 1:
-                    self._logs, state = self._train(state, batches[0])
-                else:
-                    assert self._train_many is not None
-                    self._logs, state = self._train_many(state, tuple(batches))
+                together = self._together if self._several and count >= self._together else 1
+                while len(self._placed) < together:
+                    self._fetch()
+                batches, self._placed = self._placed[:together], self._placed[together:]
+                if together > 1 and self._several:
+                    self._logs, values = self._several(values, tuple(batches))
+                elif self._one:
+                    self._logs, values = self._one(values, batches[0])
                 count -= together
-                under_way.append(self._logs)
-                if len(under_way) > 1:
-                    jax.block_until_ready(under_way.pop(0))
-                self._fetch(self._source, under_way)
+                self._under_way.append(self._logs)
+                jax.block_until_ready(self._under_way[: -self._placer.at_most + 1 or None])
+                self._under_way = self._under_way[-1:]
+                self._fetch()
         finally:
-            _assign(self._network, state)
-
-    def metrics(self) -> dict[str, float]:
-        """Loss and metrics since `reset`, or what the model's own `train_step` gave last."""
-        return _results(self._network, self._logs)
-
-    def reset(self) -> None:
-        """Begins the metrics anew."""
-        self._network.reset_metrics()
+            _assign(self.network, values)
 
     def evaluate(self, held_out: tf.data.Dataset) -> dict[str, float]:
-        """Loss and metrics over one pass, as Keras' `evaluate` gives them; the metrics begin anew.
+        """Loss and metrics over one pass; see `Stepper`.
 
         A batch that the devices don't divide is done by each of them whole.
 
         Args:
-            held_out: as `begin` has them, the last batch smaller; of several hosts that one is all rows.
+            held_out: batches, of which each host reads all rows and places its own.
         """
-        network = self._network
-        network.make_test_function()
+        network, logs = self.network, None
         network.reset_metrics()
-        trainable, other, _, metrics = _state_of(network)
-        state, logs, before = (trainable, other, metrics), None, None
-        for batch in held_out.as_numpy_iterator():
-            logs, state = network.test_function(state, iter((self._place(batch),)))
-            jax.block_until_ready(before)
-            before = logs
-        _assign(network, (state[0], state[1], [], state[2]))
-        found = _results(network, logs)
-        network.reset_metrics()
-        return found
+        trainable, other, _, metrics = _values(network)
+        values = trainable, other, metrics
+        try:
+            for batch in held_out.as_numpy_iterator():
+                logs, values = network.test_function(values, iter((self._placer.whole(batch),)))
+                jax.block_until_ready(logs)
+        finally:
+            _assign(network, (values[0], values[1], [], values[2]))
+        return self._told(logs)
 
-    def state(self) -> dict[str, Array]:
-        """Copies on the host of every variable of the network, its optimizer and its metrics."""
-        return {name: np.array(variable.value) for name, variable in _variables(self._network).items()}
-
-    def restore(self, state: Mapping[str, Array]) -> None:
-        """Makes the variables what they were; after `begin`, which builds those of the optimizer."""
-        for name, variable in _variables(self._network).items():
-            variable.assign(np.asarray(state[name], variable.dtype))
-
-    def _fetch(self, source: Iterator[Any], under_way: list[Any] | tuple[()] = ()) -> None:
-        """Places the next batch on the devices, and measures whether these wait for it."""
+    def _fetch(self) -> None:
+        """Places the next batch on the devices, and looks whether these wait for it."""
         begun = time.perf_counter()
-        batch = next(source)
+        batch = next(self._batches)
         spent = time.perf_counter() - begun
-        if all(value.is_ready() for value in jax.tree.leaves(under_way)):
+        if all(value.is_ready() for value in jax.tree.leaves(self._under_way)):
             self.waited += spent
-        self._next.append(self._place(batch))
+        self._placed.append(self._placer(batch))
+
+    def _told(self, logs: Any) -> dict[str, float]:
+        # A host computes them for itself: it may ask when the others don't.
+        here = [
+            (variable, jax.numpy.asarray(np.asarray(variable.value)))
+            for variable in self.network.metrics_variables
+        ]
+        with keras.StatelessScope(state_mapping=here):
+            return super()._told(logs)
 
 
 class _Placer:
-    """From the rows of this host to arrays on all devices."""
+    """From rows to arrays on all devices.
+
+    Attributes:
+        at_most: how many steps may be under way. Virtual devices share the threads of one CPU, and several
+            steps that exchange gradients could wait there for each other for ever.
+    """
 
     def __init__(self) -> None:
         self._distribution = keras.distribution.distribution()
+        if self._distribution is None and jax.process_count() > 1:
+            raise RuntimeError("there are several hosts, and no distribution over their devices is set")
+        several = self._distribution is not None and self._distribution.device_mesh.devices.size > 1
+        self.at_most = 1 if several and jax.default_backend() == "cpu" else 2
 
     def __call__(self, batch: Any) -> Any:
-        return jax.tree.map(self._placed, batch)
+        """A batch of which this host has its share, in its order."""
+        return jax.tree.map(self._share, batch)
 
-    def _placed(self, rows: Array) -> Any:
+    def whole(self, batch: Any) -> Any:
+        """A batch of which every host has all rows."""
+        return jax.tree.map(self._rows, batch)
+
+    def _share(self, rows: npt.NDArray[Any]) -> Any:
+        if self._distribution is None or jax.process_count() == 1:
+            return self._rows(rows)
+        return jax.make_array_from_process_local_data(self._sharding(rows, cut=True), rows)
+
+    def _rows(self, rows: npt.NDArray[Any]) -> Any:
         if self._distribution is None:
             return jax.device_put(rows)
-        mesh = self._distribution.device_mesh
-        evenly = len(rows) * jax.process_count() % mesh.devices.size == 0
-        axes = [self._distribution.batch_dim_name if evenly else None, *[None] * (rows.ndim - 1)]
-        sharding = keras.distribution.TensorLayout(axes, mesh).backend_layout
+        cut = len(rows) % self._distribution.device_mesh.devices.size == 0
+        sharding = self._sharding(rows, cut)
         if jax.process_count() == 1:
             return jax.device_put(rows, sharding)
-        return jax.make_array_from_process_local_data(sharding, rows)
+        return jax.make_array_from_callback(rows.shape, sharding, lambda index: rows[index])
+
+    def _sharding(self, rows: npt.NDArray[Any], cut: bool) -> Any:
+        first = self._distribution.batch_dim_name if cut else None
+        axes = [first, *[None] * (rows.ndim - 1)]
+        return keras.distribution.TensorLayout(axes, self._distribution.device_mesh).backend_layout
 
 
-def _scanned(network: keras.Model) -> Callable[[State, Any], tuple[Any, State]]:
-    """Several steps as one program: from a state and a tuple of batches to the last step's logs and a state."""
+def _scanned(network: keras.Model) -> Step:
+    """Several steps as one program: from values and a tuple of batches to the last logs and values."""
 
-    def steps(state: State, batches: tuple[Any, ...]) -> tuple[Any, State]:
-        def step(state: State, batch: Any) -> tuple[State, Any]:
-            logs, state = network.train_step(state, batch)
-            return state, logs
+    def steps(values: Values, batches: tuple[Any, ...]) -> tuple[Any, Values]:
+        def step(values: Values, batch: Any) -> tuple[Values, Any]:
+            logs, values = network.train_step(values, batch)
+            return values, logs
 
         stacked = jax.tree.map(lambda *one: jax.numpy.stack(one), *batches)
-        state, logs = jax.lax.scan(step, state, stacked)
-        return jax.tree.map(lambda values: values[-1], logs), state
+        values, logs = jax.lax.scan(step, values, stacked)
+        return jax.tree.map(lambda each: each[-1], logs), values
 
-    return jax.jit(steps, donate_argnums=0)
-
-
-def _state_of(network: keras.Model) -> State:
-    groups = (
-        network.trainable_variables,
-        network.non_trainable_variables,
-        network.optimizer.variables,
-        network.metrics_variables,
-    )
-    return tuple([variable.value for variable in group] for group in groups)
+    compiled: Step = jax.jit(steps, donate_argnums=0)
+    return compiled
 
 
-def _assign(network: keras.Model, state: State) -> None:
-    groups = (
-        network.trainable_variables,
-        network.non_trainable_variables,
-        network.optimizer.variables,
-        network.metrics_variables,
-    )
-    for variables, values in zip(groups, state, strict=True):
-        for variable, value in zip(variables, values, strict=False):
+def _groups(network: keras.Model) -> tuple[list[Any], ...]:
+    optimizer = network.optimizer.variables
+    return network.trainable_variables, network.non_trainable_variables, optimizer, network.metrics_variables
+
+
+def _values(network: keras.Model) -> Values:
+    return tuple([variable.value for variable in group] for group in _groups(network))
+
+
+def _assign(network: keras.Model, values: Values) -> None:
+    for variables, group in zip(_groups(network), values, strict=True):
+        for variable, value in zip(variables, group, strict=False):
             variable.assign(value)
 
 
-def _results(network: keras.Model, logs: Any) -> dict[str, float]:
-    """What Keras would tell: the metrics, unless an own `train_step` tells something else."""
-    here = [
-        (variable, jax.numpy.asarray(np.asarray(variable.value))) for variable in network.metrics_variables
-    ]
-    with keras.StatelessScope(state_mapping=here):
-        found = network.get_metrics_result()
-    if isinstance(logs, Mapping) and set(logs) != set(found):
-        found = logs
-    return {key: float(np.asarray(value)) for key, value in found.items()}
-
-
-def _variables(network: keras.Model) -> dict[str, Any]:
-    groups = {
-        "model": network.variables,
-        "optimizer": network.optimizer.variables,
-        "metric": network.metrics_variables,
-    }
-    return {
-        f"{group}/{number:05d}": variable
-        for group, variables in groups.items()
-        for number, variable in enumerate(variables)
-    }
+def _require_jax_step(network: keras.Model) -> None:
+    """Refuses a `train_step` or `test_step` of one's own that is written for TensorFlow."""
+    for name in ("train_step", "test_step"):
+        function = getattr(type(network), name)
+        if function is getattr(keras.Model, name) or len(inspect.signature(function).parameters) > 2:
+            continue
+        raise InvalidRequestError(
+            f"the model's own {name} is written for TensorFlow: it takes the data alone",
+            argument="strategy",
+            remedy=f"write {name}(self, state, data) as Keras has it for JAX, or take another strategy",
+        )

@@ -6,9 +6,12 @@ import contextlib
 import math
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...pipelines.errors import StepError
+
+if TYPE_CHECKING:
+    from .checkpoints import Checkpoints
 
 _BYTES = {"float": 4, "float32": 4, "double": 8, "half": 2, "bfloat16": 2, "int64": 8, "int32": 4, "uint8": 1}
 _SHAPE = re.compile(r"shape ?[\[(]([\d, ]+)[\])](?: and (?:data )?type (\w+))?")
@@ -17,13 +20,13 @@ _DEVICE = re.compile(r"device:(\w+):(\d+)")
 
 
 @contextlib.contextmanager
-def memory_errors(batch_size: int, split: str, told: Any = None) -> Iterator[None]:
+def memory_errors(batch_size: int, split: str, checkpoints: Checkpoints | None = None) -> Iterator[None]:
     """Says of an error of memory inside the block what was too large.
 
     Args:
         batch_size: examples a step.
         split: what is learned from.
-        told: gives where the training is, and which checkpoint is kept: two texts, either may be empty.
+        checkpoints: tells which one is kept.
 
     Raises:
         StepError: TensorFlow, JAX or NumPy got no memory.
@@ -33,8 +36,8 @@ def memory_errors(batch_size: int, split: str, told: Any = None) -> Iterator[Non
     except Exception as error:
         if not is_of_memory(error):
             raise
-        where, kept = told() if told else ("", "")
-        raise memory_error(str(error), batch_size, split, where, kept) from error
+        kept = checkpoints.kept() if checkpoints else ""
+        raise memory_error(str(error), batch_size, split, kept) from error
 
 
 def is_of_memory(error: BaseException) -> bool:
@@ -48,28 +51,25 @@ def is_of_memory(error: BaseException) -> bool:
     return kind.__name__ in ("JaxRuntimeError", "XlaRuntimeError") and "RESOURCE_EXHAUSTED" in str(error)
 
 
-def memory_error(text: str, batch_size: int, split: str, where: str = "", kept: str = "") -> StepError:
+def memory_error(text: str, batch_size: int, split: str, kept: str = "") -> StepError:
     """An error of memory with its remedies.
 
     Args:
         text: of the library's error; it mostly has the shape that got no memory.
         batch_size, split: see `memory_errors`.
-        where: as in "in epoch 2, at step 31"; empty if no step was run yet.
         kept: which checkpoint is kept; empty for none.
     """
     shape, size = _asked(text)
     device = _DEVICE.search(text)
     of = f" of the {device[1]} {device[2]}" if device and device[1] != "CPU" else ""
-    what = (
-        f"out of memory{of} {where or 'before the first step was done'}, with {batch_size:,} examples a step"
-    )
+    what = f"out of memory{of}, with {batch_size:,} examples a step"
     if size:
         asked = f" for a tensor of {' x '.join(f'{n:,}' for n in shape)}" if shape else ""
         what += f": there was no room for {_told(size)}{asked}"
     remedies = []
-    if shape and batch_size not in shape and not where:
+    if shape and batch_size not in shape:  # weights or their gradients, mostly
         remedies.append("make the model smaller (model_args: hidden_units, width)")
-    elif batch_size > 1:
+    if batch_size > 1:
         half = batch_size // 2
         remedies.append(
             f"take a smaller batch: batch_size: {half}; gradient_accumulation_steps: 2 among the optimizer's "
@@ -77,7 +77,7 @@ def memory_error(text: str, batch_size: int, split: str, where: str = "", kept: 
         )
     remedies.append(
         f"if the split {split!r} fills the host's memory, cache: none; smaller images (resize), "
-        "a smaller model, or precision: bfloat16"
+        "or precision: bfloat16"
     )
     return StepError(what, argument="batch_size", remedy="; ".join([*remedies, *([kept] if kept else [])]))
 

@@ -57,7 +57,7 @@ def prepare(ctx: Context, examples: Examples, transform: Transform, told: Mappin
     require_class_weights(told["class_weights"], tasks)
     _look_at_fit(ctx, tasks, told)
     split = told["train_split"]
-    validation = _splits(examples, tasks, split, told["validation_split"])
+    validation = checked_splits(examples, tasks, split, told["validation_split"])
     if validation is None:
         idle = ", and patience has nothing to go by" if told.get("patience") else ""
         what = f"there are no examples in a split {told['validation_split']!r}"
@@ -120,8 +120,22 @@ def _look_at_fit(ctx: Context, tasks: tuple[Task, ...], told: Mapping[str, Any])
         ctx.warn(sentence)
 
 
-def _splits(examples: Examples, tasks: tuple[Task, ...], train: str, validation: str) -> str | None:
-    """Checks the splits; gives the one to validate on, or None."""
+def checked_splits(examples: Examples, tasks: tuple[Task, ...], train: str, validation: str) -> str | None:
+    """Looks whether a training can learn from a split.
+
+    Args:
+        examples: transformed examples.
+        tasks: what to learn.
+        train: the split to learn from.
+        validation: the split that is to choose the epoch.
+
+    Returns:
+        The split to validate on; None if it isn't there or has no rows.
+
+    Raises:
+        InvalidRequestError: the examples are raw ones, or have no such split.
+        DataError: there are too few of them.
+    """
     if examples.properties.get("format") != "tfrecord":
         raise InvalidRequestError(
             "train needs transformed examples, and these are raw ones",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from .plateau import Plateau
 from .schedule_base import (
@@ -193,3 +193,8 @@ _ALL: tuple[type[Schedule], ...] = (
 )  # fmt: skip
 SCHEDULES: dict[str, type[Schedule]] = {cls.name: cls for cls in _ALL}
 """By name."""
+Name = Literal[
+    "constant", "time", "step", "exponential", "cosine", "cosine_restarts", "polynomial", "one_cycle",
+    "plateau",
+]  # fmt: skip
+"""The names; those that need an argument say so when they stand alone."""

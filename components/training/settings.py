@@ -120,6 +120,8 @@ class Settings:
         return replace(
             self,
             epochs=stage.epochs or self.epochs,
+            batch_size=stage.batch_size or self.batch_size,
+            optimizer=stage.optimizer or self.optimizer,
             learning_rate=self.learning_rate if stage.learning_rate is None else stage.learning_rate,
             learning_rate_schedule=stage.learning_rate_schedule or self.learning_rate_schedule,
             patience=stage.patience or self.patience,

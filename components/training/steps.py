@@ -189,6 +189,8 @@ class TensorFlowStepper:
     def _compile(self) -> None:
         """Takes Keras' functions of the network as it is compiled now: one step, several, and one test."""
         network = self.network
+        if network.train_function is not None and network.train_function is self._compiled[0]:
+            return  # it wasn't compiled anew, and they needn't be traced again
         together = None
         if self._together > 1:
             network.make_train_function(force=True)
@@ -214,6 +216,14 @@ class TensorFlowStepper:
     def _told(self, logs: Any) -> dict[str, float]:
         """What Keras would tell: the metrics, unless an own `train_step` tells something else."""
         found = self.network.get_metrics_result()
-        if isinstance(logs, Mapping) and set(logs) != set(found):
-            found = logs
+        if isinstance(logs, Mapping) and set(flat := _flat(logs)) != set(found):
+            found = flat
         return {key: float(np.array(value)) for key, value in found.items()}
+
+
+def _flat(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a step tells, with what stands in dicts of metrics with several values, as Keras shows it."""
+    found: dict[str, Any] = {}
+    for key, value in logs.items():
+        found |= _flat(value) if isinstance(value, Mapping) else {key: value}
+    return found

@@ -15,29 +15,28 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from ...pipelines.artifact import Examples
 from ...pipelines.errors import DataError
-from ..dataset import shard_errors
-from ..input.order import Order
-from ..input.position import Position
+from ..input.batching import batched, finished
+from ..input.checks import check_shards, shard_errors
+from ..input.order import Only, Order, copies_of
+from ..input.places import Places
+from ..input.position import BEGIN, Position
+from ..input.rows import IN_ORDER, About, Rows
 from ..tfrecords.layout import Layout
+from ..tfrecords.reading import cut_fields
 from .augmenting import Place, TrainAugmentation, best_place
-from .epochs import packed_batches
 from .feed import Feed
 
 IN_MEMORY_BYTES = 256 << 20
 """Of features that are kept in memory where nothing else is asked for."""
 AHEAD_BYTES = 128 << 20
 """Of batches that are made ahead, each with its images as floats."""
-_ENDLESS = np.iinfo(np.int64).max
-_IN_ORDER = {"num_parallel_calls": 2, "deterministic": True}
+PACKED_ROWS, PACKED_BYTES = 8192, 16 << 20
+"""Rows, and bytes of these, that are gathered at once, at most, so that small batches are slices of many."""
 
-Only = npt.NDArray[np.bool_] | None
-"""Which rows of a split are wanted, a bool for each in the order of the shards; None for all."""
 Shape = Callable[..., tuple[Any, ...]]
 """From tensors, labels and, where there are any, row weights of a batch to what Keras gets."""
 Cache = Literal["auto", "memory", "disk", "none"]
@@ -85,16 +84,23 @@ class Stream:
         self._shape = shape
         self._augmentation = augmentation
         self.in_step = augmentation is not None and (place or best_place()) == "step"
+        layout = Layout.from_json(examples.properties)
         shards = [part["rows"] for part in examples.splits[split]["parts"]]
-        block = Layout.from_json(examples.properties).block_rows
-        copies = None if only is None else only.astype(np.int8)
-        wanted = None if copies is None else lambda epoch: copies
-        self._order = Order(shards, block, seed, wanted)
-        self._in_shard_order = Order(shards, block, None, wanted)
+        copies = copies_of(examples, split, only)
+        self._order = Order(shards, layout.block_rows, seed, copies)
+        self._in_shard_order = Order(shards, layout.block_rows, None, copies)
         self.rows = self._order.rows
+        if cache == "auto":
+            cache = "memory" if examples.rows(split) * feed.row_bytes <= IN_MEMORY_BYTES else "none"
+        self._layout = layout if feed.images else layout.without_images()
+        with shard_errors(examples, split):
+            check_shards(examples, split)
+            self._rows = Rows(
+                examples, split, layout, images=bool(feed.images), keep=self._packed, cache=cache
+            )
         self._finish = tf.function(self.finish)  # traced once, and not for each source
 
-    def batches(self, position: Position = Position()) -> tf.data.Dataset:  # noqa: B008 - a frozen value
+    def batches(self, position: Position = BEGIN) -> tf.data.Dataset:
         """Endless batches, every one full.
 
         Args:
@@ -114,10 +120,8 @@ class Stream:
                 argument="batch_size",
                 remedy=f"take {self.rows:,} at most, or leave batch_size out",
             )
-        number, skip = self._order.find(position)
-        first = position.epoch * self._order.windows + number
-        chosen = self._chosen(self._order, first, _ENDLESS, skip)
-        return self._batched(chosen.rebatch(self._batch_size, drop_remainder=True))
+        places = Places(self._order, position, self._batch_size)
+        return self._finished(batched(self._chunks(places), places, None, "carry"))
 
     def once(self) -> tf.data.Dataset:
         """All examples once in the order of the shards; the last batch may have fewer."""
@@ -125,10 +129,8 @@ class Stream:
 
     @cached_property
     def _once(self) -> tf.data.Dataset:
-        batches = self._chosen(self._in_shard_order, 0, self._in_shard_order.windows, 0)
-        count = math.ceil(self.rows / self._batch_size)
-        made = self._batched(batches.rebatch(self._batch_size))
-        return made.apply(tf.data.experimental.assert_cardinality(count))
+        places = Places(self._in_shard_order, batch_size=self._batch_size)
+        return self._finished(batched(self._chunks(places), places, 1, "keep"))
 
     def finish(self, batch: Any, *about: Any) -> Any:
         """What Keras gets, of a batch.
@@ -142,37 +144,23 @@ class Stream:
             tensors = self._augmentation(tensors, *about)
         return self._shape(tensors, *rest)
 
-    @cached_property
-    def _whole(self) -> Any:
-        """All rows in the order of the shards, as `packed_batches` gives them."""
-        with shard_errors(self._examples, self._split):
-            size = max(1, min(65536, AHEAD_BYTES // self._feed.row_bytes))
-            parts = list(packed_batches(self._examples, self._split, self._feed, size))
-        return tf.nest.map_structure(lambda *one: tf.concat(one, axis=0), *parts)
+    def _packed(self, fields: dict[str, Any]) -> tuple[Any, ...]:
+        """Fields of records as they are kept: tensors, labels, and weights if there are any."""
+        features, *rest = cut_fields(self._layout, fields)
+        return self._feed.pack(tf, features), *rest
 
-    def _chosen(self, order: Order, first: int, end: int, skip: int) -> tf.data.Dataset:
-        """Epochs and numbers of examples, int64 [n] each, by windows, without the first `skip`."""
+    def _chunks(self, places: Places) -> Callable[[Any], tf.data.Dataset]:
+        """Rows of windows, some whole batches at once."""
+        some = max(min(PACKED_ROWS, PACKED_BYTES // self._feed.row_bytes) // self._batch_size, 1)
+        return lambda windows: self._rows.of(windows, places, some * self._batch_size)
 
-        def window(index: Any) -> tuple[Any, Any]:
-            epoch, number = divmod(int(index), order.windows)
-            numbers = order.window(epoch, number).numbers[skip if index == first else 0 :]
-            return np.full(len(numbers), epoch), numbers
+    def _finished(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """What Keras gets, of batches of rows."""
 
-        def told(index: Any) -> tuple[Any, Any]:
-            found = tf.numpy_function(window, [index], [tf.int64, tf.int64], stateful=False)
-            return tuple(tf.ensure_shape(one, [None]) for one in found)
-
-        return tf.data.Dataset.range(first, end).map(told, **_IN_ORDER)
-
-    def _batched(self, chosen: tf.data.Dataset) -> tf.data.Dataset:
-        """What Keras gets, of batches of epochs and numbers."""
-        whole = self._whole  # is read here, and not where the function is traced
-
-        def batch(epochs: Any, numbers: Any) -> Any:
-            rows = tf.nest.map_structure(lambda values: tf.gather(values, numbers), whole)
-            about = () if self._augmentation is None else (epochs, numbers)
-            return (rows, *about) if self.in_step else self._finish(rows, *about)
+        def batch(about: About, rows: Any) -> Any:
+            told = () if self._augmentation is None else (about.epochs, about.numbers)
+            return (rows, *told) if self.in_step else self._finish(rows, *told)
 
         floats = sum(math.prod(shape) for _, shape in self._feed.shapes.values())
         ahead = max(1, min(4, AHEAD_BYTES // (4 * floats * self._batch_size)))
-        return chosen.map(batch, **_IN_ORDER).prefetch(ahead)
+        return finished(batches.map(batch, **IN_ORDER), ahead)

@@ -65,7 +65,7 @@ class Progress:
         if self.left:
             found.append(f"{duration(self.left)} left")
         if self.rate:
-            found.append(f"{_count(self.rate)} rows/s")
+            found.append(f"{_count(self.rate)} {'examples' if 'epoch' in values else 'rows'}/s")
         elif values.get("rows"):
             found.append(f"{_count(values['rows'])} rows")
         found += [f"{k} {_shown(v)}" for k, v in values.items() if k not in (*_KNOWN, "loss", "rate")]

@@ -11,6 +11,7 @@ import pytest
 
 from headrace.components import cross_validate, train
 from headrace.components.training.building import compile_network
+from headrace.components.training.epoch_steps import EpochSteps
 from headrace.components.training.own_code import own_paths
 from headrace.components.training.own_objects import is_sparse_loss, loss_of, metric_of, require_own
 from headrace.components.training.settings import Settings
@@ -196,7 +197,7 @@ def test_they_reach_the_compiled_network(file: Path) -> None:
     inputs = keras.Input((3,))
     network = keras.Model(inputs, keras.layers.Dense(1)(inputs))
     told = settings(loss=f"{file}:cubed", metrics=[f"{file}:averaged", f"{file}:very_sure"])
-    compile_network(network, told, (TASKS[0],), 4)
+    compile_network(network, told, (TASKS[0],), EpochSteps(32, 8, 3))
     x, y = np.ones((8, 3), np.float32), np.zeros((8, 1), np.float32)
     weight = np.arange(8, dtype=np.float32)
     found = network.test_on_batch(x, y, weight, return_dict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.components.tfrecords.layout import Field
+from headrace.components.tfrecords.shard_blocks import block_file
 from headrace.components.tfrecords.tf_example import RecordTemplate, varint_width
-from headrace.components.tfrecords.tfrecord import FOOTER, HEADER, frame, record_file
+from headrace.components.tfrecords.tfrecord import FOOTER, HEADER, frame
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 FLOAT32 = st.floats(width=32, allow_nan=False)
@@ -84,8 +86,9 @@ def test_tensorflow_reads_the_files(tmp_path: Path, compression: str) -> None:
     framed = frame(records)
     assert framed.shape == (500, HEADER + 77 + FOOTER)
     for name in ("a", "b"):
-        with record_file(tmp_path / name, compression) as stream:
-            stream.write(framed.tobytes())
+        with block_file(tmp_path / name, compression, 60, hashlib.sha256()) as file:
+            file.write(framed)
+            file.end()
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     read = list(tf.data.TFRecordDataset(str(tmp_path / "a"), compression.upper()).as_numpy_iterator())
     assert read == [row.tobytes() for row in records]

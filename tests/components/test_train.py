@@ -105,7 +105,8 @@ def test_the_artifact_holds_what_it_states(paths: Paths, multiclass: Prepared) -
     assert about["task"] == {"name": "multiclass", "label": "Klasse", "classes": ["hoch", "mittel", "tief"]}
     assert sum(about["train_label"]["counts"].values()) == 160
     assert weights_digest(load_network(model)) == model.properties["weights"]
-    assert {f.path for f in model.files if f.volatile} == {"model.keras", "code.json"}
+    volatile = {f.path for f in model.files if f.volatile and not f.path.startswith("tensorboard/")}
+    assert volatile == {"model.keras", "code.json", "learning_curves.png"}
     assert (
         model.file("transform/transform.json").read_bytes()
         == multiclass.transform.file("transform.json").read_bytes()
@@ -136,12 +137,12 @@ def test_the_weights_of_the_best_epoch_are_kept_and_patience_stops(
     assert np.mean((guess - y.numpy()) ** 2) == pytest.approx(min(losses), rel=1e-5)
 
 
-def test_a_split_that_is_streamed_trains_as_well(
+def test_a_split_that_is_streamed_gives_the_same_model(
     paths: Paths, regression: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.components.training.epochs.IN_MEMORY_BYTES", 0)
-    first, second = paths.train(regression), paths.train(regression)
-    assert first.digest == second.digest
+    kept = paths.train(regression)
+    monkeypatch.setattr("headrace.components.training.stream.IN_MEMORY_BYTES", 0)
+    assert paths.train(regression).digest == kept.digest
 
 
 def test_regression_learns(paths: Paths, regression: Prepared) -> None:
@@ -166,7 +167,7 @@ def test_without_a_validation_split_the_last_epoch_is_kept(paths: Paths, multicl
 
 @pytest.mark.parametrize("name", ["plain", "compiled", "registered"])
 def test_a_users_model(paths: Paths, models: Path, multiclass: Prepared, name: str) -> None:
-    model = paths.train(multiclass, model=f"{models}:{name}", metrics=["accuracy"])
+    model = paths.train(multiclass, model=f"{models}:{name}")
     if name == "registered":  # as in another process, which has not imported the user's module
         keras.saving.get_custom_objects().clear()
     network = load_network(model)
@@ -174,6 +175,22 @@ def test_a_users_model(paths: Paths, models: Path, multiclass: Prepared, name: s
     assert model.read_json("model.json")["settings"]["model"] == f"my_models.py:{name}"
     # A model that comes compiled keeps its own metrics, which are none.
     assert ("accuracy" in model.read_json("model.json")["history"][0]) is (name != "compiled")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"metrics": ["accuracy"]},
+        {"learning_rate": 0.1, "learning_rate_schedule": "constant"},
+        {"optimizer": {"sgd": {"momentum": 0.9}}, "loss": "mse"},
+    ],
+)
+def test_what_a_compiled_model_would_not_be_told_is_refused(
+    paths: Paths, models: Path, multiclass: Prepared, told: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidRequestError, match="comes compiled") as caught:
+        paths.train(multiclass, model=f"{models}:compiled", **told)
+    assert [problem.argument for problem in caught.value.problems] == list(told)
 
 
 def test_arguments_reach_a_users_model(paths: Paths, models: Path, multiclass: Prepared) -> None:

@@ -15,7 +15,7 @@ LARGE = 1024
 
 @dataclass(frozen=True)
 class Pace:
-    """Of the training that this process did, without validation.
+    """Of the training that this process did, without validation and the first step of each stage.
 
     Attributes:
         examples: that were learned from.
@@ -26,6 +26,12 @@ class Pace:
     examples: int = 0
     seconds: float = 0.0
     waited: float = 0.0
+
+    def __add__(self, other: Pace) -> Pace:
+        """Of both."""
+        return Pace(
+            self.examples + other.examples, self.seconds + other.seconds, self.waited + other.waited
+        )
 
     @property
     def share(self) -> float:

@@ -12,12 +12,12 @@ import tensorflow as tf
 from PIL import Image
 
 from headrace.components import cross_validate, train
+from headrace.components.input.position import Position
 from headrace.components.tfrecords.layout import Layout, OutputFeature
-from headrace.components.training import epochs
 from headrace.components.training.augmenting import finish_in_step, train_augmentation
-from headrace.components.training.epochs import Epochs
 from headrace.components.training.feed import Feed
 from headrace.components.training.networks import load_network, weights_digest
+from headrace.components.training.stream import Stream
 from headrace.pipelines.component import Known
 from headrace.pipelines.errors import InvalidRequestError
 
@@ -79,21 +79,21 @@ def batches(prepared: Prepared, size: int, *, epoch: int = 0, seed: int | None =
     """The images of an epoch as the network gets them, each with its label, in the order of reading."""
     feed = feed_of(prepared)
     augmentation = train_augmentation(AUGMENT, feed.images, 7)
-    source = Epochs(
+    source = Stream(
         prepared.examples, "train", feed, size, lambda t, y: (feed.network_input(t), y), seed,
         augmentation=augmentation, **more,
     )  # fmt: skip
-    found = [source.finish(*one) if source.in_step else one for one in source(epoch)]
-    return np.concatenate([x["image"] for x, _ in found]), np.concatenate([x["n"] for x, _ in found])
+    read = source.batches(Position(epoch)).take(-(-source.rows // size))
+    found = [source.finish(*one) if source.in_step else one for one in read]
+    images, numbers = (np.concatenate([x[key] for x, _ in found]) for key in ("image", "n"))
+    return images[: source.rows], numbers[: source.rows]
 
 
 def by_number(images: Any, numbers: Any) -> Any:
     return images[np.argsort(numbers[:, 0])]
 
 
-def test_an_example_is_changed_alike_however_it_is_read(
-    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_example_is_changed_alike_however_it_is_read(prepared: Prepared) -> None:
     wanted = by_number(*batches(prepared, 16, epoch=2))
     assert wanted.shape == (90, 8, 8, 1) and 0 <= wanted.min() < wanted.max() <= 1
     np.testing.assert_array_equal(by_number(*batches(prepared, 90, epoch=2, seed=None)), wanted)
@@ -103,11 +103,13 @@ def test_an_example_is_changed_alike_however_it_is_read(
     rank = np.argsort(np.argsort(batches(prepared, 90, seed=None)[1][:, 0]))
     np.testing.assert_array_equal(by_number(some, numbers), wanted[np.sort(rank[only])])
     assert not np.array_equal(by_number(*batches(prepared, 16, epoch=3)), wanted)
-    monkeypatch.setattr(epochs, "IN_MEMORY_BYTES", 0)
-    np.testing.assert_array_equal(by_number(*batches(prepared, 13, epoch=2)), wanted)
-    np.testing.assert_array_equal(by_number(*batches(prepared, 90, epoch=2, place="step")), wanted)
-    streamed, numbers = batches(prepared, 16, epoch=2, only=only)
-    np.testing.assert_array_equal(by_number(streamed, numbers), wanted[np.sort(rank[only])])
+    for cache in ("none", "disk"):
+        read = batches(prepared, 13, epoch=2, cache=cache)
+        np.testing.assert_array_equal(by_number(*read), wanted)
+        read = batches(prepared, 90, epoch=2, place="step", cache=cache)
+        np.testing.assert_array_equal(by_number(*read), wanted)
+        streamed, numbers = batches(prepared, 16, epoch=2, only=only, cache=cache)
+        np.testing.assert_array_equal(by_number(streamed, numbers), wanted[np.sort(rank[only])])
 
 
 def test_the_training_step_can_augment_with_the_same_outcome(prepared: Prepared) -> None:
@@ -121,13 +123,13 @@ def test_the_training_step_can_augment_with_the_same_outcome(prepared: Prepared)
             [keras.Input((8, 8, 1)), flat, keras.layers.Dense(1, activation="sigmoid")]
         )
         network.compile("adam", "binary_crossentropy", metrics=["accuracy"])
-        source = Epochs(
+        source = Stream(
             prepared.examples, "train", feed, 16, lambda t, y: (feed.network_input(t)["image"], y), 3,
             augmentation=augmentation, place=place,
         )  # fmt: skip
         if source.in_step:
-            finish_in_step(network, source.finish, source(0))
-        network.fit(source(0), verbose=0, shuffle=False)
+            finish_in_step(network, source.finish, source.batches())
+        network.fit(source.batches(), steps_per_epoch=5, verbose=0, shuffle=False)
         weights.append(network.get_weights()[0])
     np.testing.assert_allclose(weights[0], weights[1], atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""The optimizers of Keras with their arguments: what is checked, what they do, and that they can be resumed."""
+"""The optimizers of Keras with their arguments: what is checked, what they do, how they are resumed."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import math
 import os
 import subprocess
 import sys
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ import tensorflow as tf
 from headrace.components.training.plateau import Plateau, PlateauState
 from headrace.components.training.rates import PlannedRate
 from headrace.components.training.schedule_grammar import RatePlan, parse_schedule, schedule_problems
-from headrace.components.training.schedules import SCHEDULES, Cosine, Step
+from headrace.components.training.schedules import SCHEDULES, Cosine, Name, Step
 from headrace.pipelines.errors import InvalidRequestError
 
 RATE = 0.02
@@ -88,6 +88,7 @@ def test_each_is_what_its_formula_says(told: Any, share: Any) -> None:
 
 def test_each_schedule_is_compared() -> None:
     compared = test_each_is_what_its_formula_says.pytestmark[0].args[1]  # type: ignore[attr-defined]
+    assert get_args(Name) == tuple(SCHEDULES)
     assert {told if isinstance(told, str) else next(iter(told)) for told, _ in compared} == set(SCHEDULES)
 
 
