@@ -11,6 +11,7 @@ of which it has one a core unless `TF_NUM_INTRAOP_THREADS` says how many.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,7 @@ def train_network(
     course = Course(stepper, source, held_out, tell, checkpoints, followers, log, watch)
     course.resume()
     freezer = Freezer(network)
-    try:
+    with checkpoints or nullcontext():
         for number, (stage, one) in enumerate(zip(stages, learned, strict=True)):
             if number < course.state.stage:
                 continue
@@ -163,9 +164,6 @@ def train_network(
             if source.in_step:
                 finish_in_step(network, source.finish, source.batches())
             course.run(told, number)
-    finally:
-        if checkpoints is not None:
-            checkpoints.close()
     freezer.thaw()
     trained.history, trained.best_epoch = course.state.history, course.state.best_epoch
     trained.pace = course.pace
