@@ -24,7 +24,7 @@ from headrace.pipelines.errors import InvalidRequestError
 from headrace.pipelines.worker_kinds import WorkerKind
 
 from ..model_path import ODD_FEATURES, Prepared, odd_splits
-from .test_resume import Attempts, require_equal_from_each
+from .test_resume import Attempts, require_equal_from_some
 
 TABLE = {name: ODD_FEATURES[name] for name in ("größe", "A")}
 MODELS = '''
@@ -160,8 +160,8 @@ def test_the_example_of_the_docs_learns_and_is_served(attempts: Attempts, tmp_pa
 
 def test_a_step_of_ones_own_goes_on_exactly(attempts: Attempts, models: Path) -> None:
     path = attempts.prepare(odd_splits(), TABLE, "ok")
-    require_equal_from_each(
-        attempts, path, 5, model=f"{models}:signs", loss=f"{models}:cubed",
+    require_equal_from_some(
+        attempts, path, [0], model=f"{models}:signs", loss=f"{models}:cubed",
         metrics=["auc", f"{models}:Sure"], epochs=3, batch_size=24, optimizer="adam", learning_rate=0.01,
     )  # fmt: skip
 
