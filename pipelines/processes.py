@@ -50,6 +50,11 @@ MEMORY_REMEDY = (
 )
 
 
+JOBS = 40
+"""What a worker with TensorFlow or JAX does before another takes its place: each training leaves some 20 MB
+in its process, and a search may be of hundreds."""
+
+
 class StoppedError(StepError):
     """A step ended since it was asked to."""
 
@@ -100,6 +105,11 @@ class WorkerProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
+    @property
+    def worn(self) -> bool:
+        """Whether it has done all the jobs that it should."""
+        return self._jobs >= JOBS and bool(WorkerKind.of(self.kind).backend)
+
     def warm(self) -> None:
         """Lets an idle worker import what it will need."""
         self._send({"warm": self.kind})
@@ -112,8 +122,7 @@ class WorkerProcess:
             HeadraceError: what the step raised, or a StepError if the process died.
         """
         self._log = Path(job.get("log", self._log))
-        with contextlib.suppress(OSError):
-            self._logged = self._log.stat().st_size
+        self._logged = self._log.stat().st_size if self._log.exists() else 0
         self._jobs += 1
         self._send({**job, "number": self._jobs})
         assert self._process.stdout is not None
@@ -252,6 +261,9 @@ class WorkerPool:
 
     def give(self, worker: WorkerProcess) -> None:
         """Takes a worker back that did its job."""
+        if worker.worn:
+            self.drop(worker)
+            return
         with self._lock:
             self._idle.append(worker)
 

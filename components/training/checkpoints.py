@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...pipelines.context import Context
 from .checkpoint_rule import CheckpointRule
 from .stop_signal import StopSignal
 
@@ -111,8 +112,9 @@ class Checkpoints:
         for path in sorted(self._folder.glob("checkpoint-*.npz"), reverse=True):
             course = self._about(path.name).get("course")
             if course:
-                place = f"epoch {course['first'] + course['epoch'] + 1}, step {course['step']:,}"
-                return f"weights: {path} begins with those of the last good checkpoint ({place})"
+                epoch, step = course["first"] + course["epoch"] + 1, course["step"]
+                last = f"the last good checkpoint (epoch {epoch}, step {step:,})"
+                return f"weights: {path} begins with those of {last}"
         return ""
 
     def are_due(self, stage: int, step: int) -> bool:
@@ -210,6 +212,29 @@ class Checkpoints:
         return Checkpoint(about["course"], variables, best, about["place"])
 
 
+def checkpoints_of(
+    folder: Path | None, rule: CheckpointRule, ctx: Context, place: str, *, several_hosts: bool = False
+) -> Checkpoints | None:
+    """The checkpoints of a step; None where there is no place for them.
+
+    Args:
+        folder: what `ctx.resumable` gave.
+        rule: when they are made.
+        ctx: the step's context.
+        place: what it is trained on, in words.
+        several_hosts: whether this host has to agree with others; it then keeps some in any case, since all
+            hosts have to take part.
+    """
+    if not several_hosts:
+        return Checkpoints(folder, rule, ctx.say, ctx.warn, place) if folder else None
+    from .host_checkpoints import HostCheckpoints
+
+    if folder is None:
+        folder = ctx.staging / "checkpoints"
+        folder.mkdir(exist_ok=True)
+    return HostCheckpoints(folder, rule, ctx.say, ctx.warn, place)
+
+
 def write_arrays(path: Path, arrays: Arrays) -> None:
     """Writes an npz file that is there whole or not at all.
 
@@ -221,11 +246,15 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
     dtypes = {key: str(value.dtype) for key, value in arrays.items() if value.dtype.kind == "V"}
     plain = {key: value.view(_bytes_of(value)) if key in dtypes else value for key, value in arrays.items()}
     told = np.frombuffer(json.dumps(dtypes).encode(), np.uint8)
-    with partly.open("wb") as stream:
-        np.savez(stream, **{_DTYPES: told, **plain})  # type: ignore[arg-type]
-        stream.flush()
-        os.fsync(stream.fileno())
-    partly.replace(path)
+    try:
+        with partly.open("wb") as stream:
+            np.savez(stream, **{_DTYPES: told, **plain})  # type: ignore[arg-type]
+            stream.flush()
+            os.fsync(stream.fileno())
+        partly.replace(path)
+    except OSError:
+        partly.unlink(missing_ok=True)  # a full disk is not to be kept full by half a file
+        raise
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -36,6 +36,7 @@ from .freezing import Freezer
 from .live import Tell
 from .logs.log import TrainingLog
 from .logs.pace import Input, Pace
+from .networks import require_saved_as_it_is
 from .on_plateau import OnPlateau
 from .pretrained import load_weights, look_at_scale
 from .settings import Settings
@@ -132,14 +133,15 @@ def train_network(
         require_a_batch(batch_size, one, number if settings.stages else 0, chosen.replicas)
     _compile(network, settings, stages[0], tasks, learned[0].rows, chosen)
     sparse = {label: is_sparse(network, key) for label, key in output_keys(tasks).items()}
-    streams = StageStreams(feed, settings, tasks, augmentation, sparse)
-    source, held_out = streams.of(settings.of_stage(stages[0]), learned[0])
+    streams = StageStreams(feed, settings, tasks, augmentation, sparse, chosen.share)
+    told = settings.of_stage(stages[0])
+    source, held_out = streams.of(told, learned[0])
     stepper = _stepper(network, settings, chosen)
     if log is not None:
         log.running = type(network).train_step is keras.Model.train_step
     subject = Subject(
         network, feed, tasks, examples, train, validation, only,
-        lambda step: _finished(source, settings.batch_size, course.state.first, step),
+        lambda step: _finished(source, told.batch_size, course.state.first, step),
         lambda: (_first_weights(settings, features, tasks), "its first weights"),
         lambda: checkpoints.kept() if checkpoints else "",
     )  # fmt: skip
@@ -240,6 +242,8 @@ def _begun(
 ) -> tuple[keras.Model, Feed]:
     """The network with its first weights, which a seed or a file tells."""
     network, feed = build_network(settings, features, tasks)
+    if ":" in settings.model:
+        require_saved_as_it_is(network, settings.model)  # now, and not after hours of training
     require_float32(network, settings.model)
     if settings.weights is None:
         look_at_scale(feed, settings, warn, of_keras=False)
