@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .accept_examples import accept_examples
+    from .apply_transform import apply_transform
     from .compute_statistics import ComputeStatistics
     from .cross_validate import cross_validate
     from .csv.read_csv import ReadCsv
@@ -42,6 +43,7 @@ COMPONENTS = (
     "validate_examples",
     "import_schema",
     "accept_examples",
+    "apply_transform",
     "csv_examples",
     "data_report",
     "digits_images",
@@ -80,6 +82,7 @@ __all__ = [
     "Position",
     "ReadCsv",
     "accept_examples",
+    "apply_transform",
     "cross_validate",
     "csv_examples",
     "data_report",

@@ -17,6 +17,9 @@ from .evaluation.gates import GROUPS, Report, Thresholds, behind_naive, bless
 from .evaluation.metric_names import top_of
 from .evaluation.threshold_checks import Asked, threshold_problems
 from .training.argument_checks import known_tasks, model_problems, training_problems
+from .training.own_code import ARGUMENTS as OWN_CODE
+from .training.own_code import own_paths
+from .training.schedules import Name as ScheduleName
 
 if TYPE_CHECKING:
     from .evaluation.answers import Metrics
@@ -39,8 +42,8 @@ def cross_validate(
     batch_size: Annotated[int, Meta(ge=1)] | None = None,
     optimizer: str | dict[str, dict[str, Any]] = "adam",
     learning_rate: Annotated[float, Meta(gt=0)] | None = None,
-    learning_rate_schedule: str | dict[str, Any] = "cosine",
-    loss: str | dict[str, str] | None = None,
+    learning_rate_schedule: ScheduleName | dict[str, Any] = "cosine",
+    loss: Annotated[str | dict[str, str], Marker("codes")] | None = None,
     loss_weights: dict[str, Annotated[float, Meta(ge=0)]] | None = None,
     class_weights: str | dict[str, float | str | dict[str, float]] | None = None,
     patience: Annotated[int, Meta(ge=1)] | None = None,
@@ -88,7 +91,8 @@ def cross_validate(
         model, model_args, task, epochs, batch_size, optimizer, learning_rate, learning_rate_schedule: as in
             `train`.
         loss, loss_weights, class_weights, patience, augment, weights, stages: as in `train`; rows that are
-            measured are not augmented, and a baseline has neither weights nor stages.
+            measured are not augmented, nor learned from in any stage; a baseline has neither weights nor
+            stages.
         sampling, precision, xla, steps_per_execution, cache: as in `train`.
         train_split: the split that is cut into folds.
         validation_split: the split that chooses the epoch.
@@ -230,6 +234,12 @@ def _threshold_problems(thresholds: Thresholds, asked: Asked) -> list[Problem]:
         if name in GROUPS
     ]
     return problems + threshold_problems(whole, asked)
+
+
+@cross_validate.code_of
+def _code_of(name: str, value: Any) -> tuple[str, ...]:
+    """The code of losses of one's own."""
+    return own_paths(value) if name in OWN_CODE else ()
 
 
 @cross_validate.check

@@ -15,7 +15,7 @@ from ..pipelines.context import Context
 from ..pipelines.errors import InvalidRequestError, Problem
 from .evaluation.gates import Report, Thresholds, behind_naive, bless
 from .evaluation.metric_names import top_of
-from .evaluation.threshold_checks import Asked, threshold_problems
+from .evaluation.threshold_checks import Asked, asked_metrics, threshold_problems
 from .split_checks import RAW_REMEDY, SLICES_NEED_RAW, are_transformed, split_problems
 
 if TYPE_CHECKING:
@@ -183,8 +183,9 @@ def _check(
         if types.get(name) == "image"
     ]
     thresholds: Thresholds = arguments.get("thresholds") or {}
+    top = top_of(arguments.get("top_k"))
+    asked = Asked(model.facts.get("tasks"), slices, "baseline" in known, top=top)
     if isinstance(thresholds, Mapping):
-        top = top_of(arguments.get("top_k"))
-        asked = Asked(model.facts.get("tasks"), slices, "baseline" in known, top=top)
         problems += threshold_problems(thresholds, asked)
-    return problems, {"output": Known()}
+    facts = {} if asked.tasks is None else {"metrics": asked_metrics(asked)}
+    return problems, {"output": Known(facts=facts)}

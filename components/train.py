@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -11,11 +12,12 @@ from ..pipelines.artifact import Examples, Model, Transform
 from ..pipelines.component import CodePath, Known, Marker, component
 from ..pipelines.context import Context
 from ..pipelines.errors import Problem
+from .strategies.asking import execution_problems
+from .strategies.asking import process_of as _process_of
 from .training.argument_checks import known_tasks, training_problems
-
-if TYPE_CHECKING:
-    from .training.loop import Trained
-    from .training.settings import Settings
+from .training.own_code import ARGUMENTS as OWN_CODE
+from .training.own_code import own_paths
+from .training.schedules import Name as ScheduleName
 
 MAY_CHANGE = ("strategy", "virtual_devices", "strategy_args", "xla")
 """Parameters that a killed training may have others of when it goes on."""
@@ -34,11 +36,11 @@ def train(
     batch_size: Annotated[int, Meta(ge=1)] | None = None,
     optimizer: str | dict[str, dict[str, Any]] = "adam",
     learning_rate: Annotated[float, Meta(gt=0)] | None = None,
-    learning_rate_schedule: str | dict[str, Any] = "cosine",
-    loss: str | dict[str, str] | None = None,
+    learning_rate_schedule: ScheduleName | dict[str, Any] = "cosine",
+    loss: Annotated[str | dict[str, str], Marker("codes")] | None = None,
     loss_weights: dict[str, Annotated[float, Meta(ge=0)]] | None = None,
     class_weights: str | dict[str, float | str | dict[str, float]] | None = None,
-    metrics: list[str] | dict[str, list[str]] | None = None,
+    metrics: Annotated[list[str] | dict[str, list[str]], Marker("codes")] | None = None,
     patience: Annotated[int, Meta(ge=1)] | None = None,
     train_split: str = "train",
     validation_split: str = "validation",
@@ -72,6 +74,10 @@ def train(
     the end of an epoch opens the first batch of the next, and an epoch ends with the step in which its last
     example was learned from. What fills no batch at the end of a stage, fewer than `batch_size`, is left out.
 
+    The Model holds `learning_curves.png` to look at, `history.csv` with a row an epoch, and in `tensorboard/`
+    the same and some points within epochs; a training of more than a minute says where TensorBoard can follow
+    it. At the end the examples a second are told, and what part of the time was spent waiting for them.
+
     Args:
         examples: transformed examples.
         transform: the Transform that made them; the Model carries a copy.
@@ -83,17 +89,24 @@ def train(
         epochs: how often the training split is gone through at most.
         batch_size: examples a step; by default 64, or fewer where an epoch would have less than 16 steps.
         optimizer: by its Keras name, or `{name: {argument: value}}` with Keras' own arguments, as in
-            `{adam: {beta_1: 0.8, global_clipnorm: 1}}`. Optimizer, loss and metrics of a model that comes
+            `{adam: {beta_1: 0.8, global_clipnorm: 1, gradient_accumulation_steps: 4, use_ema: true}}`; see
+            `headrace.components.training.optimizers`. Optimizer, loss and metrics of a model that comes
             compiled stay.
         learning_rate: the optimizer's own default if not given.
-        learning_rate_schedule: "cosine" lets the rate sink to 0 over all epochs, "constant" keeps it.
-        loss: by its Keras name, or names by label; the default is the squared error or the cross-entropy.
+        learning_rate_schedule: `cosine` lets the rate sink to 0 over all epochs, `constant` keeps it; others
+            are `time`, `step`, `exponential`, `cosine_restarts`, `polynomial`, `one_cycle` and `plateau`,
+            each a name or `{name: {argument: value}}`, and before any of them `warmup`, a number of epochs:
+            `{step: {at: [30, 60], factor: 0.1}, warmup: 5}`. Lengths are epochs, from the end of the warm-up;
+            see `headrace.components.training.schedules`.
+        loss: by its Keras name, or that of your own as `losses.py:name` (see
+            `headrace.components.training.own_code`), or by label; the default is the squared error or the
+            cross-entropy.
         loss_weights: by label what its loss is multiplied with before all are added; 1 where nothing is said.
         class_weights: `balanced` for rows / (classes · rows of the class), or a weight for some classes, 1
             for the others; or by label one of these, `{sold: {yes: 5}, kind: balanced}`. Classes are named as
             in the data, a bool's `true` and `false`.
-        metrics: Keras names of what else is shown during training, of each output, or by label; `accuracy`
-            for classes by default.
+        metrics: what else is shown during training, of each output, or by label: Keras names, and those of
+            your own as for the loss; `accuracy` for classes by default.
         patience: stop after so many epochs without a better validation loss.
         train_split: the split to learn from.
         validation_split: the split that chooses the epoch; without rows in it the last epoch is kept.
@@ -103,15 +116,20 @@ def train(
             `[{flip: horizontal}, {rotate: 15}, {shift: 0.1}]`; see `headrace.components.augmentation`.
             `augmentation.png` in the Model shows some images before and after.
         weights: what the network begins with in place of random weights: a Model, a Model's folder, a file
-            (`.keras`, `.weights.h5`, or an `.h5` that Keras publishes), or `imagenet` for those of Keras.
-            Layers are found by name; heads may differ, all other layers of a built-in model have to fit.
+            (`.keras`, `.weights.h5`, an `.h5` that Keras publishes, or the checkpoint `.npz` of an equal
+            network), or `imagenet` for those of Keras. Layers are found by name; heads may differ and then
+            begin at random, all other layers of a built-in image model have to fit. The Model of another
+            step, `${steps.other}`, is a warm start.
         stages: one training behind the other, each a mapping of what it says otherwise: `epochs`,
-            `learning_rate`, `learning_rate_schedule`, `patience`; and which layers don't learn: `freeze`, a
-            pattern of names, a list of them, or a number of layers from the input on; `freeze_before`, a
-            pattern of the first layer that learns. As in
-            `[{epochs: 3, freeze: learner}, {epochs: 5, learning_rate: 1e-5}]`. A stage begins with the best
-            weights so far and a new optimizer; frozen batch normalization is used as in inference.
-        pretraining: other transformed examples, for stages that say `examples: pretraining`.
+            `batch_size`, `optimizer`, `learning_rate`, `learning_rate_schedule`, `patience`; from what it
+            learns: `examples: pretraining`, `train_split`, `validation_split`; and which layers don't learn:
+            `freeze`, a pattern of names, a list of them, or a number of layers from the input on;
+            `freeze_before`, a pattern of the first layer that learns. As in
+            `[{examples: pretraining, epochs: 9}, {epochs: 3, freeze: learner}, {learning_rate: 1e-5}]`. A
+            stage begins with the best weights so far and a new optimizer; what is best begins anew where it
+            is measured on other examples. Frozen batch normalization is used as in inference.
+        pretraining: other transformed examples, for stages that say `examples: pretraining`; made of raw ones
+            by `apply_transform` with the same Transform.
         sampling: "balanced" draws every class equally often, "natural" as often as it is there.
         strategy: what computes: `one` device, all GPUs of the machine (`mirrored`), a `tpu`, or `jax`; `auto`
             takes what is there, and says what it took.
@@ -138,37 +156,52 @@ def train(
         StepError: the loss is NaN or infinite.
     """
     from .dataset import shard_errors
+    from .strategies.batches import default_batch_size, global_batch_size
+    from .strategies.choosing import choose
     from .training.checkpoint_rule import CheckpointRule
-    from .training.checkpoints import Checkpoints
-    from .training.loop import default_batch_size, train_network
+    from .training.checkpoints import checkpoints_of
+    from .training.logs.log import TrainingLog
+    from .training.logs.pace import pace_text
+    from .training.loop import input_of, train_network
+    from .training.memory import memory_errors
     from .training.model_artifact import write_model
     from .training.preparing import prepare
     from .training.settings import Execution, InitialWeights, Settings
+    from .training.stage_data import data_of_stages, with_batch_sizes
     from .training.stages import stages_of
 
     told = {
-        "task": task, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
+        "task": task, "model": model, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
         "class_weights": class_weights, "patience": patience, "train_split": train_split,
         "validation_split": validation_split,
     }  # fmt: skip
-    prepared = prepare(ctx, examples, transform, told)
-    batch = batch_size or default_batch_size(examples.rows(train_split))
     execution = Execution(
         strategy, virtual_devices, strategy_args or {}, replica_batch_size, scale_learning_rate, precision,
         xla, steps_per_execution, checkpoints, cache,
     )  # fmt: skip
+    chosen = choose(execution)
+    ctx.say(f"trains on {chosen.why}")
+    prepared = prepare(ctx, examples, transform, told)
+    batch = global_batch_size(batch_size, replica_batch_size, examples.rows(train_split), chosen.replicas)
+    course = stages_of(stages)
+    data = data_of_stages(ctx, course, prepared, examples, transform, pretraining, told)
+    if not (batch_size or replica_batch_size):
+        course = with_batch_sizes(course, data, partial(default_batch_size, replicas=chosen.replicas))
     settings = Settings(
         model, model_args or {}, epochs, batch, optimizer, learning_rate, learning_rate_schedule,
-        loss, loss_weights or {}, metrics or [], patience, seed, augment or [], stages_of(stages),
+        loss, loss_weights or {}, metrics or [], patience, seed, augment or [], course,
         InitialWeights.of(weights), sampling, execution,
     )  # fmt: skip
-    folder = ctx.resumable(without=MAY_CHANGE)
+    scaled_by = chosen.replicas if scale_learning_rate != "none" else 1
+    folder = ctx.resumable([batch, scaled_by], without=MAY_CHANGE)
+    log = TrainingLog(folder / "tensorboard" if folder else None, ctx.say)
     rule = CheckpointRule.of(checkpoints)
-    kept = Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
-    with shard_errors(examples, train_split):
+    kept = checkpoints_of(folder, rule, ctx, several_hosts=chosen.share is not None)
+    with shard_errors(examples, train_split), memory_errors(batch, train_split, kept):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
-            prepared.class_weights, settings, ctx.progress, warn=ctx.warn, checkpoints=kept,
+            prepared.class_weights, settings, ctx.progress, warn=ctx.warn, data=data, checkpoints=kept,
+            chosen=chosen, log=log,
         )  # fmt: skip
         pictures = {}
         if trained.augmentation is not None:
@@ -178,21 +211,15 @@ def train(
                 examples, train_split, trained.feed, prepared.tasks, trained.augmentation
             )
             pictures[FILE] = drawn
-    _tell_wait(ctx, settings, trained)
-    return write_model(ctx, transform, prepared, settings, trained, pictures)
+    if told_pace := pace_text(trained.pace, input_of(examples, train_split, settings, trained)):
+        ctx.say(told_pace)
+    return write_model(ctx, transform, prepared, settings, trained, log, pictures)
 
 
-def _tell_wait(ctx: Context, settings: Settings, trained: Trained) -> None:
-    """Says how long the network waited for examples, and what to change if that was long."""
-    from .training.input_wait import MUCH, advice
-
-    wait = trained.wait
-    ctx.work("steps", **wait.facts())
-    if wait.text() and wait.share > MUCH:
-        ways = advice(settings.execution.cache, bool(trained.feed.images), settings.augment)
-        ctx.warn(f"{wait.text()}; to change that: {ways}")
-    elif wait.text():
-        ctx.say(wait.text())
+@train.code_of
+def _code_of(name: str, value: Any) -> tuple[str, ...]:
+    """The code of losses and metrics of one's own."""
+    return own_paths(value) if name in OWN_CODE else ()
 
 
 @train.check
@@ -201,4 +228,11 @@ def _check(
 ) -> tuple[list[Problem], dict[str, Known]]:
     tasks = known_tasks(arguments, known)
     facts = {} if tasks is None else {"tasks": tasks}
-    return training_problems(arguments, known), {"output": Known(facts=facts)}
+    problems = training_problems(arguments, known) + execution_problems(arguments)
+    return problems, {"output": Known(facts=facts)}
+
+
+@train.process_of
+def process_of_train(arguments: Mapping[str, Any]) -> str:
+    """Of a backend of its own, or with virtual devices, where the strategy asks for them."""
+    return _process_of(arguments)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Schema,
         Statistics,
         Transform,
+        Trials,
     )
     from .component import CodePath, Component, FilePath, FilePaths, Known, Source, component
     from .context import Context, RunnerSettings
@@ -36,17 +37,19 @@ if TYPE_CHECKING:
     from .linking import use
     from .pipeline import Pipeline
     from .tracing import PipelineFunction, pipeline
+    from .tuning.tune import Tuned, tune
 
 _PLACES = {
     "artifact": (
         "Anomalies", "Artifact", "Evaluation", "Examples", "ExportedModel", "Files", "Model", "Schema",
-        "Statistics", "Transform",
+        "Statistics", "Transform", "Trials",
     ),
     "component": ("CodePath", "Component", "FilePath", "FilePaths", "Known", "Source", "component"),
     "context": ("Context", "RunnerSettings"),
     "linking": ("use",),
     "pipeline": ("Pipeline",),
     "tracing": ("PipelineFunction", "pipeline"),
+    "tuning.tune": ("Tuned", "tune"),
     "errors": (
         "DataError", "DocumentError", "GateError", "HeadraceError", "InvalidRequestError", "PipelineError",
         "Problem", "StepError", "StoreError",
@@ -84,8 +87,11 @@ __all__ = [
     "StepError",
     "StoreError",
     "Transform",
+    "Trials",
+    "Tuned",
     "component",
     "pipeline",
+    "tune",
     "use",
 ]
 

@@ -17,12 +17,13 @@ from .bound import BoundPipeline, BoundStep
 from .component import Argument, Component
 from .context import Context
 from .errors import PipelineError, Problem
-from .executor import Request, in_process, resumables_of, reuse_of, run_pipeline
+from .executor import Request, in_process, in_worker, resumables_of, reuse_of, run_pipeline
 from .planning import Planner
 from .records import StepRecord, begin_record, new_run_id
 from .resumable import end_resumables
 from .reuse import keep_notes
 from .store import Store, store_folder
+from .worker_kinds import WorkerKind
 
 if TYPE_CHECKING:
     from .tracing import PipelineFunction
@@ -41,7 +42,10 @@ def default_store() -> Store:
 def run_alone(
     component: Component[..., Any], arguments: Mapping[str, Any], store: Store | None = None
 ) -> Any:
-    """Runs one component in this process, or takes its output from the cache.
+    """Runs one component, or takes its output from the cache.
+
+    It runs in this process, or in one of its own where it needs another backend of Keras or logical devices,
+    for which it is too late here.
 
     Args:
         component: what to run.
@@ -67,7 +71,7 @@ def run_alone(
                 step.name, staging, reuse=reuse_of(decision, store, staging),
                 resumables=resumables_of(decision, store, staging, run),
             )  # fmt: skip
-            drafts = in_process(step, inputs, ctx)
+            drafts = _drafts(step, inputs, ctx, store.run_folder(run) / "log.txt")
             outputs = {name: store.publish(artifact) for name, artifact in drafts.items()}
             keep_notes(store.folder, staging)
             end_resumables(store.folder, staging)
@@ -78,6 +82,20 @@ def run_alone(
     if component.output_tuple is None:
         return outputs["output"]
     return component.output_tuple(**outputs)
+
+
+def _drafts(step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context, log: Path) -> dict[str, Artifact]:
+    kind = step.component.process_for({**step.parameters, **inputs})
+    if WorkerKind.of(kind).is_here:
+        return in_process(step, inputs, ctx)
+    from .processes import WorkerPool
+
+    log.parent.mkdir(parents=True, exist_ok=True)
+    pool = WorkerPool(ctx.staging / "tmp")
+    try:
+        return in_worker(pool.lease(log), kind, step, inputs, ctx)
+    finally:
+        pool.close()
 
 
 def bind_call(

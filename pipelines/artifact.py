@@ -161,6 +161,13 @@ class ExportedModel(Artifact):
     """A SavedModel with the preprocessing inside, in a version folder."""
 
 
+class Trials(Artifact):
+    """The trials of a search: `trials.json`, a table in `trials.csv` and a picture in `trials.png`.
+
+    Properties: `search`, the settings; `best`, the best trial's number, values and metric.
+    """
+
+
 def confined(folder: Path, name: str) -> Path:
     """`folder/name`, refused if it leaves `folder`.
 

@@ -74,7 +74,7 @@ def threads_of(settings: RunnerSettings) -> int:
     """
     if settings.name != "direct" or "direct_running_mode" in settings.options:
         return 0
-    return int(settings.options.get("direct_num_workers", "0")) or _cores()
+    return int(settings.options.get("direct_num_workers", "0")) or cores()
 
 
 def direct_options(options: Mapping[str, str]) -> dict[str, str]:
@@ -84,7 +84,7 @@ def direct_options(options: Mapping[str, str]) -> dict[str, str]:
     return {**options, "direct_num_workers": "1", "direct_running_mode": "in_memory"}
 
 
-def _cores() -> int:
+def cores() -> int:
     """The cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -49,10 +49,11 @@ def bind(
     problems = [*expansion.problems, *found, *wrong, *check_runners(declared, used), *cycles]
     problems += _wrong_outputs(declared, expansion)
     if not cycles:
-        problems += check_components({name: steps[name] for name in order if name in steps}, used)
+        in_turn = {name: steps[name] for name in order if name in steps}
+        problems += check_components(in_turn, lambda name, problem: used[name].place(problem))[0]
     if problems:
         raise PipelineError(sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line)))
-    return BoundPipeline(
+    bound = BoundPipeline(
         name=declared.name,
         params={name: plain(parsed(value)) for name, value in values.items()},
         steps={name: steps[name] for name in order},
@@ -60,8 +61,26 @@ def bind(
         folder=declared.folder,
         file=declared.file,
         runner=declared.runner,
+        tune=declared.tune,
         target=target,
     )
+    if declared.tune is not None:
+        _check_search(declared, bound)
+    return bound
+
+
+def _check_search(declared: Pipeline, bound: BoundPipeline) -> None:
+    """Raises PipelineError if the section `tune` doesn't fit the pipeline."""
+    from .tuning.settings import tune_settings
+    from .tuning.values import search_problems
+
+    try:
+        problems: list[Problem] = search_problems(tune_settings(declared.tune or {}), bound)
+    except PipelineError as error:
+        problems = list(error.problems)
+    if problems:
+        line = declared.tune_line
+        raise PipelineError([p.at(file=declared.file, line=line) if not p.file else p for p in problems])
 
 
 def _override(used: Mapping[str, Used], sets: Mapping[str, Any]) -> tuple[dict[str, Used], list[Problem]]:

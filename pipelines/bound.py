@@ -56,6 +56,7 @@ class BoundPipeline:
         folder: what relative paths were relative to.
         file: where it was declared, or an empty string.
         runner: runner options of all steps, or None.
+        tune: the search that was declared with it, see `tuning.settings`, or None; no run depends on it.
         target: what `load_pipeline` was asked for, if that is how it came, or an empty string.
     """
 
@@ -66,6 +67,7 @@ class BoundPipeline:
     folder: str = ""
     file: str = ""
     runner: Mapping[str, Any] | None = None
+    tune: Mapping[str, Any] | None = None
     target: str = ""
 
     def downstream(self, step: str) -> tuple[str, ...]:

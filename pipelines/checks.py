@@ -7,7 +7,7 @@ component's own check, in topological order, and hands on what is known of the a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .beam import check_runner
@@ -206,12 +206,17 @@ def in_order(used: Mapping[str, Used]) -> tuple[list[str], list[Problem]]:
     ]
 
 
-def check_components(steps: Mapping[str, BoundStep], used: Mapping[str, Used]) -> list[Problem]:
+def check_components(
+    steps: Mapping[str, BoundStep], place: Callable[[str, Problem], Problem]
+) -> tuple[list[Problem], dict[StepOutput, Known]]:
     """Asks the components' own checks about the steps that are in order.
 
     Args:
         steps: in topological order; one that is missing here is skipped, and nothing is known of its outputs.
-        used: where the steps were declared.
+        place: gives a problem of the named step with its place filled in.
+
+    Returns:
+        The problems, and what is known of the artifacts.
     """
     problems: list[Problem] = []
     known: dict[StepOutput, Known] = {}
@@ -223,9 +228,9 @@ def check_components(steps: Mapping[str, BoundStep], used: Mapping[str, Used]) -
             found, outputs = step.component.checker(step.parameters, inputs)
         except HeadraceError as error:
             found, outputs = list(error.problems), {}
-        problems += [used[name].place(problem) for problem in found]
+        problems += [place(name, problem) for problem in found]
         known.update((StepOutput(name, output), value) for output, value in outputs.items())
-    return problems
+    return problems, known
 
 
 def check_runners(pipeline: Pipeline, used: Mapping[str, Used]) -> list[Problem]:

@@ -66,8 +66,18 @@ def collect(store: Store, keep: int = KEEP, dry_run: bool = False) -> Garbage:
         forget_notes(store.folder, kept)
         for folder in abandoned(store.folder, set(store.runs())):
             remove_tree(folder)
+        _forget_searches(store)
         store.sweep()
     return garbage
+
+
+def _forget_searches(store: Store) -> None:
+    """Removes the journals of searches that no run tells of any more."""
+    records = {run: store.run_record(run) for run in store.runs()}
+    known = _searches(records, set(records))
+    for folder in (store.folder / "searches").glob("*"):
+        if folder.name not in known:
+            remove_tree(folder)
 
 
 def find_garbage(store: Store, keep: int = KEEP) -> Garbage:
@@ -93,13 +103,23 @@ def find_garbage(store: Store, keep: int = KEEP) -> Garbage:
 
 
 def _newest(records: Mapping[str, Mapping[str, Any]], keep: int) -> set[str]:
-    """The newest runs of each pipeline; the records come with the newest first."""
+    """The newest runs of each pipeline; the records come with the newest first.
+
+    The trials of a search count for nothing and go with its run.
+    """
     kept: dict[str, list[str]] = {}
     for run, record in records.items():
         mine = kept.setdefault(record["pipeline"], [])
-        if len(mine) < keep:
+        if len(mine) < keep and "trial" not in record:
             mine.append(run)
-    return {run for runs in kept.values() for run in runs}
+    newest = {run for runs in kept.values() for run in runs}
+    searches = _searches(records, newest)
+    return newest | {r for r, record in records.items() if record.get("trial", {}).get("search") in searches}
+
+
+def _searches(records: Mapping[str, Mapping[str, Any]], runs: set[str]) -> set[str]:
+    """The keys of the searches that some runs made."""
+    return {records[run]["tune"]["search"] for run in runs if "tune" in records[run]}
 
 
 def _origins(records: Mapping[str, Mapping[str, Any]], wanted: set[str]) -> set[str]:

@@ -119,7 +119,7 @@ class Component(Generic[P, R]):
     Attributes:
         name: the function's name.
         function: what runs.
-        process: "tensorflow" if the step needs a process with TensorFlow in it, else "".
+        process: the kind of worker that the step needs, see `worker_kinds`; "" for one without TensorFlow.
     """
 
     def __init__(self, function: Callable[Concatenate[Context, P], R], process: str = "") -> None:
@@ -182,7 +182,11 @@ class Component(Generic[P, R]):
         return function
 
     def process_of(self, function: Callable[[Mapping[str, Any]], str]) -> Callable[[Mapping[str, Any]], str]:
-        """Decorator: `function(arguments)`, with the input artifacts, gives the `process` of a step."""
+        """Decorator: `function(arguments)`, with the input artifacts, gives the `process` of a step.
+
+        If the component states a `process` too, the function is asked ahead of the run without the inputs,
+        so that a worker of the right kind warms up while the steps before are running.
+        """
         self.process_finder = function
         return function
 
@@ -250,7 +254,7 @@ def component(function: Any = None, *, process: str = "") -> Any:
 
     Args:
         function: takes a `Context` first, then artifacts and parameters.
-        process: "tensorflow" to run the step in a process that holds TensorFlow.
+        process: "tensorflow" to run the step in a process that holds TensorFlow; see `worker_kinds`.
     """
     if function is None:
         return lambda f: Component(f, process)

@@ -6,6 +6,7 @@
       examples: {uses: csv_examples, with: {path: "${params.data}"}}
       statistics: {uses: statistics, with: {examples: "${steps.examples}"}}
     outputs: {examples: "${steps.examples}"}
+    tune: {over: {train.learning_rate: 1e-4..1e-1:log}, metric: train.val_loss}
 
 A reference that fills a whole scalar keeps its type; `${params.x}` inside a longer text is put in as text;
 `$${` is a literal `${`.
@@ -25,7 +26,7 @@ from .errors import DocumentError, PipelineError, Problem
 from .pipeline import NAME, ParamValue, Pipeline, Step, StepOutput, Template, leaves, map_values
 from .values import spelled
 
-KEYS = ("pipeline", "params", "steps", "outputs", "runner")
+KEYS = ("pipeline", "params", "steps", "outputs", "runner", "tune")
 STEP_KEYS = ("uses", "with", "runner")
 _TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
 _Where = tuple[str | int, ...]
@@ -109,6 +110,8 @@ class _Reader:
             file=self.file,
             outputs=self.outputs(document.get("outputs")),
             runner=self.runner(document.get("runner"), ("runner",)),
+            tune=self.tune(document["tune"]) if "tune" in document else None,
+            tune_line=self.lines.get(("tune",), 0),
             output_lines={
                 str(where[1]): line
                 for where, line in self.lines.items()
@@ -139,6 +142,25 @@ class _Reader:
         if any(isinstance(leaf, StepOutput | ParamValue | Template) for leaf in leaves(value)):
             self.wrong("a parameter's default can't refer to anything", where, remedy="write the value")
         return value
+
+    def tune(self, value: Any) -> dict[str, Any]:
+        """The section `tune`; whether it fits the steps is found when they are bound."""
+        from .tuning.settings import shape_problems
+
+        told = self.mapping(value, ("tune",), "tune")
+        for problem in shape_problems(told):
+            key, _, rest = problem.argument.partition(".")
+            where = ("tune", key, rest) if rest else ("tune", key)
+            remedy, given, available = problem.remedy, problem.given, problem.available
+            self.wrong(
+                problem.what,
+                where,
+                argument=problem.argument,
+                remedy=remedy,
+                given=given,
+                available=available,
+            )
+        return told
 
     def one_step(self, name: str, value: Any) -> Step:
         """One entry of `steps`."""
@@ -264,6 +286,8 @@ def write_pipeline(pipeline: Pipeline) -> str:
     document["steps"] = {name: _written_step(step) for name, step in pipeline.steps.items()}
     if pipeline.outputs:
         document["outputs"] = {name: str(source) for name, source in pipeline.outputs.items()}
+    if pipeline.tune is not None:
+        document["tune"] = dict(pipeline.tune)
     return yaml12.dump(document)
 
 

@@ -11,10 +11,10 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .artifact import Artifact
 from .bound import BoundPipeline, BoundStep
@@ -26,6 +26,13 @@ from .resumable import Resumables, end_resumables
 from .reuse import Reuse, code_of, keep_notes
 from .store import Store, remove_tree
 
+if TYPE_CHECKING:
+    from .processes import Lease, WorkerPool
+
+
+STOPPING = 5.0
+"""Seconds that a step has to end by itself which nobody needs any more, so that its worker can be kept."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -36,12 +43,55 @@ class Request:
         runner: the Beam runner of the steps that don't state their own.
         jobs: how many steps run side by side.
         resumes: the run that this one goes on from, for the record.
+        about: more that the record tells, as JSON values by key, such as `trial`.
     """
 
     selection: Selection = field(default_factory=Selection)
     runner: RunnerSettings = field(default_factory=RunnerSettings)
     jobs: int = 1
     resumes: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Halted(BaseException):
+    """A run was ended by its `Halt`."""
+
+
+class Halt:
+    """Ends a run from another thread; before the run began, it ends as soon as it waits for a step.
+
+    Attributes:
+        status: what the run's status becomes, once it was ended.
+        for_good: whether nobody is going to go on with it.
+    """
+
+    def __init__(self) -> None:
+        self.status = ""
+        self.for_good = False
+        self._lock = threading.Lock()
+        self._end: Callable[[], None] | None = None
+
+    def now(self, status: str, for_good: bool = False) -> None:
+        """Ends the run and its workers; the first status stays.
+
+        Args:
+            status: what the run's becomes.
+            for_good: remove what its steps kept to go on from.
+        """
+        with self._lock:
+            first, self.status = not self.status, self.status or status
+            self.for_good |= first and for_good
+            end = self._end
+        if first and end is not None:
+            end()
+
+    def attach(self, end: Callable[[], None]) -> None:
+        """Says how the run is ended; what was asked for before happens at once."""
+        with self._lock:
+            self._end = end
+            late = bool(self.status)
+        if late:
+            end()
 
 
 @dataclass(frozen=True)
@@ -50,7 +100,7 @@ class RunResult:
 
     Attributes:
         run: its id.
-        status: "done", "failed" or "interrupted".
+        status: "done", "failed" or "interrupted", or what a `Halt` said.
         seconds: wall clock.
         steps: records by step, in topological order.
         artifacts: outputs by step and output name, of the steps that have them.
@@ -78,9 +128,23 @@ class RunResult:
 
 
 def run_pipeline(
-    bound: BoundPipeline, store: Store, request: Request | None = None, listen: Listener = print_event
+    bound: BoundPipeline,
+    store: Store,
+    request: Request | None = None,
+    listen: Listener = print_event,
+    pool: WorkerPool | None = None,
+    halt: Halt | None = None,
 ) -> RunResult:
     """Runs a pipeline and records it.
+
+    Args:
+        bound: what to run.
+        store: where artifacts and the record go.
+        request: which steps, and how.
+        listen: takes the events, from several threads.
+        pool: workers that several runs share, so that they keep what they have imported; workers of its own,
+            ended with the run, if None.
+        halt: by which another thread may end the run.
 
     Raises:
         PipelineError: a selected step needs an artifact that isn't there; nothing was run.
@@ -95,12 +159,20 @@ def run_pipeline(
             raise PipelineError(problems)
     run = new_run_id()
     with store.running(run) as staging:
-        return _Run(run, planner, store, request, listen, staging).execute()
+        return _Run(run, planner, store, request, listen, staging, pool, halt or Halt()).execute()
 
 
 class _Run:
     def __init__(
-        self, run: str, planner: Planner, store: Store, request: Request, listen: Listener, staging: Path
+        self,
+        run: str,
+        planner: Planner,
+        store: Store,
+        request: Request,
+        listen: Listener,
+        staging: Path,
+        pool: WorkerPool | None,
+        halt: Halt,
     ) -> None:
         self.run = run
         self.planner = planner
@@ -115,7 +187,10 @@ class _Run:
         self.finished: queue.SimpleQueue[tuple[str, Decision, Any, float]] = queue.SimpleQueue()
         self.active = 0
         self.threads: list[threading.Thread] = []
-        self.pool: Any = None
+        self.shared = pool
+        self.own: WorkerPool | None = None
+        self.workers: Any = None
+        self.halt = halt
 
     def execute(self) -> RunResult:
         started = time.time()
@@ -123,9 +198,13 @@ class _Run:
         self.store.write_run(self.run, record)
         self.listen({"run": self.run, "pipeline": self.bound.name, "steps": list(self.bound.steps)})
         status = "interrupted"
+        nothing = Decision("", "run", "")
+        self.halt.attach(lambda: self.finished.put(("", nothing, Halted(), 0.0)))
         try:
             self._loop()
             status = "failed" if self.errors else "done"
+        except Halted:
+            status = self.halt.status
         finally:
             self._end_work()
             seconds = time.time() - started
@@ -137,8 +216,12 @@ class _Run:
 
     def _end_work(self, patience: float = 10.0) -> None:
         """Ends the workers of an interrupted run, and keeps what was being published just then."""
-        if self.pool is not None:
-            self.pool.close()
+        if self.workers is not None:
+            if self.halt.for_good:
+                self.workers.stop(STOPPING)
+            self.workers.close()
+        if self.own is not None:
+            self.own.close()
         until = time.monotonic() + patience  # a step in this process can't be ended
         for thread in self.threads:
             thread.join(max(0.0, until - time.monotonic()))
@@ -192,18 +275,22 @@ class _Run:
         thread.start()
 
     def _prepare(self) -> None:
-        """Makes the pool, and lets a TensorFlow worker import while the data steps run."""
-        if self.pool is not None:
+        """Gets workers, and lets a TensorFlow worker import while the data steps run."""
+        if self.workers is not None:
             return
         from .processes import WorkerPool
 
-        log = self.store.run_folder(self.run) / "log.txt"
-        self.pool = WorkerPool(log, self.staging / "tmp")
+        if self.shared is None:
+            self.own = WorkerPool(self.staging / "tmp")
+        pool = self.shared or self.own
+        assert pool is not None
+        self.workers = pool.lease(self.store.run_folder(self.run) / "log.txt")
         ahead = [
             s for n, s in self.bound.steps.items() if n not in self.records and n in self.planner.selected
         ]
-        if any(step.component.process == "tensorflow" for step in ahead) and (os.cpu_count() or 1) > 1:
-            self.pool.warm("tensorflow")
+        kinds = [step.component.process_for(step.parameters) for step in ahead if step.component.process]
+        if kinds and (os.cpu_count() or 1) > 1:
+            self.workers.warm(kinds[0])
 
     def _attempt(self, step: BoundStep, decision: Decision, inputs: Mapping[str, Artifact]) -> None:
         """Runs in a thread of its own: one attempt of one step."""
@@ -251,6 +338,8 @@ class _Run:
             end_resumables(self.store.folder, folder)
             return published
         finally:
+            if self.halt.for_good:
+                end_resumables(self.store.folder, folder)
             remove_tree(folder)  # before the record is written: the disk may be full of it
 
     def _runner(self, step: BoundStep) -> RunnerSettings:
@@ -262,16 +351,8 @@ class _Run:
     def _in_worker(
         self, step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context
     ) -> dict[str, Artifact]:
-        import msgspec
-
-        from .artifact import load_artifact
-        from .processes import job_of
-
-        given = {k: v for k, v in step.parameters.items() if k not in inputs}
-        job = job_of(step.uses, ctx, msgspec.to_builtins(given, str_keys=True), inputs)
         process = step.component.process_for({**step.parameters, **inputs})
-        done = self.pool.do(process, job, ctx.listener)
-        return {name: load_artifact(Path(path)) for name, path in done.items()}
+        return in_worker(self.workers, process, step, inputs, ctx)
 
     def _finish(self, name: str, decision: Decision, outcome: Any, seconds: float) -> None:
         self.active -= 1
@@ -344,6 +425,22 @@ def importable(step: BoundStep) -> bool:
     """Whether another process finds the component; one that was made at a prompt runs in this process."""
     place, _, name = step.uses.rpartition(":")
     return bool(step.uses) and place != "__main__" and "<locals>" not in name
+
+
+def in_worker(
+    workers: Lease, kind: str, step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context
+) -> dict[str, Artifact]:
+    """Runs a step in a worker of a kind."""
+    import msgspec
+
+    from .artifact import load_artifact
+    from .processes import job_of
+    from .resolve import name_of
+
+    given = {k: v for k, v in step.parameters.items() if k not in inputs}
+    job = job_of(step.uses or name_of(step.component), ctx, msgspec.to_builtins(given, str_keys=True), inputs)
+    done = workers.do(kind, job, ctx.listener)
+    return {name: load_artifact(Path(path)) for name, path in done.items()}
 
 
 def in_process(step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context) -> dict[str, Artifact]:

@@ -174,7 +174,7 @@ def unbound(bound: BoundPipeline) -> Pipeline:
         )
         for name, step in bound.steps.items()
     }
-    return Pipeline(bound.name, {}, steps, bound.folder, bound.file, bound.outputs, bound.runner)
+    return Pipeline(bound.name, {}, steps, bound.folder, bound.file, bound.outputs, bound.runner, bound.tune)
 
 
 def _declared(pipeline: Pipeline | BoundPipeline) -> Pipeline:

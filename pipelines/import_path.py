@@ -72,6 +72,29 @@ def find_problem(path: str) -> Problem | None:
     return _definition_problem(file, name)
 
 
+def plain_definition(path: str) -> tuple[ast.FunctionDef | ast.ClassDef, Path] | None:
+    """The definition behind an import path, and its file, where it stands plainly in the module.
+
+    None of what is imported, decorated, bound twice or in an extension module: its source doesn't say enough.
+
+    Args:
+        path: an import path in which `find_problem` finds nothing wrong.
+    """
+    place, name = split_path(path)
+    file = Path(place) if place.endswith(".py") else module_file(place)
+    if file is None or file.suffix != ".py":
+        return None
+    tree = parse_file(file)
+    defined = [
+        node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name
+    ]
+    others = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    bound_again = name in defined_names(ast.Module(others, []))
+    if len(defined) != 1 or defined[0].decorator_list or bound_again:
+        return None
+    return defined[0], file
+
+
 def load_function(path: str) -> Callable[..., Any]:
     """Imports the module or file, afresh if it is a file, and gives the function.
 

@@ -16,6 +16,7 @@ import msgspec
 from .component import Argument, Component
 from .docstrings import argument_texts, summary
 from .resolve import components as named_components
+from .tuning.schema import tune_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = r"^[^\W\d][\w.-]*$"
@@ -61,6 +62,7 @@ def document_schema(components: Mapping[str, Component[..., Any]] | None = None)
                 "additionalProperties": _STEP_REFERENCE,
             },
             "runner": {"$ref": "#/$defs/runner"},
+            "tune": tune_schema(),
         },
         "$defs": definitions,
     }

@@ -86,7 +86,9 @@ class Pipeline:
         file: where it was declared, or an empty string.
         outputs: what it gives to a pipeline that uses it, by name.
         runner: runner options of all steps, or None.
+        tune: the search that `headrace tune` makes, see `tuning.settings`, or None.
         output_lines: lines of the outputs in the file.
+        tune_line: the line of the search in the file.
     """
 
     name: str
@@ -96,7 +98,9 @@ class Pipeline:
     file: str = field(default="", compare=False)
     outputs: Mapping[str, StepOutput] = field(default_factory=dict)
     runner: Mapping[str, Any] | None = None
+    tune: Mapping[str, Any] | None = None
     output_lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+    tune_line: int = field(default=0, compare=False)
 
 
 def map_values(value: Any, change: Callable[[Any], Any]) -> Any:

@@ -1,14 +1,16 @@
-"""The worker processes of a run, as the run's own process sees them."""
+"""The worker processes of a run, or of several at once, as the runs' own process sees them."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 from .artifact import Artifact
 from .context import Context
 from .errors import HeadraceError, StepError, error_from_json
+from .worker_kinds import WorkerKind
 
 Tell = Callable[[Mapping[str, Any]], None]
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**28), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
@@ -24,29 +27,59 @@ page for the next one: batches of images of 150 KB were read nearly twice as fas
 
 
 def worker_environment(kind: str) -> dict[str, str]:
-    """The variables of the environment that a worker of a kind has of its own."""
+    """The variables of the environment that a worker of a kind has of its own; see `worker_kinds`."""
+    told = WorkerKind.of(kind)
     found = {
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
-        "KERAS_BACKEND": "tensorflow",
         "PYTHONUNBUFFERED": "1",
+        **told.environment(),
     }
-    if kind == "tensorflow":
+    if told.backend:
         found |= {name: os.environ.get(name, value) for name, value in ALLOCATOR.items()}
     return found
+
+
+NO_MEMORY = re.compile(
+    r"std::bad_alloc|OOM when allocating [^\n]*|RESOURCE_EXHAUSTED: [^\n]*|Unable to allocate [^\n]*"
+    r"|Cannot allocate memory|malloc[^\n]* failed[^\n]*|cuda[^\n]*OUT_OF_MEMORY[^\n]*"
+)
+"""What libraries write before they end a process for want of memory."""
+MEMORY_REMEDY = (
+    "where a model is trained, take a smaller batch_size, cache: none or smaller images; else fewer workers "
+    "(--runner-option direct_num_workers=1), fewer steps at once (-j 1), or a machine with more memory"
+)
+
+
+JOBS = 40
+"""What a worker with TensorFlow or JAX does before another takes its place: each training leaves some 20 MB
+in its process, and a search may be of hundreds."""
+
+
+class StoppedError(StepError):
+    """A step ended since it was asked to."""
+
+
+GRACE = 3.0
+"""Seconds that a worker has for what its step wants to keep, when its run is interrupted."""
 
 
 class WorkerProcess:
     """One worker; it does one job at a time."""
 
-    def __init__(self, kind: str, log: Path, temporary: Path) -> None:
+    def __init__(
+        self, kind: str, log: Path, temporary: Path, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.kind = kind
         self._log = log
+        self._jobs = 0
+        self._sending = threading.Lock()
         temporary.mkdir(parents=True, exist_ok=True)
         # What a killed worker leaves goes with the staging folder, unless its path is so long that a socket
         # in a temporary folder (as multiprocessing makes them) would pass the system's 108 bytes.
         own = {"TMPDIR": str(temporary)} if len(os.fsencode(temporary)) < 60 else {}
-        environment = {**os.environ, **worker_environment(kind), **own}
+        environment = {**os.environ, **worker_environment(kind), **(variables or {}), **own}
         with log.open("ab") as stream:
+            self._logged = stream.tell()
             self._process = subprocess.Popen(
                 # -P: a file called `random.py` in the working folder is not the standard library's module.
                 [sys.executable, "-P", "-m", "headrace.pipelines.worker"],
@@ -72,6 +105,11 @@ class WorkerProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
+    @property
+    def worn(self) -> bool:
+        """Whether it has done all the jobs that it should."""
+        return self._jobs >= JOBS and bool(WorkerKind.of(self.kind).backend)
+
     def warm(self) -> None:
         """Lets an idle worker import what it will need."""
         self._send({"warm": self.kind})
@@ -80,9 +118,13 @@ class WorkerProcess:
         """Does a job and gives the folder of each output; events go to `tell`.
 
         Raises:
+            StoppedError: `stop` ended it; the process is fit for the next job.
             HeadraceError: what the step raised, or a StepError if the process died.
         """
-        self._send(job)
+        self._log = Path(job.get("log", self._log))
+        self._logged = self._log.stat().st_size if self._log.exists() else 0
+        self._jobs += 1
+        self._send({**job, "number": self._jobs})
         assert self._process.stdout is not None
         for line in self._process.stdout:
             event = json.loads(line)
@@ -90,12 +132,19 @@ class WorkerProcess:
                 return dict(event["done"])
             if "failed" in event:
                 raise self._error(event)
+            if "stopped" in event:
+                raise StoppedError("the step was stopped")
             tell(event)
         raise self._death()
 
+    def stop(self) -> None:
+        """Asks the job to end when it next tells of its progress."""
+        self._send({"stop": self._jobs})
+
     def _send(self, message: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # its death is noticed where its answer is read
+        # Its death is noticed where its answer is read, and a killed one's pipe may be closed already.
+        with contextlib.suppress(BrokenPipeError, ValueError), self._sending:
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
 
@@ -110,9 +159,33 @@ class WorkerProcess:
         code = self._process.returncode
         how = f"was killed by signal {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         remedy = "see `headrace runs logs`"
-        if code == -signal.SIGKILL:
-            remedy += "; a SIGKILL that nobody sent is mostly the system running out of memory"
+        sign = self._sign_of_memory()
+        if sign:
+            how += f", out of memory: {sign}"
+            remedy = f"{MEMORY_REMEDY}; {remedy}"
+        elif code == -signal.SIGKILL:
+            remedy += (
+                f"; a SIGKILL that nobody sent is mostly the system running out of memory: {MEMORY_REMEDY}"
+            )
         return StepError(f"the process of the step {how}", file=str(self._log), remedy=remedy)
+
+    def _sign_of_memory(self) -> str:
+        """The last thing that the log says of memory that couldn't be had, since the process began."""
+        with contextlib.suppress(OSError), self._log.open("rb") as stream:
+            stream.seek(max(self._logged, self._log.stat().st_size - 65_536))
+            found = NO_MEMORY.findall(stream.read().decode("utf-8", "replace"))
+            return found[-1].strip()[:200] if found else ""
+        return ""
+
+    def ask_to_end(self) -> None:
+        """Ends the process, unless its step has something to keep first; `wait` and `kill` then."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGTERM)
+
+    def wait(self, seconds: float) -> None:
+        """Waits for its end, so many seconds at most."""
+        self._reaper.join(seconds)
 
     def kill(self) -> None:
         """Ends the process and all below it at once."""
@@ -150,51 +223,52 @@ def job_of(
 
 
 class WorkerPool:
-    """The workers of a run, by kind; one that is idle does the next job of its kind."""
+    """Workers by kind; one that is idle does the next job of its kind, of whichever run.
 
-    def __init__(self, log: Path, temporary: Path) -> None:
-        self._log = log
+    A run works through a `Lease`, so that it can be ended without those beside it.
+    """
+
+    def __init__(self, temporary: Path, variables: Mapping[str, str] | None = None) -> None:
+        """Makes an empty pool.
+
+        Args:
+            temporary: the folder of the workers' temporary files.
+            variables: of the environment, for every worker, beside those of its kind.
+        """
         self._temporary = temporary
+        self._variables = dict(variables or {})
         self._lock = threading.Lock()
         self._idle: list[WorkerProcess] = []
         self._all: list[WorkerProcess] = []
         self._closed = False
 
-    def warm(self, kind: str) -> None:
-        """Starts a worker ahead of its first job."""
-        worker = self._take(kind)
-        worker.warm()
-        self._give(worker)
+    def lease(self, log: Path) -> Lease:
+        """The pool as one run uses it; what its steps and their libraries write goes to `log`."""
+        return Lease(self, log)
 
-    def do(self, kind: str, job: Mapping[str, Any], tell: Tell) -> dict[str, str]:
-        """Does a job on an idle or a new worker; see `WorkerProcess.do`."""
-        worker = self._take(kind)
-        try:
-            result = worker.do(job, tell)
-        except BaseException:
-            # What a failed step left in the process (memory, threads, a half-built graph) goes with it.
-            self._drop(worker)
-            raise
-        self._give(worker)
-        return result
-
-    def _take(self, kind: str) -> WorkerProcess:
+    def take(self, kind: str, log: Path) -> WorkerProcess:
+        """An idle worker of a kind, or a new one; raises StepError if the pool is closed."""
         with self._lock:
             if self._closed:
-                raise StepError("the run was interrupted")
+                raise interrupted()
             for worker in self._idle:
                 if worker.kind == kind:
                     self._idle.remove(worker)
                     return worker
-            worker = WorkerProcess(kind, self._log, self._temporary)
+            worker = WorkerProcess(kind, log, self._temporary, self._variables)
             self._all.append(worker)
             return worker
 
-    def _give(self, worker: WorkerProcess) -> None:
+    def give(self, worker: WorkerProcess) -> None:
+        """Takes a worker back that did its job."""
+        if worker.worn:
+            self.drop(worker)
+            return
         with self._lock:
             self._idle.append(worker)
 
-    def _drop(self, worker: WorkerProcess) -> None:
+    def drop(self, worker: WorkerProcess) -> None:
+        """Ends a worker, whatever it is doing."""
         with self._lock:
             if worker in self._all:
                 self._all.remove(worker)
@@ -207,3 +281,82 @@ class WorkerPool:
             workers, self._all = self._all, []
         for worker in workers:
             worker.kill()
+
+
+class Lease:
+    """What one run has of a pool: the workers that do its jobs just now."""
+
+    def __init__(self, pool: WorkerPool, log: Path) -> None:
+        self._pool = pool
+        self._log = log
+        self._lock = threading.Lock()
+        self._busy: list[WorkerProcess] = []
+        self._closed = False
+
+    def warm(self, kind: str) -> None:
+        """Starts a worker ahead of its first job."""
+        worker = self._pool.take(kind, self._log)
+        worker.warm()
+        self._pool.give(worker)
+
+    def do(self, kind: str, job: Mapping[str, Any], tell: Tell) -> dict[str, str]:
+        """Does a job on an idle or a new worker; see `WorkerProcess.do`."""
+        worker = self._pool.take(kind, self._log)
+        with self._lock:
+            self._busy.append(worker)
+            closed = self._closed
+        try:
+            if closed:
+                raise interrupted()
+            result = worker.do({**job, "log": str(self._log)}, tell)
+        except StoppedError:
+            if self._free(worker):
+                self._pool.give(worker)
+            raise
+        except BaseException:
+            # What a failed step left in the process (memory, threads, a half-built graph) goes with it.
+            self._free(worker)
+            self._pool.drop(worker)
+            raise
+        if self._free(worker):
+            self._pool.give(worker)
+        return result
+
+    def _free(self, worker: WorkerProcess) -> bool:
+        """Notes that a worker has ended its job; False if `close` has taken it meanwhile."""
+        with self._lock:
+            if worker not in self._busy:
+                return False
+            self._busy.remove(worker)
+            return True
+
+    def stop(self, patience: float) -> None:
+        """Ends the jobs that are at work and keeps their workers, as far as they end in so many seconds."""
+        with self._lock:
+            self._closed = True
+            busy = list(self._busy)
+        for worker in busy:
+            worker.stop()
+        until = time.monotonic() + patience
+        while self._busy and time.monotonic() < until:
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        """Ends the workers that are at work for this run; idle ones stay for others.
+
+        A step may use the moment, a training for a checkpoint.
+        """
+        with self._lock:
+            self._closed = True
+            busy, self._busy = self._busy, []
+        until = time.monotonic() + GRACE
+        for worker in busy:
+            worker.ask_to_end()
+        for worker in busy:
+            worker.wait(max(0.0, until - time.monotonic()))
+            self._pool.drop(worker)
+
+
+def interrupted() -> StepError:
+    """What a step fails with whose run is being ended."""
+    return StepError("the run was interrupted")

@@ -192,17 +192,19 @@ class _Writer:
             stated = "" if default is None else f" = {self._value(default)}"
             params.append(f"{name}: {_annotation(default)}{stated}")
         inside = ", ".join(["*", *params]) if params else ""
-        options = []
+        options: list[tuple[str, Any]] = []
         if self.function != self.pipeline.name:
-            options.append(f"name={_quoted(self.pipeline.name)}")
+            options.append(("name=", self.pipeline.name))
         if self.pipeline.runner is not None:
-            options.append(f"runner={self._value(self.pipeline.runner)}")
-        decorator = f"@pipeline({', '.join(options)})" if options else "@pipeline"
+            options.append(("runner=", self.pipeline.runner))
+        if self.pipeline.tune is not None:
+            options.append(("tune=", self.pipeline.tune))
+        decorator = self._wrapped("@pipeline(", options, ")", 0) if options else ["@pipeline"]
         line = f"def {self.function}({inside}) -> {returned}:"
         if len(line) <= _WIDTH:
-            return [decorator, line]
+            return [*decorator, line]
         return [
-            decorator,
+            *decorator,
             f"def {self.function}(",
             *(f"    {p}," for p in ["*", *params]),
             f") -> {returned}:",

@@ -47,6 +47,7 @@ def begin_record(run: str, bound: BoundPipeline, request: Request, started: floa
         },
         "python": platform.python_version(),
         "platform": sys.platform,
+        **request.about,
     }
 
 

@@ -37,6 +37,7 @@ def parts_of(step: BoundStep, inputs: Mapping[str, Artifact], store: Store) -> P
     code = function_code(component.function, store)
     libraries = set(code.libraries)
     parameters: dict[str, Any] = {}
+    short = _names_of_code(step)
     for name, value in step.parameters.items():
         argument = component.arguments.get(name)
         markers = argument.markers if argument else frozenset()
@@ -51,12 +52,11 @@ def parts_of(step: BoundStep, inputs: Mapping[str, Artifact], store: Store) -> P
             libraries |= set(user.libraries)
             parameters[name] = {"name": _short_name(value), "code": user.symbols}
         elif "codes" in markers and component.code_finder is not None and value is not None:
-            short = short_names(component.code_finder(name, value))
             parameters[name] = _renamed(_plain(value), short)
-            for path, said in short.items():
+            for path in component.code_finder(name, value):
                 user = user_code(path, store)
                 libraries |= set(user.libraries)
-                parameters[said] = {"name": said, "code": user.symbols}
+                parameters[short[path]] = {"name": short[path], "code": user.symbols}
         else:
             parameters[name] = _plain(value)
     if component.source_finder is not None:
@@ -70,6 +70,20 @@ def parts_of(step: BoundStep, inputs: Mapping[str, Artifact], store: Store) -> P
 def component_name(component: Component[..., Any]) -> str:
     """A name that doesn't depend on where the project lies."""
     return f"{component.module.rpartition('.')[2]}:{component.name}"
+
+
+def _names_of_code(step: BoundStep) -> dict[str, str]:
+    """Short names of the import paths in all arguments of a step that are marked `codes`."""
+    finder = step.component.code_finder
+    if finder is None:
+        return {}
+    arguments = step.component.arguments
+    marked = [
+        (name, value)
+        for name, value in step.parameters.items()
+        if value is not None and name in arguments and "codes" in arguments[name].markers
+    ]
+    return short_names(path for name, value in marked for path in finder(name, value))
 
 
 def _short_name(path: str) -> str:

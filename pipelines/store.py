@@ -4,6 +4,7 @@
     STORE/artifacts/TYPE/DIGEST/        published artifacts, read-only
     STORE/runs/RUN/record.json, steps/  run records
     STORE/staging/RUN/STEP/             where a running step writes; removed afterwards
+    STORE/searches/KEY/                 journals of searches, see `tuning.journal`
     STORE/reuse/                        notes on pieces of artifacts, see `reuse`; may be deleted at any time
     STORE/resumable/                    what killed steps go on from, see `resumable`
     STORE/locks/                        one for each run and each fingerprint at work

@@ -39,12 +39,17 @@ class PipelineFunction(Generic[P, R]):
     """
 
     def __init__(
-        self, function: Callable[P, R], name: str = "", runner: Mapping[str, str] | None = None
+        self,
+        function: Callable[P, R],
+        name: str = "",
+        runner: Mapping[str, str] | None = None,
+        tune: Mapping[str, Any] | None = None,
     ) -> None:
         update_wrapper(cast("Callable[..., R]", self), function)
         self.function = function
         self.name = name or function.__name__
         self.runner = runner
+        self.tune = tune
         self.__signature__ = inspect.signature(function)
         self._step = ""
 
@@ -75,7 +80,7 @@ class PipelineFunction(Generic[P, R]):
 
     def named(self, step: str) -> PipelineFunction[P, R]:
         """This pipeline, used inside another under the name `step`."""
-        other: PipelineFunction[P, R] = PipelineFunction(self.function, self.name, self.runner)
+        other: PipelineFunction[P, R] = PipelineFunction(self.function, self.name, self.runner, self.tune)
         other._step = step
         return other
 
@@ -100,7 +105,11 @@ class PipelineFunction(Generic[P, R]):
         finally:
             _current.reset(token)
         outputs = {name: promise._reference("") for name, promise in self._outputs(returned).items()}
-        return Pipeline(self.name, {}, trace.steps, self.folder, self.file, outputs, self.runner)
+        line = self.function.__code__.co_firstlineno if self.tune is not None else 0
+        return Pipeline(
+            self.name, {}, trace.steps, self.folder, self.file, outputs, self.runner, self.tune,
+            tune_line=line,
+        )  # fmt: skip
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: D102 - the class says it
         given = self._bind(args, kwargs)
@@ -218,18 +227,25 @@ def missing_param(pipeline: str, name: str) -> Problem:
 def pipeline(function: Callable[P, R], /) -> PipelineFunction[P, R]: ...
 @overload
 def pipeline(
-    *, name: str = "", runner: Mapping[str, str] | None = None
+    *, name: str = "", runner: Mapping[str, str] | None = None, tune: Mapping[str, Any] | None = None
 ) -> Callable[[Callable[P, R]], PipelineFunction[P, R]]: ...
-def pipeline(function: Any = None, *, name: str = "", runner: Mapping[str, str] | None = None) -> Any:
+def pipeline(
+    function: Any = None,
+    *,
+    name: str = "",
+    runner: Mapping[str, str] | None = None,
+    tune: Mapping[str, Any] | None = None,
+) -> Any:
     """Makes a pipeline of a function; see the module's text.
 
     Args:
         function: its calls of components become steps; what it returns are the pipeline's outputs.
         name: the pipeline's name, if the function's can't be it.
         runner: the Beam runner's `name` and its options, for all steps.
+        tune: the search that `headrace tune` makes, see `headrace.pipelines.tuning.settings`.
     """
     if function is None:
-        return lambda f: PipelineFunction(f, name, runner)
+        return lambda f: PipelineFunction(f, name, runner, tune)
     return PipelineFunction(function)
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import signal
 import sys
-import sysconfig
 import threading
 import traceback
 import types
@@ -26,6 +26,8 @@ from .context import Context, RunnerSettings
 from .errors import HeadraceError, StepError, disk_error, error_to_json
 from .resumable import Resumables
 from .reuse import Reuse
+from .tracebacks import own_place, own_trace
+from .worker_kinds import WorkerKind, configure
 
 
 def call(component: Component[..., Any], ctx: Context, arguments: Mapping[str, Any]) -> dict[str, Artifact]:
@@ -102,12 +104,9 @@ def failure(error: BaseException) -> dict[str, Any]:
     else:
         # Frames of Cython name a file that isn't there.
         frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_absolute()]
-        last = frames[-1:]
-        wrapped = StepError(
-            f"{type(error).__name__}: {_cut(str(error))}",
-            file=last[0].filename if last else "",
-            line=last[0].lineno or 0 if last else 0,
-        )
+        last = (frames[-1].filename, frames[-1].lineno or 0) if frames else ("", 0)
+        file, line = own_place(error.__traceback__) if own_place(error.__traceback__)[0] else last
+        wrapped = StepError(f"{type(error).__name__}: {_cut(str(error))}", file=file, line=line)
     shown = traceback.format_exception(type(error), error, _own_frames(error.__traceback__))
     return {"failed": error_to_json(wrapped), "traceback": "".join(shown)}
 
@@ -120,29 +119,43 @@ def _own_frames(trace: types.TracebackType | None) -> types.TracebackType | None
     below = trace
     while below is not None and below.tb_frame.f_code.co_filename == __file__:
         below = below.tb_next
-    own = below
-    while own is not None and not _is_own(own.tb_frame):
-        own = own.tb_next
-    return own or below or trace
-
-
-def _is_own(frame: types.FrameType) -> bool:
-    """Whether a frame is the user's: neither headrace's nor that of an installed or built-in module."""
-    file = frame.f_code.co_filename
-    if frame.f_globals.get("__name__", "").partition(".")[0] == "headrace" or not Path(file).is_absolute():
-        return False  # `<string>` and Cython's `pyarrow/error.pxi` are nobody's files
-    installed = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return not any(Path(file).is_relative_to(folder) for folder in installed)
+    return own_trace(below) or below or trace
 
 
 def _cut(text: str, most: int = 10_000) -> str:
-    """A message of a length that a run record can hold; the log has all of it."""
+    """A message of a length that a run record can hold, without a terminal's colours; all is in the log."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
 
 
-def _read_jobs(stream: BinaryIO, jobs: queue.Queue[Any]) -> None:
+class Stopped(BaseException):
+    """The run has no more use for the job that is being done."""
+
+
+class Stops:
+    """Which job was asked to stop; it does so where it tells of its progress, and the process lives on."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def listener(self, number: int, tell: Any) -> Any:
+        """The listener of a job, which raises `Stopped` from then on."""
+
+        def listen(event: Mapping[str, Any]) -> None:
+            tell(event)
+            if "progress" in event and self.asked == number:
+                raise Stopped
+
+        return listen
+
+
+def _read_jobs(stream: BinaryIO, jobs: queue.Queue[Any], stops: Stops) -> None:
     for line in stream:
-        jobs.put(json.loads(line))
+        message = json.loads(line)
+        if "stop" in message:
+            stops.asked = message["stop"]
+        else:
+            jobs.put(message)
     # The parent closed the pipe or died; SIGKILL of the group also reaches the workers that Beam started.
     os.killpg(0, signal.SIGKILL)
 
@@ -165,19 +178,32 @@ def main() -> None:
             events.flush()
 
     jobs: queue.Queue[Any] = queue.Queue()
-    threading.Thread(target=_read_jobs, args=(stream, jobs), daemon=True).start()
+    stops = Stops()
+    threading.Thread(target=_read_jobs, args=(stream, jobs, stops), daemon=True).start()
+    configure()
     while True:
         job = jobs.get()
         if "warm" in job:
             _warm(job["warm"])
             continue
         try:
-            tell({"done": do(job, tell)})
+            _log_to(job.get("log", ""))
+            tell({"done": do(job, stops.listener(job.get("number", 0), tell))})
+        except Stopped:
+            tell({"stopped": True})
         except Exception as error:
             told = failure(error)
             sys.stderr.write(told.get("traceback", ""))
             sys.stderr.flush()
             tell(told)
+
+
+def _log_to(path: str) -> None:
+    """Sends standard output and error to the log of the job's run: a worker may do jobs of several."""
+    if path:
+        with open(path, "ab") as stream:  # noqa: PTH123 - a descriptor is what is needed
+            os.dup2(stream.fileno(), 1)
+            os.dup2(stream.fileno(), 2)
 
 
 def _json_value(value: Any) -> Any:
@@ -194,7 +220,7 @@ def _warm(kind: str) -> None:
     # Nothing that an import makes is garbage, and looking through all of it takes a fifth of TensorFlow's.
     gc.disable()
     with contextlib.suppress(ImportError):
-        importlib.import_module("keras" if kind == "tensorflow" else "apache_beam")
+        importlib.import_module("keras" if WorkerKind.of(kind).backend else "apache_beam")
     gc.freeze()
     gc.enable()
 

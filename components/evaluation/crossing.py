@@ -15,10 +15,12 @@ from ...pipelines.errors import DataError
 from ..dataset import dataset, shard_errors
 from ..preprocessing.fitted import FittedTransform
 from ..preprocessing.fitted_labels import Label
-from ..training.loop import Progress, default_batch_size, train_network
+from ..strategies.batches import default_batch_size
+from ..training.loop import Progress, train_network
 from ..training.networks import forward
 from ..training.preparing import prepare
 from ..training.settings import Execution, InitialWeights, Settings
+from ..training.stage_data import StageData, data_of_stages, with_batch_sizes
 from ..training.stages import stages_of
 from ..training.targets import by_column
 from ..training.tasks import Task
@@ -46,6 +48,7 @@ class Plan:
         validation: the split that chooses the epoch, or None.
         folds: how many.
         stratify: whether folds have equal shares of each class, where one label is of classes.
+        data: what each stage learns from.
         top: the k of `top_k_accuracy`.
     """
 
@@ -59,6 +62,7 @@ class Plan:
     validation: str | None
     folds: int
     stratify: bool
+    data: tuple[StageData, ...]
     top: tuple[int, ...] = TOP
 
     @property
@@ -110,12 +114,15 @@ def plan_of(ctx: Context, examples: Examples, transform: Transform, told: Mappin
             argument="folds",
             remedy="take fewer folds, or give the split more rows",
         )
+    stages = stages_of(told["stages"])
+    data = data_of_stages(ctx, stages, prepared, examples, transform, None, told)
     batch = told["batch_size"] or default_batch_size(rows * (folds - 1) // folds)
     settings = Settings(
         told["model"], told["model_args"] or {}, told["epochs"], batch, told["optimizer"],
         told["learning_rate"], told["learning_rate_schedule"], told["loss"], told["loss_weights"] or {}, [],
         told["patience"], told["seed"], told["augment"] or [],
-        stages_of(told["stages"]), InitialWeights(*told["weights"]) if told["weights"] else None,
+        stages if told["batch_size"] else with_batch_sizes(stages, data, default_batch_size),
+        InitialWeights(*told["weights"]) if told["weights"] else None,
         told["sampling"],
         Execution(
             precision=told["precision"], xla=told["xla"], steps_per_execution=told["steps_per_execution"],
@@ -128,7 +135,7 @@ def plan_of(ctx: Context, examples: Examples, transform: Transform, told: Mappin
         baseline = replace(settings, **own, stages=(), weights=None)
     return Plan(
         examples, prepared.fitted, prepared.tasks, settings, baseline, prepared.class_weights, split,
-        prepared.validation, folds, told["stratify"], top_of(told["top_k"]),
+        prepared.validation, folds, told["stratify"], data, top_of(told["top_k"]),
     )  # fmt: skip
 
 
@@ -184,7 +191,7 @@ def _measured(
     """A network trained on the other rows and measured on those held out; and whose epoch it is."""
     trained = train_network(
         plan.examples, plan.split, plan.validation, plan.fitted.features, plan.tasks, plan.class_weights,
-        settings, tell, ~held_out,
+        settings, tell, ~held_out, data=plan.data if settings.stages else (),
     )  # fmt: skip
     network = forward(trained.network, trained.feed)
     answerer = Answerer(network, trained.feed, plan.fitted, plan.tasks)

@@ -69,10 +69,11 @@ def folds_side_by_side(
             {"number": number, "arguments": arguments},
             {"examples": examples, "transform": transform},
         )
-        made = pool.do("tensorflow", job, tell)
+        made = workers.do("tensorflow", job, tell)
         return Fold(**json.loads((Path(made["output"]) / FILE).read_text("utf-8")))
 
-    pool = WorkerPool(scratch / "log.txt", scratch / "tmp")
+    pool = WorkerPool(scratch / "tmp")
+    workers = pool.lease(scratch / "log.txt")
     try:
         with ThreadPoolExecutor(processes) as threads:
             return list(threads.map(run, range(1, folds + 1)))

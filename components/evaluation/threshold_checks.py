@@ -42,7 +42,7 @@ def threshold_problems(thresholds: Thresholds, asked: Asked | None = None) -> li
     """What is wrong with the names and bounds of thresholds, before anything runs."""
     asked = asked or Asked()
     problems: list[Problem] = []
-    names = _names(asked, partial(metric_names, top=asked.top))
+    names = asked_metrics(asked)
     for name, value in thresholds.items():
         if name == "baseline":
             problems.append(_problem("there is no threshold 'baseline'", remedy=OLD_WORD))
@@ -59,6 +59,11 @@ def threshold_problems(thresholds: Thresholds, asked: Asked | None = None) -> li
 
 def _problem(what: str, **details: Any) -> Problem:
     return Problem(what, argument="thresholds", **details)
+
+
+def asked_metrics(asked: Asked) -> tuple[str, ...]:
+    """The metrics that there are, with their outputs in front; of all tasks where none is known."""
+    return _names(asked, partial(metric_names, top=asked.top))
 
 
 def _names(asked: Asked, of_task: Any) -> tuple[str, ...]:

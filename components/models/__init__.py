@@ -15,7 +15,10 @@ what it wants to know of the features, which also says how its network is fed:
 It returns a `keras.Model` to float32 `[batch, outputs]`: a value of the transformed label, the probability
 of the second class, or the probabilities of all classes. Where there are several labels, `outputs` and `task`
 are dicts by the labels' keys (their columns' names, as far as Keras takes them), and so is what the network
-gives. A model that comes compiled keeps its optimizer and loss.
+gives. A model that comes compiled keeps its optimizer, loss and metrics, so that none may be told beside it.
+
+A class of one's own below `keras.Model` may have its own `train_step` and `test_step`, which the training
+runs; see `headrace.components.models.user`.
 """
 
 from __future__ import annotations
@@ -27,14 +30,15 @@ from typing import Any, cast
 
 from .applications import architecture_of
 
-_DEEP = ("hidden_units", "activation", "dropout", "l2", "batch_normalization", "embedding_size")
-_IMAGE = ("width", "depth", "dropout", "l2", "hidden_units")
+_WEIGHTS = ("dropout", "l1", "l2", "max_norm")
+_DEEP = ("hidden_units", "activation", *_WEIGHTS, "batch_normalization", "embedding_size")
+_IMAGE = ("width", "depth", *_WEIGHTS, "hidden_units")
 _VGG = (*_IMAGE, "pooling", "batch_normalization")
 _RESNET = (*_IMAGE, "version", "stem")
 APPLICATION_ARGS = (*_IMAGE, "pooling", "momentum")
 """The `model_args` of `keras.applications.NAME`."""
 BUILT_IN: dict[str, tuple[str, ...]] = {
-    "linear": ("l1", "l2"),
+    "linear": _WEIGHTS,
     "mlp": _DEEP,
     "wide_deep": (*_DEEP, "wide_l1", "wide_l2"),
     "cnn": _IMAGE,

@@ -10,6 +10,7 @@ import keras
 from ..transforms.crosses import embedding_size
 from .inputs import DENSE, IDS, FeatureInput, Packed
 from .layers import Columns, IdEmbedding, IdWeights, SequenceEmbedding
+from .regularization import NONE, Regularization
 
 ACTIVATIONS = {
     "regression": "linear",
@@ -94,7 +95,8 @@ def affine(
     *,
     bias: bool = True,
     initializer: str = "glorot_uniform",
-    penalty: Any = None,
+    regularization: Regularization = NONE,
+    dropout: float = 0.0,
 ) -> Any:
     """A dense layer over values side by side with the one-hots of ids, which are never expanded.
 
@@ -105,18 +107,25 @@ def affine(
         units: the number of outputs.
         name: of the layer.
         bias: whether a bias is added.
-        initializer, penalty: of the weights.
+        initializer, regularization: of the weights. A bound holds for those of the values and those of the
+            ids by themselves.
+        dropout: the share of values and ids that is left out in training.
     """
     parts = []
     if values is not None:
         layer = keras.layers.Dense(
-            units, use_bias=bias, kernel_initializer=initializer, kernel_regularizer=penalty, name=name
+            units, use_bias=bias, kernel_initializer=initializer, **regularization.of_kernel(), name=name
         )
+        if dropout:
+            values = keras.layers.Dropout(dropout, name=f"{name}_dropout")(values)
         parts.append(layer(values))
     if ids:
         sizes = [size for feature in ids for size in feature.sizes]
         alone = bias and values is None
-        lookup = IdWeights(sizes, units, initializer, penalty, alone, name=f"{name}_ids")
+        lookup = IdWeights(
+            sizes, units, initializer, regularization.penalty, alone, regularization.bound((0,)), dropout,
+            name=f"{name}_ids",
+        )  # fmt: skip
         parts.append(lookup(sources.take(ids, f"{name}_places")))
     return parts[0] if len(parts) == 1 else keras.layers.Add(name=f"{name}_sum")(parts)
 
@@ -135,7 +144,7 @@ def hidden_layers(
     *,
     activation: str,
     dropout: float,
-    l2: float = 0.0,
+    regularization: Regularization = NONE,
     batch_normalization: bool = False,
     first: Any = None,
 ) -> Any:
@@ -146,16 +155,15 @@ def hidden_layers(
         hidden_units: the width of each.
         activation: by its Keras name.
         dropout: the rate after each, from 0 to below 1.
-        l2: the weight penalty.
+        regularization: of the weights.
         batch_normalization: whether each is normalized before its activation.
-        first: the first layer, from units and penalty to its tensor, in place of a dense one on `values`.
+        first: the first layer, from units to its tensor, in place of a dense one on `values`.
     """
     for number, units in enumerate(hidden_units, start=1):
-        penalty = keras.regularizers.L2(l2) if l2 else None
         if number == 1 and first is not None:
-            values = first(units, penalty)
+            values = first(units)
         else:
-            layer = keras.layers.Dense(units, kernel_regularizer=penalty, name=f"hidden_{number}")
+            layer = keras.layers.Dense(units, **regularization.of_kernel(), name=f"hidden_{number}")
             values = layer(values)
         if batch_normalization:
             values = keras.layers.BatchNormalization(name=f"normalization_{number}")(values)
@@ -184,4 +192,5 @@ def heads(logits: Any, outputs: Outputs, task: Tasks) -> Any:
 
 
 def _activated(logits: Any, task: str, name: str) -> Any:
-    return keras.layers.Activation(ACTIVATIONS[task], name=name)(logits)
+    # In float32 whatever the other layers compute in: 16 bits are too few for a loss.
+    return keras.layers.Activation(ACTIVATIONS[task], dtype="float32", name=name)(logits)

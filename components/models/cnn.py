@@ -12,6 +12,7 @@ import keras
 from .blocks import Outputs, Tasks
 from .inputs import FeatureInput
 from .parts import Classifier, ConvStem, convolution, image_model, images_among, normalized, repeated, scaled
+from .regularization import NONE, Regularization
 
 FILTERS = (32, 64, 128, 256)
 """The channels of the stages at width 1."""
@@ -26,19 +27,19 @@ class ConvLearner:
     Attributes:
         filters: the channels of each stage.
         convolutions: how many there are in each stage.
-        l2: the penalty on their weights.
+        regularization: of their weights.
     """
 
     filters: Sequence[int] = (32, 64)
     convolutions: int = 2
-    l2: float = 0.0
+    regularization: Regularization = NONE
 
     def __call__(self, values: Any) -> Any:
         """See the class."""
         for stage, filters in enumerate(self.filters, start=1):
             for number in range(1, self.convolutions + 1):
                 name = f"stage{stage}_{number}"
-                values = convolution(values, filters, 3, f"{name}_conv", l2=self.l2)
+                values = convolution(values, filters, 3, f"{name}_conv", regularization=self.regularization)
                 values = normalized(values, f"{name}_bn")
                 values = keras.layers.Activation("relu", name=f"{name}_relu")(values)
             values = keras.layers.MaxPooling2D(2, name=f"stage{stage}_pool")(values)
@@ -53,7 +54,9 @@ def cnn(
     width: float = 1.0,
     depth: float = 1.0,
     dropout: float = 0.3,
+    l1: float = 0.0,
     l2: float = 0.0,
+    max_norm: float = 0.0,
     hidden_units: Sequence[int] = (),
 ) -> keras.Model:
     """A small convolutional network, made for images from 8 x 8 to 64 x 64.
@@ -69,7 +72,9 @@ def cnn(
         width: multiplies the channels.
         depth: multiplies the convolutions of a stage.
         dropout: the rate before the head, or after each hidden layer, from 0 to below 1.
-        l2: the penalty on the weights of convolutions and hidden layers, at least 0.
+        l1, l2: the penalties on the weights of convolutions and hidden layers, at least 0.
+        max_norm: the greatest length of the weights of a channel or unit there, 0 for no bound; see
+            `Regularization`.
         hidden_units: the width of each dense layer before the head.
 
     Raises:
@@ -78,12 +83,13 @@ def cnn(
     shape = images_among(features, 4, "cnn")[0].shape
     stages = max(1, min(len(FILTERS), int(math.log2(min(shape[:2]))) - 1))
     filters = tuple(scaled(one, width) for one in FILTERS[:stages])
+    weights = Regularization(l1, l2, max_norm)
     return image_model(
         features,
         outputs,
         task,
-        stem=ConvStem(filters[0], kernel=3, stride=1, pool=False, l2=l2),
-        learner=ConvLearner(filters, repeated(2, depth), l2),
-        classifier=Classifier(hidden_units, dropout, l2),
+        stem=ConvStem(filters[0], kernel=3, stride=1, pool=False, regularization=weights),
+        learner=ConvLearner(filters, repeated(2, depth), weights),
+        classifier=Classifier(hidden_units, dropout, weights),
         name="cnn",
     )

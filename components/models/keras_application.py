@@ -17,6 +17,7 @@ from .applications import ARCHITECTURES
 from .blocks import Outputs, Tasks
 from .inputs import FeatureInput
 from .parts import MOMENTUM, Classifier, image_model
+from .regularization import NONE, Regularization
 
 _CHANNELS = ("filters", "units", "projection_dim")
 """What the layers of `keras.applications` call the number of channels that they give."""
@@ -33,14 +34,14 @@ class ApplicationLearner:
         width: multiplies the channels of all layers.
         depth: the share of the layers with weights that is kept, from the image on; up to 1.
         momentum: of batch normalization's moving averages.
-        l2: the penalty on the weights of convolutions and dense layers.
+        regularization: of the weights of convolutions and dense layers, but for depthwise ones.
     """
 
     architecture: str
     width: float = 1.0
     depth: float = 1.0
     momentum: float = MOMENTUM
-    l2: float = 0.0
+    regularization: Regularization = NONE
 
     def __call__(self, image: Any) -> Any:
         """See the class.
@@ -80,12 +81,21 @@ class ApplicationLearner:
             told["target_shape"] = (1, 1, self._times(told["target_shape"][-1]))
         if isinstance(layer, keras.layers.BatchNormalization):
             told["momentum"] = self.momentum
-        if self.l2 and not isinstance(layer, keras.layers.DepthwiseConv2D):
-            penalty = keras.regularizers.serialize(keras.regularizers.L2(self.l2))
-            for key in ("kernel_regularizer", "pointwise_regularizer"):
-                if key in told:
-                    told[key] = penalty
+        if not isinstance(layer, keras.layers.DepthwiseConv2D):
+            told |= self._regularized(layer, told)
         return type(layer).from_config(told)
+
+    def _regularized(self, layer: keras.layers.Layer, told: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a layer that has penalties and bounds."""
+        axes = (0,) if isinstance(layer, keras.layers.Dense) else (0, 1, 2)
+        penalty, bound = self.regularization.penalty, self.regularization.bound(axes)
+        found: dict[str, Any] = {}
+        for kind in ("kernel", "pointwise"):
+            if penalty is not None and f"{kind}_regularizer" in told:
+                found[f"{kind}_regularizer"] = keras.regularizers.serialize(penalty)
+            if bound is not None and f"{kind}_constraint" in told:
+                found[f"{kind}_constraint"] = keras.constraints.serialize(bound)
+        return found
 
     def _times(self, channels: int) -> int:
         return max(1, round(channels * self.width))
@@ -140,7 +150,9 @@ def application(
     width: float = 1.0,
     depth: float = 1.0,
     dropout: float = 0.2,
+    l1: float = 0.0,
     l2: float = 0.0,
+    max_norm: float = 0.0,
     hidden_units: Sequence[int] = (),
     pooling: Literal["average", "max", "flatten"] = "average",
     momentum: float = MOMENTUM,
@@ -155,7 +167,10 @@ def application(
         width: multiplies the channels of all layers; pretrained weights fit 1 alone.
         depth: the share of the layers with weights that is kept, from the image on; up to 1.
         dropout: the rate before the head, or after each hidden layer, from 0 to below 1.
-        l2: the penalty on the weights of convolutions and dense layers, at least 0.
+        l1, l2: the penalties on the weights of convolutions and dense layers, but for depthwise
+            ones; at least 0.
+        max_norm: the greatest length of the weights of a channel or unit there, 0 for no bound; see
+            `Regularization`.
         hidden_units: the width of each dense layer before the head.
         pooling: what becomes of the last image: "average", "max" or "flatten".
         momentum: of batch normalization's moving averages. Keras' own 0.99 to 0.999 take hundreds or
@@ -171,12 +186,13 @@ def application(
             argument="model_args",
             remedy="give a number above 0, up to 1, or take a larger architecture of the family",
         )
+    weights = Regularization(l1, l2, max_norm)
     return image_model(
         features,
         outputs,
         task,
-        learner=ApplicationLearner(architecture, width, depth, momentum, l2),
-        classifier=Classifier(hidden_units, dropout, l2, pooling),
+        learner=ApplicationLearner(architecture, width, depth, momentum, weights),
+        classifier=Classifier(hidden_units, dropout, weights, pooling),
         smallest=ARCHITECTURES[architecture].smallest,
         name=architecture,
     )

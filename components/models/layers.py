@@ -23,6 +23,8 @@ class IdWeights(keras.layers.Layer):
         initializer: of the weights, by its Keras name.
         regularizer: of the weights, or None.
         bias: whether a bias is added, zero at first.
+        constraint: of the weights, or None.
+        dropout: the share of ids that is left out in training, as dropout of the one-hots would do.
     """
 
     def __init__(
@@ -32,9 +34,15 @@ class IdWeights(keras.layers.Layer):
         initializer: str = "zeros",
         regularizer: Any = None,
         bias: bool = False,
+        constraint: Any = None,
+        dropout: float = 0.0,
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
+        self.constraint = keras.constraints.get(constraint)
+        self.dropout = dropout
+        if dropout:
+            self.seed_generator = keras.random.SeedGenerator()
         self.sizes = tuple(sizes)
         self.units = units
         self.initializer = initializer
@@ -47,6 +55,7 @@ class IdWeights(keras.layers.Layer):
             shape=(sum(self.sizes), self.units),
             initializer=self.initializer,
             regularizer=self.regularizer,
+            constraint=self.constraint,
             name="table",
         )
         self.offset = (
@@ -54,9 +63,13 @@ class IdWeights(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, ids: Any) -> Any:
+    def call(self, ids: Any, training: bool = False) -> Any:
         """See the class."""
-        return ops.sum(_look_up(self.table, ids, self.sizes), axis=1) + self.offset
+        vectors = _look_up(self.table, ids, self.sizes)
+        if training and self.dropout:
+            each = ops.ones((*ops.shape(ids), 1), vectors.dtype)
+            vectors = vectors * keras.random.dropout(each, self.dropout, seed=self.seed_generator)
+        return ops.sum(vectors, axis=1) + self.offset
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         """`[batch, units]`."""
@@ -71,6 +84,8 @@ class IdWeights(keras.layers.Layer):
             "initializer": self.initializer,
             "regularizer": keras.regularizers.serialize(self.regularizer) if self.regularizer else None,
             "bias": self.bias,
+            "constraint": keras.constraints.serialize(self.constraint) if self.constraint else None,
+            "dropout": self.dropout,
         }
 
 
@@ -187,7 +202,8 @@ def custom_objects() -> dict[str, Any]:
 def _look_up(table: Any, ids: Any, sizes: Sequence[int]) -> Any:
     """`[batch, len(sizes), width]` rows of a table that holds one part for each column, zeros outside."""
     starts = list(accumulate(sizes, initial=0))[:-1]
-    limits = ops.convert_to_tensor(list(sizes), dtype="int64")
+    dtype = keras.backend.standardize_dtype(ids.dtype)  # int32 with JAX, which warns of int64
+    limits = ops.convert_to_tensor(list(sizes), dtype=dtype)
     inside = ops.logical_and(ids >= 0, ids < limits)
-    places = ops.where(inside, ids + ops.convert_to_tensor(starts, dtype="int64"), ops.zeros_like(ids))
+    places = ops.where(inside, ids + ops.convert_to_tensor(starts, dtype=dtype), ops.zeros_like(ids))
     return ops.take(table, places, axis=0) * ops.cast(inside, table.dtype)[..., None]

@@ -9,16 +9,28 @@ import keras
 from ...pipelines.errors import DataError
 from .blocks import Outputs, Sources, Tasks, affine, heads
 from .inputs import Packed
+from .regularization import Regularization
 
 
-def linear(packed: Packed, outputs: Outputs, task: Tasks, *, l1: float = 0.0, l2: float = 0.0) -> keras.Model:
+def linear(
+    packed: Packed,
+    outputs: Outputs,
+    task: Tasks,
+    *,
+    dropout: float = 0.0,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    max_norm: float = 0.0,
+) -> keras.Model:
     """One dense layer on numbers and one-hots, `[batch, outputs]`; wide one-hots are looked up by their ids.
 
     Args:
         packed: the features; ids that aren't one-hots are refused.
         outputs: 1, or the number of classes of a multi-class or multi-label task; by key for several labels.
         task: "regression", "binary", "multiclass" or "multilabel"; by key for several labels.
+        dropout: the share of the features that is left out in training, from 0 to below 1.
         l1, l2: weight penalties, at least 0.
+        max_norm: the greatest length of an output's weights, 0 for no bound; see `Regularization`.
 
     Raises:
         DataError: a feature is ids.
@@ -32,10 +44,10 @@ def linear(packed: Packed, outputs: Outputs, task: Tasks, *, l1: float = 0.0, l2
         )
     sources = Sources(packed)
     values = sources.take([f for f in packed.features if f.dtype == "float32"], "values")
-    penalty = keras.regularizers.L1L2(l1, l2) if l1 or l2 else None
+    weights = Regularization(l1, l2, max_norm)
 
     def logits(units: int, name: str) -> Any:
         one_hots = packed.of("one_hot", dtype="int64")
-        return affine(values, sources, one_hots, units, name, penalty=penalty)
+        return affine(values, sources, one_hots, units, name, regularization=weights, dropout=dropout)
 
     return keras.Model(sources.keras, heads(logits, outputs, task), name="linear")

@@ -9,6 +9,7 @@ import keras
 
 from .blocks import Outputs, Sources, Tasks, affine, embedded, heads, hidden_layers, side_by_side
 from .inputs import Packed
+from .regularization import Regularization
 
 
 def mlp(
@@ -19,7 +20,9 @@ def mlp(
     hidden_units: Sequence[int] = (128, 64),
     activation: str = "relu",
     dropout: float = 0.0,
+    l1: float = 0.0,
     l2: float = 0.0,
+    max_norm: float = 0.0,
     batch_normalization: bool = False,
     embedding_size: int = 0,
 ) -> keras.Model:
@@ -39,8 +42,10 @@ def mlp(
         task: "regression", "binary", "multiclass" or "multilabel"; by key for several labels.
         hidden_units: the width of each hidden layer; none makes the model linear.
         activation: of the hidden layers, by its Keras name.
-        dropout: the rate after each hidden layer, from 0 to below 1.
-        l2: the weight penalty of the hidden layers, at least 0.
+        dropout: the rate after each hidden layer, or that of the features where there are none, from 0 to
+            below 1.
+        l1, l2: the weight penalties of the hidden layers, of the last one where there are none; at least 0.
+        max_norm: the greatest length of the weights of a unit there, 0 for no bound; see `Regularization`.
         batch_normalization: whether each hidden layer is normalized before its activation.
         embedding_size: the dimensions of embeddings that state none; 0 for the rule of
             `headrace.components.transforms.crosses.embedding_size`.
@@ -54,21 +59,24 @@ def mlp(
     vectors = embedded(sources, packed.of("ids", "sequence", dtype="int64"), embedding_size)
     values = side_by_side([dense, *vectors], "deep")
     one_hots = packed.of("one_hot", dtype="int64")
+    weights = Regularization(l1, l2, max_norm)
 
-    def first(units: int, penalty: Any) -> Any:
-        return affine(values, sources, one_hots, units, "hidden_1", penalty=penalty)
+    def first(units: int) -> Any:
+        return affine(values, sources, one_hots, units, "hidden_1", regularization=weights)
 
     hidden = hidden_layers(
         values,
         hidden_units,
         activation=activation,
         dropout=dropout,
-        l2=l2,
+        regularization=weights,
         batch_normalization=batch_normalization,
         first=first,
     )
 
     def logits(units: int, name: str) -> Any:
-        return affine(hidden, sources, () if hidden_units else one_hots, units, name)
+        if hidden_units:
+            return affine(hidden, sources, (), units, name)
+        return affine(values, sources, one_hots, units, name, regularization=weights, dropout=dropout)
 
     return keras.Model(sources.keras, heads(logits, outputs, task), name="mlp")

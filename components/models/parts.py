@@ -31,6 +31,7 @@ import keras
 from ...pipelines.errors import DataError
 from .blocks import Outputs, Tasks, embedding_layer, heads, hidden_layers, side_by_side
 from .inputs import FeatureInput
+from .regularization import NONE, Regularization
 
 Part = Callable[[Any], Any]
 """From float32 `[batch, height, width, channels]` to the same of other sizes."""
@@ -54,7 +55,7 @@ class ConvStem:
         pool: whether pooling follows.
         activated: whether normalization and relu follow; networks of version 2 do both further on.
         bias: whether the convolution has a bias.
-        l2: the penalty on its weights.
+        regularization: of its weights.
     """
 
     filters: int = 64
@@ -63,7 +64,7 @@ class ConvStem:
     pool: bool = True
     activated: bool = True
     bias: bool = False
-    l2: float = 0.0
+    regularization: Regularization = NONE
 
     def __call__(self, image: Any) -> Any:
         """See the class."""
@@ -71,7 +72,7 @@ class ConvStem:
         values = layers.ZeroPadding2D(self.kernel // 2, name="conv1_pad")(image)
         values = convolution(
             values, self.filters, self.kernel, "conv1_conv", stride=self.stride, padding="valid",
-            bias=self.bias, l2=self.l2,
+            bias=self.bias, regularization=self.regularization,
         )  # fmt: skip
         if self.activated:
             values = layers.Activation("relu", name="conv1_relu")(normalized(values, "conv1_bn"))
@@ -88,7 +89,7 @@ class Classifier:
     Attributes:
         hidden_units: the width of each dense layer; none by default.
         dropout: the rate after each of them, or before the head where there are none.
-        l2: the penalty on their weights.
+        regularization: of their weights.
         pooling: what becomes of the learner's image: its channels' "average" or "max", or all of it side by
             side, "flatten".
         activation: of the dense layers, by its Keras name.
@@ -96,7 +97,7 @@ class Classifier:
 
     hidden_units: Sequence[int] = ()
     dropout: float = 0.0
-    l2: float = 0.0
+    regularization: Regularization = NONE
     pooling: Literal["average", "max", "flatten"] = "average"
     activation: str = "relu"
 
@@ -111,7 +112,11 @@ class Classifier:
         """`[batch, width]` → what the heads are put on, `[batch, the last width]`."""
         if self.hidden_units:
             return hidden_layers(
-                values, self.hidden_units, activation=self.activation, dropout=self.dropout, l2=self.l2
+                values,
+                self.hidden_units,
+                activation=self.activation,
+                dropout=self.dropout,
+                regularization=self.regularization,
             )
         return keras.layers.Dropout(self.dropout, name="dropout")(values) if self.dropout else values
 
@@ -222,7 +227,7 @@ def convolution(
     stride: int = 1,
     padding: str = "same",
     bias: bool = False,
-    l2: float = 0.0,
+    regularization: Regularization = NONE,
 ) -> Any:
     """A convolution alone, `[batch, h, w, c]` → `[batch, h / stride, w / stride, filters]`."""
     return keras.layers.Conv2D(
@@ -232,7 +237,7 @@ def convolution(
         padding=padding,
         use_bias=bias,
         kernel_initializer="he_normal",
-        kernel_regularizer=keras.regularizers.L2(l2) if l2 else None,
+        **regularization.of_kernel((0, 1, 2)),
         name=name,
     )(values)
 

@@ -17,6 +17,7 @@ import keras
 from .blocks import Outputs, Tasks
 from .inputs import FeatureInput
 from .parts import Classifier, ConvStem, convolution, image_model, normalized, repeated, scaled
+from .regularization import NONE, Regularization
 
 FILTERS = (64, 128, 256, 512)
 Version = Literal["v1", "v1.5", "v2"]
@@ -40,7 +41,7 @@ class ResidualLearner:
             channels, or two of 3 x 3.
         version: where stride, normalization and activation are.
         bias: whether convolutions in front of a normalization have a bias, as in Keras' v1; it does nothing.
-        l2: the penalty on the weights of the convolutions.
+        regularization: of the weights of the convolutions.
     """
 
     blocks: Sequence[int] = (3, 4, 6, 3)
@@ -48,7 +49,7 @@ class ResidualLearner:
     bottleneck: bool = True
     version: Version = "v1.5"
     bias: bool = False
-    l2: float = 0.0
+    regularization: Regularization = NONE
 
     def __call__(self, values: Any) -> Any:
         """See the class."""
@@ -109,7 +110,14 @@ class ResidualLearner:
             values = keras.layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(values)
             padding = "valid"
         return convolution(
-            values, filters, kernel, f"{name}_conv", stride=stride, padding=padding, bias=bias, l2=self.l2
+            values,
+            filters,
+            kernel,
+            f"{name}_conv",
+            stride=stride,
+            padding=padding,
+            bias=bias,
+            regularization=self.regularization,
         )
 
 
@@ -124,7 +132,9 @@ def resnet(
     width: float = 1.0,
     depth: float = 1.0,
     dropout: float = 0.0,
+    l1: float = 0.0,
     l2: float = 0.0,
+    max_norm: float = 0.0,
     hidden_units: Sequence[int] = (),
     version: Version = "v1.5",
     stem: Stem = "large",
@@ -141,7 +151,9 @@ def resnet(
         width: multiplies the channels.
         depth: multiplies the blocks of a stage.
         dropout: the rate before the head, or after each hidden layer, from 0 to below 1.
-        l2: the penalty on the weights of convolutions and hidden layers, at least 0.
+        l1, l2: the penalties on the weights of convolutions and hidden layers, at least 0.
+        max_norm: the greatest length of the weights of a channel or unit there, 0 for no bound; see
+            `Regularization`.
         hidden_units: the width of each dense layer before the head.
         version: "v1", "v1.5" or "v2".
         stem: "large" as published, which quarters the image; "small", a 3 x 3 convolution that keeps its
@@ -157,20 +169,27 @@ def resnet(
     # Keras' v1 has biases in front of the normalization, its v2 one in the stem: so that its weights fit.
     bias = version == "v1"
     shape: dict[str, Any] = {} if stem == "large" else {"kernel": 3, "stride": 1, "pool": False}
+    weights = Regularization(l1, l2, max_norm)
     return image_model(
         features,
         outputs,
         task,
-        stem=ConvStem(scaled(64, width), activated=version != "v2", bias=version != "v1.5", l2=l2, **shape),
+        stem=ConvStem(
+            scaled(64, width),
+            activated=version != "v2",
+            bias=version != "v1.5",
+            regularization=weights,
+            **shape,
+        ),
         learner=ResidualLearner(
             tuple(repeated(count, depth) for count in blocks),
             tuple(scaled(one, width) for one in FILTERS),
             bottleneck,
             version,
             bias,
-            l2,
+            weights,
         ),
-        classifier=Classifier(hidden_units, dropout, l2),
+        classifier=Classifier(hidden_units, dropout, weights),
         smallest=SMALLEST[stem],
         name=name,
     )

@@ -1,13 +1,58 @@
-"""A model function of one's own: what it is called with, read from its source without importing it."""
+"""A model of one's own: how it is written, and what its function is called with, without importing it.
+
+A function that is named as `model: steady.py:steady` gives a network, which may be of a class of one's own
+with a `train_step` of its own:
+
+    # steady.py
+    import keras
+
+    LAST = {"regression": None, "binary": "sigmoid", "multiclass": "softmax", "multilabel": "sigmoid"}
+
+    @keras.saving.register_keras_serializable("steady")
+    class Steady(keras.Model):
+        # Learns from rows with a little noise on them, so that it answers alike for rows that are alike.
+
+        def __init__(self, outputs, last, noise, **kwargs):
+            super().__init__(**kwargs)
+            self.told = {"outputs": outputs, "last": last, "noise": noise}
+            self.hidden = keras.layers.Dense(16, activation="relu")
+            self.answer = keras.layers.Dense(outputs, activation=last)
+            self.noise, self.draws = noise, keras.random.SeedGenerator()
+
+        def call(self, rows, training=False):
+            return self.answer(self.hidden(rows))
+
+        def train_step(self, data):
+            rows, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+            noise = keras.random.normal(keras.ops.shape(rows), stddev=self.noise, seed=self.draws)
+            return super().train_step((rows + noise, labels, weights))
+
+        def get_config(self):
+            return {**super().get_config(), **self.told}
+
+    def steady(inputs, outputs, task, noise=0.1):
+        return Steady(outputs, LAST[task], noise)
+
+- It is registered and has a `get_config`, so that evaluate, export and later trainings can load it.
+- Random numbers are drawn by `keras.random` with a `SeedGenerator` that the model has as an attribute: its
+  state is in the checkpoints, and a training that was killed goes on with the very next number. Whatever
+  else changes in training has to be a weight, a metric or the optimizer of the model, for the same reason.
+- `train_step` and `test_step` give a dict of numbers with `loss` in it; the least `val_loss` chooses the
+  epoch. A loss that is added in `call` by `self.add_loss`, or in `compute_loss`, needs neither.
+- A `train_step` is written for one backend; with `strategy: jax` it takes `(state, data)`, and gives both
+  the logs and the state, as in Keras' guide to training with JAX.
+- A model that comes compiled keeps its optimizer, loss and metrics.
+
+Losses and metrics of one's own are named in the step; see `headrace.components.training.own_code`.
+"""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from pathlib import Path
 
 from ...pipelines.errors import Problem
-from ...pipelines.import_path import defined_names, module_file, parse_file, split_path
+from ...pipelines.import_path import plain_definition, split_path
 
 CALLED_WITH = ("outputs", "task")
 """The keywords of every call of a model function; one of `FED_BY` and `model_args` come on top."""
@@ -37,17 +82,10 @@ def call_problem(path: str, model_args: Iterable[str]) -> Problem | None:
         path: an import path in which `find_problem` finds nothing wrong.
         model_args: the names of further keyword arguments.
     """
-    place, name = split_path(path)
-    file = Path(place) if place.endswith(".py") else module_file(place)
-    if file is None or file.suffix != ".py":
+    found = plain_definition(path)
+    if found is None or not isinstance(found[0], ast.FunctionDef):
         return None
-    tree = parse_file(file)
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
-    others = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    bound_again = name in defined_names(ast.Module(others, []))
-    if len(functions) != 1 or functions[0].decorator_list or bound_again:
-        return None
-    return _signature_problem(name, functions[0], tuple(model_args), str(file))
+    return _signature_problem(split_path(path)[1], found[0], tuple(model_args), str(found[1]))
 
 
 def _signature_problem(

@@ -12,6 +12,7 @@ import keras
 from .blocks import Outputs, Tasks
 from .inputs import FeatureInput
 from .parts import Classifier, convolution, image_model, normalized, repeated, scaled
+from .regularization import NONE, Regularization
 
 FILTERS = (64, 128, 256, 512, 512)
 SMALLEST = 32
@@ -29,13 +30,13 @@ class VggLearner:
         convolutions: how many there are in each block.
         filters: the channels of each block.
         batch_normalization: whether each is normalized before its activation, which the published one isn't.
-        l2: the penalty on their weights.
+        regularization: of their weights.
     """
 
     convolutions: Sequence[int] = (2, 2, 3, 3, 3)
     filters: Sequence[int] = FILTERS
     batch_normalization: bool = False
-    l2: float = 0.0
+    regularization: Regularization = NONE
 
     def __call__(self, values: Any) -> Any:
         """See the class."""
@@ -43,7 +44,7 @@ class VggLearner:
             for number in range(1, count + 1):
                 name = f"block{block}_conv{number}"
                 bias = not self.batch_normalization
-                values = convolution(values, filters, 3, name, bias=bias, l2=self.l2)
+                values = convolution(values, filters, 3, name, bias=bias, regularization=self.regularization)
                 if self.batch_normalization:
                     values = normalized(values, f"{name}_bn")
                 values = keras.layers.Activation("relu", name=f"{name}_relu")(values)
@@ -61,7 +62,9 @@ def vgg(
     width: float = 1.0,
     depth: float = 1.0,
     dropout: float = 0.5,
+    l1: float = 0.0,
     l2: float = 0.0,
+    max_norm: float = 0.0,
     hidden_units: Sequence[int] | None = None,
     pooling: Literal["average", "max", "flatten"] = "flatten",
     batch_normalization: bool = False,
@@ -77,7 +80,9 @@ def vgg(
         width: multiplies the channels, and the default hidden units.
         depth: multiplies the convolutions of a block.
         dropout: the rate after each hidden layer, from 0 to below 1.
-        l2: the penalty on the weights of convolutions and hidden layers, at least 0.
+        l1, l2: the penalties on the weights of convolutions and hidden layers, at least 0.
+        max_norm: the greatest length of the weights of a channel or unit there, 0 for no bound; see
+            `Regularization`.
         hidden_units: the width of each dense layer before the head; as published two of 4,096.
         pooling: "flatten" as published, "average" or "max" for far fewer weights.
         batch_normalization: whether convolutions are normalized, which the published ones aren't; from
@@ -87,6 +92,7 @@ def vgg(
         DataError: no feature is an image, or it has less than 32 x 32 pixels.
     """
     units = (scaled(4096, width),) * 2 if hidden_units is None else hidden_units
+    weights = Regularization(l1, l2, max_norm)
     return image_model(
         features,
         outputs,
@@ -95,9 +101,9 @@ def vgg(
             tuple(repeated(count, depth) for count in convolutions),
             tuple(scaled(one, width) for one in FILTERS),
             batch_normalization,
-            l2,
+            weights,
         ),
-        classifier=Classifier(units, dropout, l2, pooling),
+        classifier=Classifier(units, dropout, weights, pooling),
         smallest=SMALLEST,
         name=name,
     )

@@ -9,6 +9,7 @@ import keras
 
 from .blocks import Outputs, Sources, Tasks, affine, embedded, heads, hidden_layers, side_by_side
 from .inputs import FeatureInput, Packed
+from .regularization import Regularization
 
 
 def wide_deep(
@@ -19,7 +20,9 @@ def wide_deep(
     hidden_units: Sequence[int] = (128, 64),
     activation: str = "relu",
     dropout: float = 0.0,
+    l1: float = 0.0,
     l2: float = 0.0,
+    max_norm: float = 0.0,
     batch_normalization: bool = False,
     embedding_size: int = 0,
     wide_l1: float = 0.0,
@@ -48,8 +51,11 @@ def wide_deep(
         task: "regression", "binary", "multiclass" or "multilabel"; by key for several labels.
         hidden_units: the width of each hidden layer of the deep part; none makes it linear.
         activation: of the hidden layers, by its Keras name.
-        dropout: the rate after each hidden layer, from 0 to below 1.
-        l2: the weight penalty of the hidden layers, at least 0.
+        dropout: the rate after each hidden layer, or in front of the deep part's last one where there are
+            none, from 0 to below 1.
+        l1, l2: the weight penalties of the hidden layers, or of the deep part's last one where there are
+            none; at least 0.
+        max_norm: the greatest length of the weights of a unit there, 0 for no bound; see `Regularization`.
         batch_normalization: whether each hidden layer is normalized before its activation.
         embedding_size: the dimensions of sequences' vectors; 0 for the rule of
             `headrace.components.transforms.crosses.embedding_size`. Ids with an embedding state theirs.
@@ -64,22 +70,22 @@ def wide_deep(
     numbers = sources.take(packed.of("numbers", dtype="float32"), "numbers")
     deep = [f for f in packed.of("ids", "sequence", dtype="int64") if not _is_wide(f)]
     values = side_by_side([numbers, *embedded(sources, deep, embedding_size)], "deep")
-    hidden = None
+    weights, hidden = Regularization(l1, l2, max_norm), None
     if values is not None:
         hidden = hidden_layers(
             values,
             hidden_units,
             activation=activation,
             dropout=dropout,
-            l2=l2,
+            regularization=weights,
             batch_normalization=batch_normalization,
         )
-    penalty = keras.regularizers.L1L2(wide_l1, wide_l2) if wide_l1 or wide_l2 else None
+    only: dict[str, Any] = {} if hidden_units else {"regularization": weights, "dropout": dropout}
     hots = sources.take(packed.of("one_hot", dtype="float32"), "hots")
     ids = [f for f in packed.of("one_hot", "ids", dtype="int64") if _is_wide(f)]
 
     def logits(units: int, name: str) -> Any:
-        parts = [] if hidden is None else [affine(hidden, sources, (), units, name)]
+        parts = [] if hidden is None else [affine(hidden, sources, (), units, name, **only)]
         if hots is not None or ids:
             wide = affine(
                 hots,
@@ -89,7 +95,7 @@ def wide_deep(
                 f"{name}_wide",
                 bias=not parts,
                 initializer="zeros",
-                penalty=penalty,
+                regularization=Regularization(wide_l1, wide_l2),
             )
             parts.append(wide)
         return parts[0] if len(parts) == 1 else keras.layers.Add(name=f"{name}_total")(parts)

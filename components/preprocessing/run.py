@@ -8,18 +8,18 @@ from typing import Any, Literal
 
 from ...pipelines.artifact import Examples, Schema, Transform
 from ...pipelines.context import Context
-from ...pipelines.errors import DataError
+from ...pipelines.errors import DataError, Problem
 from ..split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
 from ..tfds.layout_notes import packed_problems, write_notes
 from ..tfrecords.encoding import Encoder
 from ..tfrecords.image_shards import write_image_shards
-from ..tfrecords.layout import JPEG_QUALITY, Layout, Stored
+from ..tfrecords.layout import APPLIED, JPEG_QUALITY, Layout, Stored
 from ..tfrecords.shards import write_shards
 from .analysis import Found
 from .features_checks import check_specs, weight_problems
 from .features_grammar import parse_features, parse_labels
 from .fitted import FittedTransform
-from .fitted_file import CODE, save_fitted
+from .fitted_file import CODE, load_fitted, save_fitted
 from .fitting import TRAIN, Fitter, train_pass
 
 Store = Literal["uint8", "png", "jpeg", "float32"]
@@ -71,11 +71,54 @@ def run_transform(
     return made, _write_transform(ctx, fitted, chosen, _picture(made, fitted))
 
 
+def run_apply(
+    ctx: Context,
+    examples: Examples,
+    transform: Transform,
+    *,
+    seed: int,
+    shards: int | None,
+    layout: Literal["packed", "columns"],
+    compression: Literal["", "gzip"],
+) -> Examples:
+    """See `headrace.components.apply_transform.apply_transform`."""
+    _require_raw(examples)
+    _refuse(packed_problems(layout, compression))
+    fitted = load_fitted(transform.path)
+    _require_columns(fitted, examples.properties["columns"])
+    stored = tuple(one.stored for one in fitted.labels)
+    shape = Layout(fitted.features, stored, layout, compression, fitted.weight, fitted.jpeg_quality)
+    encoder = Encoder(fitted, shape, of_others=True)
+    made, _ = _write_examples(ctx, examples, encoder, shards, seed, "output", {APPLIED: transform.digest})
+    return made
+
+
+def _require_columns(fitted: FittedTransform, types: Mapping[str, str]) -> None:
+    weight = {fitted.weight: ""} if fitted.weight else {}
+    needed = {**fitted.types, **{label.column: label.type for label in fitted.labels}, **weight}
+    problems = []
+    for column, kind in needed.items():
+        if column not in types:
+            what = f"there is no column {column!r}, which the transform needs"
+            problems.append(Problem(what, argument="examples", given=column, available=tuple(types)))
+        elif kind and types[column] != kind:
+            what = f"the column {column!r} is {types[column]}, and the transform was fitted on {kind}"
+            remedy = f"state types: {{{column}: {kind}}} where the examples are read"
+            problems.append(Problem(what, argument="examples", remedy=remedy))
+    _refuse(problems)
+
+
 def _write_examples(
-    ctx: Context, examples: Examples, encoder: Encoder, shards: int | None, seed: int
+    ctx: Context,
+    examples: Examples,
+    encoder: Encoder,
+    shards: int | None,
+    seed: int,
+    name: str = "examples",
+    more: Mapping[str, Any] | None = None,
 ) -> tuple[Examples, FittedTransform]:
     """The shards, and the transform with what was fitted while they were written."""
-    draft = ctx.output(Examples, "examples")
+    draft = ctx.output(Examples, name)
     write = write_image_shards if encoder.layout.images else write_shards
     splits, digests, pixels = write(ctx, examples, encoder, draft.path, shards=shards, seed=seed)
     fitted = encoder.fitted.with_pixels({name: Found(name, images=sums) for name, sums in pixels.items()})
@@ -83,7 +126,7 @@ def _write_examples(
     if layout.layout == "columns":
         classes = {label.column: label.classes for label in fitted.labels}
         write_notes(ctx, draft.path, layout, splits, classes)
-    properties = {"format": "tfrecord", **layout.to_json(), "splits": splits}
+    properties = {"format": "tfrecord", **layout.to_json(), "splits": splits, **(more or {})}
     summary = {"rows": {name: split["rows"] for name, split in splits.items()}}
     return draft.finish(properties, summary, digests=digests), fitted
 
@@ -116,14 +159,18 @@ def _write_transform(ctx: Context, fitted: FittedTransform, chosen: str, picture
 
 
 def _check_splits(examples: Examples) -> None:
-    if examples.properties.get("format") != "parquet":
-        raise DataError(ALREADY_TRANSFORMED, argument="examples", remedy=RAW_REMEDY)
+    _require_raw(examples)
     if TRAIN not in examples.splits:
         raise DataError(
             "the examples have no split 'train', on which transforms are fitted",
             argument="examples",
             available=tuple(examples.splits),
         )
+
+
+def _require_raw(examples: Examples) -> None:
+    if examples.properties.get("format") != "parquet":
+        raise DataError(ALREADY_TRANSFORMED, argument="examples", remedy=RAW_REMEDY)
     for split, told in examples.splits.items():
         if not told["rows"]:
             raise DataError(

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from .lettering import Lettering
+from ...pipelines.lettering import Lettering
 
 Pixels = npt.NDArray[np.uint8]
 

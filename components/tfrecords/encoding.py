@@ -60,10 +60,13 @@ class Encoder:
     Attributes:
         fitted: the fitted transform.
         layout: how a record is laid out.
+        of_others: whether the rows are others than the transform was fitted on; in its train split, means by
+            key leave the row itself out otherwise.
     """
 
     fitted: FittedTransform
     layout: Layout
+    of_others: bool = False
 
     @cached_property
     def template(self) -> RecordTemplate:

@@ -102,11 +102,13 @@ class EncodeImages:
         fitted: the folder of the fitted transform.
         layout: how a record is laid out.
         folder: where the records are spilled; every worker has to reach it.
+        own: the split that the transform was fitted on; empty if it is none of these.
     """
 
     fitted: str
     layout: Layout
     folder: str
+    own: str = TRAIN
 
     @property
     def encoder(self) -> ImageEncoder:
@@ -118,11 +120,11 @@ class EncodeImages:
         images = self.encoder
         encoder = images.encoder
         batch = unit.read(list(dict.fromkeys([*encoder.columns, *images.columns])))
-        others, faults = encoder.encode(batch, unit.places if unit.split == TRAIN else None)
+        others, faults = encoder.encode(batch, unit.places if unit.split == self.own else None)
         faults += images.faults(batch)
         if others is None or faults:
             return _refused(unit, images, faults)
-        seen = Seen(faults, unit.split == TRAIN)
+        seen = Seen(faults, unit.split == self.own)
         path = Path(self.folder) / f"{unit.split}-{unit.places[0][0]:06d}-{uuid.uuid4().hex}"
         starts = [0]
         with record_file(path) as stream:
@@ -255,7 +257,8 @@ def write_image_shards(
     units = units_of(examples, list(examples.splits))
     fitted = ctx.scratch("fitted")
     save_fitted(encoder.fitted, fitted)
-    work = EncodeImages(str(fitted), encoder.layout, str(ctx.scratch("spill")))
+    fitted_on = "" if encoder.of_others else TRAIN
+    work = EncodeImages(str(fitted), encoder.layout, str(ctx.scratch("spill")), fitted_on)
     told = [json.loads(payload) for payload in run_units(ctx, "encode", units, work)]
     raise_faults(units, told)
     spilled: dict[str, list[SpilledImages]] = {split: [] for split in examples.splits}

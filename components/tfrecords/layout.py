@@ -22,6 +22,8 @@ FILES = ("png", "jpeg")
 ENCODED = ("pixels", *FILES)
 """What is stored as one string of bytes."""
 JPEG_QUALITY = 95
+APPLIED = "transform"
+"""The property of examples that were made by a transform fitted on others: its digest."""
 BLOCK_ROWS, BLOCK_BYTES = 4096, 4 << 20
 """Records of a block, at most, and bytes of these as they are decoded; part of what decides the order."""
 DENSE_LIMIT = 64

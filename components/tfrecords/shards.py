@@ -70,18 +70,20 @@ class EncodeParts:
         layout: how a record is laid out.
         plans: how each split is spread.
         folder: where the records are spilled; every worker has to reach it.
+        own: the split that the transform was fitted on; empty if it is none of these.
     """
 
     fitted: str
     layout: Layout
     plans: Mapping[str, ShardPlan]
     folder: str
+    own: str = TRAIN
 
     def __call__(self, unit: Parts) -> Result:
         """Spills the records of some parts."""
         encoder = load_encoder(self.fitted, self.layout)
         records, faults = encoder.encode(
-            unit.read(encoder.columns), unit.places if unit.split == TRAIN else None
+            unit.read(encoder.columns), unit.places if unit.split == self.own else None
         )
         if records is None:
             return Result(json.dumps({"faults": faults}).encode(), unit.rows)
@@ -197,7 +199,8 @@ def write_shards(
     reads = units_of(examples, list(plans))
     fitted = ctx.scratch("fitted")
     save_fitted(encoder.fitted, fitted)
-    work = EncodeParts(str(fitted), encoder.layout, plans, str(ctx.scratch("spill")))
+    own = "" if encoder.of_others else TRAIN
+    work = EncodeParts(str(fitted), encoder.layout, plans, str(ctx.scratch("spill")), own)
     told_by_unit = [json.loads(payload) for payload in run_units(ctx, "encode", reads, work)]
     raise_faults(reads, told_by_unit)
     spilled: dict[str, list[Spilled]] = {split: [] for split in plans}

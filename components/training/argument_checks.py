@@ -14,9 +14,13 @@ from ..models.applications import ARCHITECTURES, PREFIX, architecture_of, nothin
 from ..models.user import call_problem
 from ..transforms.images import Shape
 from .checkpoint_rule import checkpoint_problems
-from .keras_names import LOSSES, METRICS, OPTIMIZERS
+from .keras_names import LOSSES, METRICS, bare
+from .loss_fit import fit_problems
+from .optimizers import optimizer_problems
+from .own_code import ARGUMENTS, is_own, own_problems
+from .schedule_grammar import schedule_problems
 from .settings import IMAGENET
-from .stages import SCHEDULES, stage_problems
+from .stages import OWN, PRETRAINING, stage_problems
 
 TASK_OF_KIND = {"value": "regression", "class": "classification", "multi": "multilabel", "": ""}
 """What a label of a kind is for; "classification" is binary or multi-class, "" isn't known yet."""
@@ -31,16 +35,21 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
         known: of `examples` and `transform`; the latter's facts tell the labels.
     """
     problems = model_problems(arguments)
-    problems += _optimizer_problems(arguments.get("optimizer"))
-    problems += _schedule_problems(arguments.get("learning_rate_schedule"))
+    problems += optimizer_problems(arguments.get("optimizer"))
+    problems += schedule_problems(arguments.get("learning_rate_schedule"))
     for loss in _each(arguments.get("loss")):
-        problems += _name_problems("loss", loss, LOSSES)
+        problems += own_problems("loss", loss) if is_own(loss) else _name_problems("loss", loss, LOSSES)
     for names in _each(arguments.get("metrics")):
         for metric in [names] if isinstance(names, str) else names or []:
-            problems += _name_problems("metrics", metric, METRICS)
+            own = is_own(metric)
+            problems += own_problems("metrics", metric) if own else _name_problems("metrics", metric, METRICS)
+    problems += fit_problems(
+        known_tasks(arguments, known) or {}, arguments.get("loss"), arguments.get("metrics"),
+        own_model=":" in str(arguments.get("model")),
+    )  # fmt: skip
     problems += _weight_problems(arguments.get("class_weights"))
     problems += _initial_weight_problems(arguments)
-    problems += [] if arguments.get("stages") is None else stage_problems(arguments["stages"])
+    problems += stage_problems(arguments.get("stages")) + _stage_data_problems(arguments, known)
     problems += checkpoint_problems(arguments.get("checkpoints"))
     problems += _image_problems(arguments, known.get("transform", Known()).facts.get("images"))
     problems += _label_problems(arguments, known.get("transform", Known()).facts.get("labels"))
@@ -49,6 +58,33 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
     if splits and isinstance(split, str) and split not in splits:
         what = f"the examples have no split {split!r}"
         problems.append(Problem(what, argument="train_split", given=split, available=splits))
+    return problems
+
+
+def _stage_data_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[Problem]:
+    """What is wrong with the examples and splits that stages name."""
+    told = arguments.get("stages")
+    stages = told if isinstance(told, list | tuple) else []
+    problems, used = [], False
+    for number, stage in enumerate(stages, start=1):
+        if not isinstance(stage, Mapping):
+            continue
+        source = PRETRAINING if stage.get("examples") == PRETRAINING else OWN
+        used |= source == PRETRAINING
+        if source == PRETRAINING and PRETRAINING not in known:
+            what = f"stage {number} learns from examples: {PRETRAINING}, and the step has none"
+            remedy = (
+                f"give the step {PRETRAINING}: ${{steps.other.examples}}, or take examples out of the stage"
+            )
+            problems.append(Problem(what, argument="stages", remedy=remedy))
+        split, splits = stage.get("train_split"), known[source].splits if source in known else None
+        if splits and isinstance(split, str) and not split.startswith("${") and split not in splits:
+            what = f"stage {number}: the examples have no split {split!r}"
+            problems.append(Problem(what, argument="stages", given=split, available=splits))
+    if PRETRAINING in known and not used:
+        what = f"no stage says examples: {PRETRAINING}, so that nothing is learned from them"
+        remedy = f"write stages: [{{examples: {PRETRAINING}, epochs: 10}}, {{epochs: 20}}]"
+        problems.append(Problem(what, argument=PRETRAINING, remedy=remedy))
     return problems
 
 
@@ -122,14 +158,14 @@ def model_problems(arguments: Arguments) -> list[Problem]:
     if not isinstance(model, str):
         return []
     accepted = arguments_of(model)
-    if accepted is not None:
+    if accepted is not None and isinstance(model_args, Mapping):
         return [
             Problem(
                 f"{model} has no argument {name!r}", argument="model_args", given=name, available=accepted
             )
             for name in model_args
             if name not in accepted
-        ]
+        ] + _regularization_problems(model, model_args)
     if ":" not in model:
         of_keras = model.startswith("keras.") or model in ARCHITECTURES
         keras_own = tuple(f"{PREFIX}{name}" for name in ARCHITECTURES)
@@ -149,6 +185,21 @@ def model_problems(arguments: Arguments) -> list[Problem]:
     names = model_args if isinstance(model_args, Mapping) else ()
     problem = find_problem(model) or call_problem(model, names)
     return [problem if problem.argument else problem.at(argument="model")] if problem else []
+
+
+def _regularization_problems(model: str, model_args: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with penalties, bounds and the dropout of a built-in model."""
+    problems = []
+    for name in ("dropout", "l1", "l2", "max_norm", "wide_l1", "wide_l2"):
+        value = model_args.get(name, 0.0)
+        if isinstance(value, str) and value.startswith("${"):
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and 0 <= value < (1 if name == "dropout" else float("inf"))):
+            wanted = "from 0 to below 1" if name == "dropout" else "from 0 on"
+            what = f"{model}: {name} has to be a number {wanted}, not {value!r}"
+            problems.append(Problem(what, argument="model_args"))
+    return problems
 
 
 def _image_problems(arguments: Arguments, images: Mapping[str, Shape] | None) -> list[Problem]:
@@ -196,29 +247,13 @@ def _weight_problems(told: Any) -> list[Problem]:
     return [Problem(what, argument="class_weights", given=given, available=("balanced",))]
 
 
-def _optimizer_problems(told: Any) -> list[Problem]:
-    """What is wrong with an optimizer: a name, or a mapping of one to its arguments."""
-    if isinstance(told, Mapping):
-        if len(told) != 1:
-            return [Problem("optimizer is a mapping of one name to its arguments", argument="optimizer")]
-        told = next(iter(told))
-    return _name_problems("optimizer", told, OPTIMIZERS)
-
-
-def _schedule_problems(told: Any) -> list[Problem]:
-    """What is wrong with a schedule of the learning rate."""
-    if not isinstance(told, str) or told in SCHEDULES or told.startswith("${"):
-        return []
-    what = f"there is no learning-rate schedule {told!r}"
-    return [Problem(what, argument="learning_rate_schedule", given=told, available=SCHEDULES)]
-
-
 def _name_problems(argument: str, given: Any, available: tuple[str, ...]) -> list[Problem]:
-    """Keras takes `MeanSquaredError` for `mean_squared_error`, so case and underscores are left aside."""
-    if not isinstance(given, str) or _bare(given) in {_bare(name) for name in available}:
+    """What is wrong with a name of Keras; case and underscores are left aside."""
+    if not isinstance(given, str) or bare(given) in {bare(name) for name in available}:
         return []
     what = argument.removesuffix("s") if argument == "metrics" else argument
-    remedy = "" if closest(given, available) else "the names are those of Keras"
+    own = ", and file.py:name stands for one of your own" if argument in ARGUMENTS else ""
+    remedy = "" if closest(given, available) else f"the names are those of Keras{own}"
     return [
         Problem(
             f"Keras has no {what} {given!r}",
@@ -228,7 +263,3 @@ def _name_problems(argument: str, given: Any, available: tuple[str, ...]) -> lis
             remedy=remedy,
         )
     ]
-
-
-def _bare(name: str) -> str:
-    return name.replace("_", "").lower()

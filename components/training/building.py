@@ -8,11 +8,14 @@ from typing import Any
 
 import keras
 
-from ...pipelines.errors import InvalidRequestError
+from ...pipelines.errors import InvalidRequestError, Problem
 from ..models import model_function
 from ..models.user import fed_by
 from ..tfrecords.layout import OutputFeature
+from .epoch_steps import EpochSteps
 from .feed import Feed
+from .optimizer_making import make_optimizer
+from .own_objects import is_sparse_loss, loss_of, metric_of
 from .probe import probe
 from .settings import Settings
 from .tasks import LOSSES, METRICS, Task, output_keys
@@ -53,6 +56,12 @@ def build_network(
             remedy="return the model, for example keras.Sequential([...])",
         )
     probe(network, feed, tasks, settings.model)
+    if not network.trainable_weights:
+        raise InvalidRequestError(
+            f"the model of {settings.model} has no weights that learn",
+            argument="model",
+            remedy="leave the layers that are to learn trainable (layer.trainable = True)",
+        )
     return network, feed
 
 
@@ -70,7 +79,13 @@ def _called_with(keyword: str, feed: Feed, tasks: Sequence[Task]) -> dict[str, A
 
 
 def compile_network(
-    network: keras.Model, settings: Settings, tasks: Sequence[Task], steps: int, *, again: bool = False
+    network: keras.Model,
+    settings: Settings,
+    tasks: Sequence[Task],
+    steps: EpochSteps,
+    *,
+    factor: float = 1.0,
+    again: bool = False,
 ) -> None:
     """Gives a network that doesn't come compiled its optimizer, losses and metrics.
 
@@ -78,7 +93,8 @@ def compile_network(
         network: what is to be trained.
         settings: the hyperparameters, those of the stage where there are several.
         tasks: what it is to learn.
-        steps: of the stage, at most.
+        steps: of the stage.
+        factor: what the learning rate is multiplied with.
         again: whether to do so though it is compiled, as a new stage needs.
 
     Raises:
@@ -86,23 +102,56 @@ def compile_network(
     """
     if network.compiled and not again:
         return
+    optimizer = make_optimizer(
+        settings.optimizer, settings.learning_rate, settings.learning_rate_schedule,
+        steps.rows / steps.batch_size, steps.total, factor,
+    )  # fmt: skip
     try:
-        optimizer = keras.optimizers.get(settings.optimizer)
-        rate: Any = settings.learning_rate
-        if settings.learning_rate_schedule == "cosine":
-            start = float(optimizer.learning_rate) if rate is None else rate
-            rate = keras.optimizers.schedules.CosineDecay(start, steps)
-        if rate is not None:
-            optimizer = type(optimizer).from_config({**optimizer.get_config(), "learning_rate": rate})
         network.compile(optimizer=optimizer, **_losses(settings, tasks))
     except (TypeError, ValueError) as error:
-        raise InvalidRequestError(f"Keras refuses the optimizer, loss or metrics: {error}") from error
+        raise InvalidRequestError(f"Keras refuses the loss or metrics: {error}") from error
+
+
+def require_nothing_for_compile(settings: Settings) -> None:
+    """Refuses what is told for `compile` beside a model that comes compiled, and so keeps what it has.
+
+    What is told as it is by default can't be told from what isn't told.
+
+    Raises:
+        InvalidRequestError: names each argument.
+    """
+    name = settings.told()["model"]
+    given = {key: getattr(settings, key) for key in _COMPILED if key != "scale_learning_rate"}
+    given["scale_learning_rate"] = settings.execution.scale_learning_rate
+    problems = [
+        Problem(
+            f"the model of {name} comes compiled, and so {key} would not be used",
+            argument=key,
+            remedy=f"leave compile() out of the model function, or {key} out of the step",
+        )
+        for key, default in _COMPILED.items()
+        if (given[key] or None) != default
+    ]
+    if settings.stages:
+        what = f"the model of {name} comes compiled, and each stage compiles it anew"
+        remedy = "leave compile() out of the model function, or stages out of the step"
+        problems.append(Problem(what, argument="stages", remedy=remedy))
+    if problems:
+        raise InvalidRequestError(problems)
+
+
+_COMPILED: Mapping[str, Any] = {
+    "optimizer": "adam", "learning_rate": None, "learning_rate_schedule": "cosine", "loss": None,
+    "loss_weights": None, "metrics": None, "scale_learning_rate": "none",
+}  # fmt: skip
+"""What `compile` is told, with the defaults of `train`."""
 
 
 def _losses(settings: Settings, tasks: Sequence[Task]) -> dict[str, Any]:
     """`loss`, `loss_weights` and `metrics` as Keras' compile takes them."""
     told = settings.loss or {}
-    each = {t.label: told if isinstance(told, str) else told.get(t.label, LOSSES[t.name]) for t in tasks}
+    named = {t.label: told if isinstance(told, str) else told.get(t.label, LOSSES[t.name]) for t in tasks}
+    each = {label: loss_of(name) for label, name in named.items()}
     metrics = {t.label: _metrics(settings, t) for t in tasks}
     if len(tasks) == 1:
         return {"loss": each[tasks[0].label], "metrics": metrics[tasks[0].label]}
@@ -114,10 +163,10 @@ def _losses(settings: Settings, tasks: Sequence[Task]) -> dict[str, Any]:
     }
 
 
-def _metrics(settings: Settings, task: Task) -> list[str]:
+def _metrics(settings: Settings, task: Task) -> list[Any]:
     told = settings.metrics
     named = told.get(task.label, ()) if isinstance(told, Mapping) else told
-    return list(named) or list(METRICS[task.name])
+    return [metric_of(name) for name in named or METRICS[task.name]]
 
 
 def is_sparse(network: keras.Model, key: str) -> bool:
@@ -125,5 +174,4 @@ def is_sparse(network: keras.Model, key: str) -> bool:
     loss = network.loss
     if isinstance(loss, Mapping):
         loss = loss.get(key, "")
-    name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
-    return str(name).lower().startswith("sparse")
+    return is_sparse_loss(loss)

@@ -8,24 +8,26 @@ copies it makes a checkpoint.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...pipelines.errors import DataError, InvalidRequestError, StepError
+from ...pipelines.errors import InvalidRequestError, StepError
+from ...pipelines.tracebacks import own_trace
 from ..input.position import Position
+from .clock import Clock
 from .epoch_steps import EpochSteps
-from .input_wait import InputWait
+from .live import Live, Tell
+from .logs.log import TrainingLog, learning_rate
+from .logs.pace import Pace
+from .logs.record import NO_METRICS, RATE
+from .optimizer_making import averaged
 from .settings import Settings
 
 if TYPE_CHECKING:
     from .checkpoints import Checkpoint, Checkpoints
+    from .failures import Watch
     from .steps import Stepper
-
-Tell = Callable[..., None]
-SECONDS = 0.25
-"""The least time between two reports within an epoch."""
 
 
 class Source(Protocol):
@@ -119,10 +121,12 @@ class Course:
         tell: takes `epoch`, `epochs`, `loss`, `rows` and so on as keyword arguments.
         checkpoints: keeps what a killed training needs to go on; None for nothing.
         followers: are told of every epoch.
+        log: is told of every epoch too, and of the steps within.
+        watch: looks at the loss; None for nothing.
 
     Attributes:
         state: where it is.
-        wait: how long this process waited for examples.
+        pace: of the steps that this process ran.
     """
 
     def __init__(
@@ -133,17 +137,33 @@ class Course:
         tell: Tell,
         checkpoints: Checkpoints | None = None,
         followers: Sequence[Follower] = (),
+        log: TrainingLog | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.state = CourseState()
-        self.wait = InputWait()
+        self.pace = Pace()
         self._resumed: Checkpoint | None = None
         self._stepper = stepper
         self._source = source
         self._held_out = held_out
         self._tell = tell
         self._checkpoints = checkpoints
-        self._followers = followers
+        self._followers = (*followers, log) if log else followers
+        self._log = log
+        self._watch = watch
         self._best_weights: list[Any] | None = None
+        self._anew = False
+
+    def learn_from(self, source: Source, held_out: Source | None, *, anew: bool) -> None:
+        """Takes other examples, for the stages to come.
+
+        Args:
+            source: the examples to learn from.
+            held_out: those that choose the epoch; None to take the last one.
+            anew: whether the losses on them can't be compared with those of the stage before, so that the
+                best epoch is one of those to come.
+        """
+        self._source, self._held_out, self._anew = source, held_out, anew
 
     def resume(self) -> bool:
         """Goes on from the last checkpoint, if there is one; before the first stage is run."""
@@ -169,14 +189,15 @@ class Course:
         """
         state = self._entered(number)
         steps = EpochSteps(self._source.rows, settings.batch_size, settings.epochs, state.first)
-        live = _Live(self._tell, settings, steps)
+        live = Live(self._tell, settings.all_epochs, steps)
         self._begin(settings, steps)
-        clock = _Clock(self._stepper)
+        clock = Clock(self._stepper, settings.batch_size)
         while state.step < steps.total and not state.over:
             self._epoch(settings, steps, live, clock)
-        self.wait += clock.wait
-        if self._best_weights is not None:
-            self._stepper.set_weights(self._best_weights)
+        self.pace += clock.pace
+        with averaged(self._stepper.network):
+            last = self._stepper.weights()
+        self._stepper.set_weights(last if self._best_weights is None else self._best_weights)
 
     def _entered(self, number: int) -> CourseState:
         """The state, in the stage that begins or goes on."""
@@ -184,6 +205,8 @@ class Course:
         if state.stage != number:
             state.stage, state.first = number, len(state.history)
             state.step, state.epoch, state.over = 0, 0, False
+            if self._anew:
+                state.best = self._best_weights = None
         return state
 
     def _begin(self, settings: Settings, steps: EpochSteps) -> None:
@@ -217,20 +240,24 @@ class Course:
                 f"where an earlier run was stopped"
             )
 
-    def _epoch(self, settings: Settings, steps: EpochSteps, live: _Live, clock: _Clock) -> None:
+    def _epoch(self, settings: Settings, steps: EpochSteps, live: Live, clock: Clock) -> None:
         """Runs an epoch, or what is left of it."""
         state, stepper = self.state, self._stepper
         row = self._row(settings)
         self._steps(settings, steps, live, clock)
-        row |= stepper.metrics()
-        if self._held_out:
-            row |= {f"val_{key}": value for key, value in stepper.evaluate(self._held_out.once()).items()}
-        stepper.reset()
-        state.history.append(row)
-        live.report(state, row)
-        require_finite(row, settings)
-        if not self._better(row):
-            state.over = self._stale(settings)
+        row |= {key: value for key, value in stepper.metrics().items() if key not in row}
+        rate = learning_rate(stepper)
+        row |= {} if rate is None else {RATE: rate}
+        with averaged(stepper.network):
+            if self._held_out:
+                row |= {f"val_{key}": value for key, value in stepper.evaluate(self._held_out.once()).items()}
+            stepper.reset()
+            require_loss(row, bool(self._held_out))
+            live.report(state, row, rate)
+            state.history.append(row)
+            self._look(row, settings, weights=stepper.weights)
+            if not self._better(row):
+                state.over = self._stale(settings)
         for follower in self._followers:
             follower.after_epoch(row, stepper)
         state.epoch += 1
@@ -241,7 +268,7 @@ class Course:
         row: dict[str, float] = {"epoch": state.first + state.epoch + 1}
         return {**row, "stage": state.stage + 1} if settings.stages else row
 
-    def _steps(self, settings: Settings, steps: EpochSteps, live: _Live, clock: _Clock) -> None:
+    def _steps(self, settings: Settings, steps: EpochSteps, live: Live, clock: Clock) -> None:
         """The steps that are left of an epoch."""
         state, stepper = self.state, self._stepper
         end, together = steps.end(state.epoch), settings.execution.steps_per_execution
@@ -250,10 +277,19 @@ class Course:
             with _keras_errors(not state.history):
                 clock.run(count)
             state.step += count
+            if self._log is not None:
+                self._log.after_steps(state, steps, settings.all_epochs, stepper)
             if state.step < end:  # at the end of an epoch there is more to remember, see `_epoch`
                 self._keep()
             if live.due():
-                live.report(state, stepper.metrics())
+                values = stepper.metrics()
+                live.report(state, values, learning_rate(stepper))
+                self._look({**values, **self._row(settings)}, settings)
+
+    def _look(self, row: Mapping[str, float], settings: Settings, **weights: Any) -> None:
+        """Refuses to go on with a loss that is no number, or such weights."""
+        if self._watch is not None:
+            self._watch.look(row, settings, int(row["epoch"]), self.state.step, **weights)
 
     def _keep(self) -> None:
         """Makes a checkpoint if it is time for one."""
@@ -283,54 +319,6 @@ class Course:
         return settings.patience is not None and waited >= settings.patience
 
 
-class _Clock:
-    """Runs the steps of a stage and takes the time, all but that of the first."""
-
-    def __init__(self, stepper: Stepper) -> None:
-        self._stepper = stepper
-        self._seconds = 0.0
-        self._before: float | None = None
-
-    def run(self, count: int) -> None:
-        """Runs so many steps."""
-        started = time.perf_counter()
-        self._stepper.run(count)
-        if self._before is None:
-            self._before = self._stepper.waited
-        else:
-            self._seconds += time.perf_counter() - started
-
-    @property
-    def wait(self) -> InputWait:
-        """What was measured."""
-        return InputWait(self._seconds, self._stepper.waited - (self._before or 0.0))
-
-
-class _Live:
-    """Reports epoch, loss and examples while an epoch runs, a few times a second at most."""
-
-    def __init__(self, tell: Tell, settings: Settings, steps: EpochSteps) -> None:
-        self._tell = tell
-        self._epochs = settings.all_epochs
-        self._steps = steps
-        self._last = time.monotonic()
-
-    def due(self) -> bool:
-        """Whether it is time for a report."""
-        return time.monotonic() - self._last >= SECONDS
-
-    def report(self, state: CourseState, values: Mapping[str, float]) -> None:
-        """Reports where the training is."""
-        self._last = time.monotonic()
-        told = {key: value for key, value in values.items() if key not in ("epoch", "stage")}
-        steps = self._steps
-        rows = steps.first * steps.rows + state.step * steps.batch_size
-        self._tell(
-            epoch=state.first + state.epoch + 1, epochs=self._epochs, rows=rows, done=rows,
-            total=self._epochs * steps.rows, **told,
-        )  # fmt: skip
-
-
 class _keras_errors:  # noqa: N801 - used as a function
     """Names Keras' refusals of model, loss and metrics, which come with the first step."""
 
@@ -341,31 +329,25 @@ class _keras_errors:  # noqa: N801 - used as a function
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if self._first and isinstance(error, TypeError | ValueError):
+        own = error is not None and own_trace(error.__traceback__) is not None  # it tells more as it is
+        if self._first and isinstance(error, TypeError | ValueError) and not own:
             raise InvalidRequestError(
                 f"Keras can't train this model with this loss and these metrics: {error}", argument="loss"
             ) from error
 
 
-def require_finite(row: Mapping[str, float], settings: Settings) -> None:
-    """Refuses to go on with a loss that is no number.
+def require_loss(row: Mapping[str, float], validated: bool) -> None:
+    """Refuses what a `train_step` or `test_step` of one's own told, if there is no loss in it.
 
     Raises:
-        DataError, StepError: says what to look at.
+        InvalidRequestError: says what was there.
     """
-    wrong = [key for key in ("loss", "val_loss") if key in row and not math.isfinite(row[key])]
-    if not wrong:
-        return
-    if row["epoch"] == 1 and wrong == ["val_loss"]:
-        raise DataError(
-            "the loss on the validation split is not a finite number",
-            remedy="look for infinities in its features",
-        )
-    rate = "the optimizer's default" if settings.learning_rate is None else f"{settings.learning_rate:g}"
-    raise StepError(
-        f"{wrong[0]} is {row[wrong[0]]} in epoch {row['epoch']:.0f}: the training has diverged, or the "
-        "features or labels hold NaN or infinity",
-        argument="learning_rate",
-        remedy=f"take a smaller learning_rate (it is {rate}), scale the features (z_score), or impute what "
-        "is missing",
-    )
+    for key, function in (("loss", "train_step"), *([("val_loss", "test_step")] if validated else [])):
+        if key not in row:
+            given = [name for name in row if name.startswith("val_") == (key == "val_loss")]
+            raise InvalidRequestError(
+                f"the model's own {function} gives no 'loss', by which a training is followed",
+                argument="model",
+                available=tuple(name.removeprefix("val_") for name in given if name not in NO_METRICS),
+                remedy='return {"loss": …, **the other metrics} from it',
+            )

@@ -1,15 +1,9 @@
-"""The names by which Keras 3.15 knows its optimizers, losses and metrics, to check a pipeline without Keras.
+"""The names by which Keras 3.15 knows its losses and metrics, to check a pipeline without Keras.
 
 A test compares them with the installed Keras.
 """
 
 from __future__ import annotations
-
-OPTIMIZERS = (
-    "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ftrl", "lion", "muon", "nadam",
-    "rmsprop", "schedulefreeadamw", "sgd",
-)  # fmt: skip
-"""Upper and lower case are the same here."""
 
 LOSSES = (
     "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy",
@@ -29,3 +23,8 @@ METRICS = (
     "sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy", "squared_hinge",
     "top_k_categorical_accuracy",
 )  # fmt: skip
+
+
+def bare(name: str) -> str:
+    """A name without case and underscores: Keras takes `MeanSquaredError` for `mean_squared_error`."""
+    return name.replace("_", "").lower()

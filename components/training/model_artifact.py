@@ -10,6 +10,8 @@ from typing import Any
 
 from ...pipelines.artifact import MANIFEST, Model, Transform
 from ...pipelines.context import Context
+from .logs.files import PICTURE, VOLATILE, write_logs
+from .logs.log import TrainingLog
 from .loop import Trained
 from .networks import save_network, weights_digest
 from .preparing import Prepared
@@ -23,6 +25,7 @@ def write_model(
     prepared: Prepared,
     settings: Settings,
     trained: Trained,
+    log: TrainingLog,
     pictures: Mapping[str, bytes],
 ) -> Model:
     """Publishes the network with its Transform and everything that is told of its training.
@@ -33,6 +36,7 @@ def write_model(
         prepared: what was learned.
         settings: the hyperparameters.
         trained: the network.
+        log: of its training.
         pictures: PNG files by name, which people are told of at the end of the step.
 
     Raises:
@@ -56,6 +60,7 @@ def write_model(
         **_label_facts(prepared),
     }
     (draft.path / "model.json").write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", "utf-8")
+    write_logs(draft.path, trained.history, trained.best_epoch, log.record)
     for name, picture in pictures.items():
         (draft.path / name).write_bytes(picture)
     last = trained.history[trained.best_epoch - 1]
@@ -67,9 +72,9 @@ def write_model(
             "epochs": len(trained.history),
             "weights": trained.network.count_params(),
             "best": {key: round(value, 6) for key, value in last.items()},
-            **({"pictures": list(pictures)} if pictures else {}),
+            "pictures": [PICTURE, *pictures],
         },
-        volatile=["model.keras", "code.json", "transform/code.json", *pictures],
+        volatile=["model.keras", "code.json", "transform/code.json", *VOLATILE, *pictures],
     )
 
 

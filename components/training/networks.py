@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from .feed import Feed, Tensors
 from .tasks import Task
 
 Floats = npt.NDArray[np.float32]
+_NUMBER = re.compile(r"_\d+$")
 
 
 def weights_digest(network: keras.Model) -> str:
@@ -33,7 +36,9 @@ def weights_digest(network: keras.Model) -> str:
     digest = hashlib.sha256()
     for number, variable in enumerate(network.weights):
         value = np.ascontiguousarray(variable.numpy())
-        name = variable.path.split("/")[-2:]  # what stands before is not the same once Keras has loaded it
+        # What stands before is not the same once Keras has loaded it, nor are the numbers of the layers that
+        # a class of the user's makes without naming them.
+        name = [_NUMBER.sub("", part) for part in variable.path.split("/")[-2:]]
         digest.update(json.dumps([number, name, str(value.dtype), value.shape]).encode())
         digest.update(value.tobytes())
     return digest.hexdigest()
@@ -43,7 +48,7 @@ def save_network(network: keras.Model, folder: Path, code: str) -> None:
     """Writes `model.keras` and `code.json`, and reads the network back to see that the weights are equal.
 
     Raises:
-        StepError: Keras can't read back what it wrote, for a layer of the user's that isn't registered.
+        StepError: Keras can't read back what it wrote, for a class of the user's that isn't registered.
     """
     network.save(folder / "model.keras")
     (folder / "code.json").write_text(json.dumps({"model": code}), "utf-8")
@@ -53,7 +58,8 @@ def save_network(network: keras.Model, folder: Path, code: str) -> None:
         raise StepError(
             f"the model can't be read back after saving it: {_first_line(error)}",
             argument="model",
-            remedy="decorate your own layers with @keras.saving.register_keras_serializable(); use no Lambda",
+            remedy="decorate your own models and layers with @keras.saving.register_keras_serializable() and "
+            "give them a get_config with the arguments of __init__; use no Lambda",
         ) from error
     if weights_digest(again) != weights_digest(network):
         raise StepError(
@@ -61,6 +67,12 @@ def save_network(network: keras.Model, folder: Path, code: str) -> None:
             argument="model",
             remedy="your own layers have to create their weights in build() or __init__()",
         )
+
+
+def require_saved_as_it_is(network: keras.Model, code: str) -> None:
+    """Saves a network to a temporary folder and reads it back; see `save_network`."""
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        save_network(network, Path(folder), code)
 
 
 def load_network(model: Model) -> keras.Model:

@@ -13,6 +13,8 @@ from ..evaluation.predictions import require_same_transform
 from ..preprocessing.fitted import FittedTransform
 from ..preprocessing.fitted_file import load_fitted, own_paths
 from ..preprocessing.fitted_tf import require_graph
+from .loss_fit import fit_problems, for_values
+from .own_objects import require_own
 from .targets import class_weights, look_at, require_class_weights
 from .tasks import Seen, Task, task_of
 
@@ -43,8 +45,8 @@ def prepare(ctx: Context, examples: Examples, transform: Transform, told: Mappin
         ctx: the step's context.
         examples: transformed examples.
         transform: the Transform that made them.
-        told: of the arguments `task`, `loss`, `loss_weights`, `metrics` where there is one, `class_weights`,
-            `patience`, `train_split` and `validation_split`.
+        told: of the arguments `task`, `model`, `loss`, `loss_weights`, `metrics` where there is one,
+            `class_weights`, `patience`, `train_split` and `validation_split`.
 
     Raises:
         InvalidRequestError, DataError: see `train`.
@@ -53,8 +55,9 @@ def prepare(ctx: Context, examples: Examples, transform: Transform, told: Mappin
     tasks = learned_tasks(fitted, told["task"])
     require_labels(tasks, {name: told.get(name) for name in ("loss", "loss_weights", "metrics")})
     require_class_weights(told["class_weights"], tasks)
+    _look_at_fit(ctx, tasks, told)
     split = told["train_split"]
-    validation = _splits(examples, tasks, split, told["validation_split"])
+    validation = checked_splits(examples, tasks, split, told["validation_split"])
     if validation is None:
         idle = ", and patience has nothing to go by" if told.get("patience") else ""
         what = f"there are no examples in a split {told['validation_split']!r}"
@@ -62,10 +65,12 @@ def prepare(ctx: Context, examples: Examples, transform: Transform, told: Mappin
     require_same_transform(examples, fitted)
     if own_paths(fitted):
         require_graph(fitted)  # now, and not at the export after hours of training
-    seen = look_at(examples, split, tasks, fitted.labels)
-    if validation and seen.weighted:
-        look_at(examples, validation, tasks, fitted.labels)
-    return Prepared(fitted, tasks, seen, class_weights(told["class_weights"], tasks, seen), validation)
+    seen = look_at(examples, split, tasks, fitted.labels, told.get("loss"))
+    if validation:
+        look_at(examples, validation, tasks, fitted.labels, told.get("loss"))
+    weights = class_weights(told["class_weights"], tasks, seen)
+    require_own(told, tasks, weighted=seen.weighted or bool(weights))
+    return Prepared(fitted, tasks, seen, weights, validation)
 
 
 def learned_tasks(fitted: FittedTransform, wanted: str) -> tuple[Task, ...]:
@@ -104,8 +109,33 @@ def require_labels(tasks: tuple[Task, ...], told: Mapping[str, Any]) -> None:
         raise InvalidRequestError(problems)
 
 
-def _splits(examples: Examples, tasks: tuple[Task, ...], train: str, validation: str) -> str | None:
-    """Checks the splits; gives the one to validate on, or None."""
+def _look_at_fit(ctx: Context, tasks: tuple[Task, ...], told: Mapping[str, Any]) -> None:
+    """Refuses losses and metrics that mean nothing for their label; warns of one made for something else."""
+    by_label = {task.label: task.name for task in tasks}
+    own = ":" in told.get("model", "")
+    problems = fit_problems(by_label, told.get("loss"), told.get("metrics"), own_model=own)
+    if problems:
+        raise InvalidRequestError(problems)
+    for sentence in for_values(told.get("loss"), by_label):
+        ctx.warn(sentence)
+
+
+def checked_splits(examples: Examples, tasks: tuple[Task, ...], train: str, validation: str) -> str | None:
+    """Looks whether a training can learn from a split.
+
+    Args:
+        examples: transformed examples.
+        tasks: what to learn.
+        train: the split to learn from.
+        validation: the split that is to choose the epoch.
+
+    Returns:
+        The split to validate on; None if it isn't there or has no rows.
+
+    Raises:
+        InvalidRequestError: the examples are raw ones, or have no such split.
+        DataError: there are too few of them.
+    """
     if examples.properties.get("format") != "tfrecord":
         raise InvalidRequestError(
             "train needs transformed examples, and these are raw ones",

@@ -19,12 +19,15 @@ from ...pipelines.errors import DataError, InvalidRequestError
 from ..models.applications import ARCHITECTURES, PIXELS, nothing_published, published
 from ..models.keras_application import steady_names
 from ..models.layers import custom_objects
+from .checkpoints import UNREADABLE, read_arrays
 from .feed import Feed
 from .freezing import leaves
 from .keras_weights import imagenet_weights, of_legacy_file, of_weights_file
 from .settings import IMAGENET, InitialWeights, Settings
 
 Arrays = tuple[npt.NDArray[Any], ...]
+MODEL = "model/"
+"""Where the keys of a network's variables begin in a checkpoint."""
 PARTS = ("stem/", "learner/")
 """Where layers begin with the weights that they are to have, or not at all."""
 
@@ -54,6 +57,8 @@ def load_weights(
         given = _of_keras(feed, settings, None, warn)
     elif place.is_dir():
         given = _of_network(_only_model(place))
+    elif place.suffix == ".npz":
+        given = _of_checkpoint(place, network)
     elif place.name.endswith(".weights.h5"):
         given = of_weights_file(place)
     elif place.suffix in (".h5", ".hdf5"):
@@ -64,7 +69,7 @@ def load_weights(
         raise InvalidRequestError(
             f"weights can't be read from a file called {place.name!r}",
             argument="weights",
-            available=(IMAGENET, ".keras", ".weights.h5", ".h5"),
+            available=(IMAGENET, ".keras", ".weights.h5", ".h5", ".npz"),
             remedy="give one of these, a Model, or a Model's folder",
         )
     _set(network, given, weights.name, warn)
@@ -96,6 +101,35 @@ def _of_network(path: Path) -> dict[str, Arrays]:
             "file that needs none of them",
         ) from error
     return {name: tuple(layer.get_weights()) for name, layer in leaves(network) if layer.weights}
+
+
+def _of_checkpoint(path: Path, network: keras.Model) -> dict[str, Arrays]:
+    """The weights of a checkpoint of a training of an equal network, by the paths of its layers."""
+    try:
+        held = read_arrays(path)
+    except UNREADABLE as error:
+        raise DataError(
+            f"the checkpoint can't be read: {error}",
+            file=str(path),
+            argument="weights",
+            remedy="take the one before, which lies beside it, or a Model",
+        ) from error
+    arrays = [held[key] for key in sorted(held) if key.startswith(MODEL)]
+    own = network.variables
+    if [array.shape for array in arrays] != [tuple(variable.shape) for variable in own]:
+        raise DataError(
+            f"the checkpoint {path.name} has {len(arrays)} variables, and not those of this network, "
+            f"which has {len(own)}",
+            file=str(path),
+            argument="weights",
+            remedy="a checkpoint is for an equal network: take the model and model_args that it is of",
+        )
+    by_variable = {id(variable): array for variable, array in zip(own, arrays, strict=True)}
+    return {
+        name: tuple(by_variable[id(variable)] for variable in layer.weights)
+        for name, layer in leaves(network)
+        if layer.weights
+    }
 
 
 def _of_keras(

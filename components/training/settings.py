@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...pipelines.artifact import Model
+from ...pipelines.import_path import short_names
+from .own_code import own_paths
 from .stages import Stage
 
 IMAGENET = "imagenet"
@@ -118,6 +120,8 @@ class Settings:
         return replace(
             self,
             epochs=stage.epochs or self.epochs,
+            batch_size=stage.batch_size or self.batch_size,
+            optimizer=stage.optimizer or self.optimizer,
             learning_rate=self.learning_rate if stage.learning_rate is None else stage.learning_rate,
             learning_rate_schedule=stage.learning_rate_schedule or self.learning_rate_schedule,
             patience=stage.patience or self.patience,
@@ -136,6 +140,15 @@ class Settings:
             for key, value in values.items()
             if value or key not in ("augment", "stages", "weights", "sampling")
         }
-        if ":" in self.model:
-            values["model"] = self.model.replace("\\", "/").rpartition("/")[2]
-        return values
+        code = [self.model, *own_paths(self.loss), *own_paths(self.metrics)]
+        short = short_names(path for path in code if ":" in path)
+        return {**values, **{key: _renamed(values[key], short) for key in ("model", "loss", "metrics")}}
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """A name, or names in a list or by label, with other ones in place of some."""
+    if isinstance(value, Mapping):
+        return {key: _renamed(one, names) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_renamed(one, names) for one in value]
+    return names.get(value, value)

@@ -1,8 +1,9 @@
-"""The stages of a training: which layers learn, how long and how fast. Standard library only.
+"""The stages of a training: from which examples which layers learn, how long and how fast. Light.
 
     stages:
-      - {epochs: 3, freeze: learner, learning_rate: 1e-3}
-      - {epochs: 5, freeze_before: conv5_*, learning_rate: 1e-4}
+      - {examples: pretraining, epochs: 20, learning_rate_schedule: {cosine: {}, warmup: 2}}
+      - {epochs: 3, freeze: learner, optimizer: {sgd: {momentum: 0.9}}, learning_rate: 1e-3}
+      - {epochs: 5, freeze_before: conv5_*, learning_rate: 1e-4, train_split: clean}
       - {epochs: 5, learning_rate: 1e-5, patience: 2}
 
 What a stage doesn't say is as in the step. A layer is named by a pattern for its name, or for that of the
@@ -13,12 +14,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ...pipelines.errors import InvalidRequestError, Problem
+from .optimizers import optimizer_problems
+from .schedule_grammar import schedule_problems
 
-SCHEDULES = ("constant", "cosine")
+PRETRAINING = "pretraining"
+"""`examples: pretraining` takes those of the step's input of this name."""
+OWN = "examples"
+"""`examples: examples` takes the step's own, as saying nothing does."""
 NONE = "none"
 """`freeze: none` says that every layer learns, as saying nothing does."""
 
@@ -28,9 +34,12 @@ class Stage:
     """One stage of a training.
 
     Attributes:
-        epochs, patience: 0 to take the step's.
+        epochs, patience, batch_size: 0 to take the step's.
         learning_rate: None to take the step's.
         learning_rate_schedule: over the epochs of the stage; empty to take the step's.
+        optimizer: empty to take the step's.
+        examples: "pretraining", or empty for the step's own.
+        train_split, validation_split: of these examples; empty to take the step's.
         freeze: patterns of layers that don't learn.
         freeze_first: how many layers with weights don't learn, counted from the input.
         freeze_before: a pattern; the layers in front of the first that it fits don't learn. Empty for none.
@@ -40,16 +49,29 @@ class Stage:
     patience: int = 0
     learning_rate: float | None = None
     learning_rate_schedule: str | Mapping[str, Any] = ""
+    optimizer: str | Mapping[str, Any] = ""
+    batch_size: int = 0
+    examples: str = ""
+    train_split: str = ""
+    validation_split: str = ""
     freeze: tuple[str, ...] = ()
     freeze_first: int = 0
     freeze_before: str = ""
+
+    @property
+    def has_data(self) -> bool:
+        """Whether it learns from other examples than the step says."""
+        return bool(self.examples or self.train_split or self.validation_split)
 
     def told(self) -> dict[str, Any]:
         """What it says, as JSON values."""
         return {key: value for key, value in asdict(self).items() if value}
 
 
-KEYS = ("epochs", "freeze", "freeze_before", "learning_rate", "learning_rate_schedule", "patience")
+KEYS = (
+    "batch_size", "epochs", "examples", "freeze", "freeze_before", "learning_rate", "learning_rate_schedule",
+    "optimizer", "patience", "train_split", "validation_split",
+)  # fmt: skip
 
 
 def stages_of(told: Sequence[Mapping[str, Any]] | None) -> tuple[Stage, ...]:
@@ -82,6 +104,8 @@ def stage_problems(told: Any) -> list[Problem]:
 
 def _stage(told: Mapping[str, Any]) -> Stage:
     given = {key: value for key, value in told.items() if value is not None and key != "freeze"}
+    if given.get("examples") == OWN:
+        del given["examples"]
     freeze = told.get("freeze")
     if isinstance(freeze, int):
         return Stage(**given, freeze_first=freeze)
@@ -97,6 +121,10 @@ def _problems(name: str, told: Mapping[str, Any]) -> list[Problem]:
         value = told.get(key)
         if value is not None and not _is_reference(value) and not fits(value):
             found.append(Problem(f"{name}: {key} has to be {wanted}, not {value!r}"))
+    for problem in [
+        *schedule_problems(told.get("learning_rate_schedule")), *optimizer_problems(told.get("optimizer"))
+    ]:  # fmt: skip
+        found.append(replace(problem, what=f"{name}: {problem.what}", argument=""))
     return found
 
 
@@ -126,12 +154,11 @@ def _is_freeze(value: Any) -> bool:
 _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("epochs", "a whole number, 1 or more", lambda value: _is_count(value, 1)),
     ("patience", "a whole number, 1 or more", lambda value: _is_count(value, 1)),
+    ("batch_size", "a whole number, 1 or more", lambda value: _is_count(value, 1)),
     ("learning_rate", "a number above 0", _is_rate),
-    (
-        "learning_rate_schedule",
-        " or ".join(SCHEDULES),
-        lambda value: not isinstance(value, str) or value in SCHEDULES,
-    ),
+    ("examples", f"{OWN} or {PRETRAINING}", lambda value: value in (OWN, PRETRAINING)),
+    ("train_split", "the name of a split", _is_pattern),
+    ("validation_split", "the name of a split", _is_pattern),
     ("freeze", "none, a pattern of names or a list of them, or a number of layers", _is_freeze),
     ("freeze_before", "a pattern of names", _is_pattern),
 )

@@ -25,9 +25,11 @@ class Stepper(Protocol):
     """Runs steps of a compiled network; what a backend or a strategy does otherwise is in here.
 
     Attributes:
+        network: whose variables, also those of its optimizer, may be read and changed between calls.
         waited: seconds spent waiting for batches since `begin`.
     """
 
+    network: keras.Model
     waited: float
 
     def begin(self, batches: tf.data.Dataset) -> None:
@@ -73,9 +75,6 @@ class Stepper(Protocol):
 
     def learning_rate(self) -> float:
         """The optimizer's, of the step to come."""
-
-    def set_learning_rate(self, rate: float) -> None:
-        """Changes it; not where a schedule tells it."""
 
 
 class TensorFlowStepper:
@@ -149,9 +148,9 @@ class TensorFlowStepper:
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Assigns all variables; see `Stepper`."""
         variables = self._variables()
-        if {key: value.shape for key, value in state.items()} != {
-            key: tuple(variable.shape) for key, variable in variables.items()
-        }:
+        # Several replicas also tell what each of them has; one device takes what they have together.
+        given = {key: value.shape for key, value in state.items() if not key.startswith("replica/")}
+        if given != {key: tuple(variable.shape) for key, variable in variables.items()}:
             raise ValueError("the state is of another network")
         for key, variable in variables.items():
             variable.assign(state[key])
@@ -168,10 +167,6 @@ class TensorFlowStepper:
     def learning_rate(self) -> float:
         """The optimizer's; see `Stepper`."""
         return float(np.array(self.network.optimizer.learning_rate))
-
-    def set_learning_rate(self, rate: float) -> None:
-        """Changes the optimizer's; see `Stepper`."""
-        self.network.optimizer.learning_rate = rate
 
     def _single(self, count: int) -> None:
         """Steps one by one, with their waits."""
@@ -221,6 +216,14 @@ class TensorFlowStepper:
     def _told(self, logs: Any) -> dict[str, float]:
         """What Keras would tell: the metrics, unless an own `train_step` tells something else."""
         found = self.network.get_metrics_result()
-        if isinstance(logs, Mapping) and set(logs) != set(found):
-            found = logs
+        if isinstance(logs, Mapping) and set(flat := _flat(logs)) != set(found):
+            found = flat
         return {key: float(np.array(value)) for key, value in found.items()}
+
+
+def _flat(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a step tells, with what stands in dicts of metrics with several values, as Keras shows it."""
+    found: dict[str, Any] = {}
+    for key, value in logs.items():
+        found |= _flat(value) if isinstance(value, Mapping) else {key: value}
+    return found

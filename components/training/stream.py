@@ -22,7 +22,7 @@ from ...pipelines.errors import DataError
 from ..input.batching import batched, finished
 from ..input.checks import check_shards, shard_errors
 from ..input.order import Only, Order
-from ..input.places import Places
+from ..input.places import Places, Share
 from ..input.position import BEGIN, Position
 from ..input.rows import IN_ORDER, About, Rows
 from ..input.sampling import Sampling, copies_of
@@ -61,6 +61,7 @@ class Stream:
             order doesn't depend on it.
         sampling: `balanced` for every class equally often in each epoch of `batches`; an epoch has as many
             examples as with `natural`.
+        share: the part of each batch to learn from that this host reads; None for all of it.
 
     Attributes:
         rows: examples in an epoch.
@@ -80,6 +81,7 @@ class Stream:
         place: Place | None = None,
         cache: Cache = "auto",
         sampling: Sampling = "natural",
+        share: Share | None = None,
     ) -> None:
         self._examples = examples
         self._split = split
@@ -87,6 +89,7 @@ class Stream:
         self._batch_size = batch_size
         self._shape = shape
         self._augmentation = augmentation
+        self._share = share
         self.in_step = augmentation is not None and (place or best_place()) == "step"
         layout = Layout.from_json(examples.properties)
         shards = [part["rows"] for part in examples.splits[split]["parts"]]
@@ -124,7 +127,7 @@ class Stream:
                 argument="batch_size",
                 remedy=f"take {self.rows:,} at most, or leave batch_size out",
             )
-        places = Places(self._order, position, self._batch_size)
+        places = Places(self._order, position, self._batch_size, self._share)
         return self._finished(batched(self._chunks(places), places, None, "carry"))
 
     def once(self) -> tf.data.Dataset:

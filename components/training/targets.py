@@ -13,6 +13,7 @@ from ...pipelines.errors import DataError, InvalidRequestError, Problem
 from ..dataset import dataset, shard_errors
 from ..preprocessing.fitted_labels import Label
 from .argument_checks import no_classes
+from .label_checks import label_problems, require_labels_fit
 from .tasks import Seen, Task, output_keys
 
 ClassWeights = str | Mapping[str, Any] | None
@@ -20,7 +21,9 @@ ClassWeights = str | Mapping[str, Any] | None
 ARGUMENT = "class_weights"
 
 
-def look_at(examples: Examples, split: str, tasks: Sequence[Task], labels: Sequence[Label]) -> Seen:
+def look_at(
+    examples: Examples, split: str, tasks: Sequence[Task], labels: Sequence[Label], loss: Any = None
+) -> Seen:
     """Reads the labels and weights of a split.
 
     Args:
@@ -28,9 +31,11 @@ def look_at(examples: Examples, split: str, tasks: Sequence[Task], labels: Seque
         split: which of them.
         tasks: what to learn.
         labels: the transform's, in the order of the tasks.
+        loss: as `train` takes it; some take no label below 0, or above 1.
 
     Raises:
-        DataError: a weight is negative or no finite number, or all are 0.
+        DataError: a label is none that its task or its loss can take; a weight is negative or no finite
+            number, or all are 0.
     """
     columns: dict[str, list[Any]] = {task.label: [] for task in tasks}
     weights: list[Any] = []
@@ -42,6 +47,9 @@ def look_at(examples: Examples, split: str, tasks: Sequence[Task], labels: Seque
     if weights:
         _require_weights(np.concatenate(weights), split)
     found = {label: np.concatenate(parts) for label, parts in columns.items()}
+    require_labels_fit(
+        [one for t in tasks for one in label_problems(examples, split, t, found[t.label], loss)]
+    )
     means = {one.column: _mean(one, found[one.column]) for one in labels if one.kind == "value"}
     counts = {t.label: _counts(t, found[t.label]) for t in tasks if t.classes}
     return Seen(means, counts, examples.rows(split), bool(weights))

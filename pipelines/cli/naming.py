@@ -94,8 +94,10 @@ def digests(store: Store, prefix: str = "") -> list[tuple[str, str]]:
 def _output_named(store: Store, name: str, run: str) -> tuple[str, str]:
     """(type, digest) of a step's output."""
     seen: dict[str, None] = {}
-    for candidate in [run_id(store, run)] if run else store.runs():
-        outputs = outputs_of(store.run_record(candidate))
+    records = (store.run_record(each) for each in ([run_id(store, run)] if run else store.runs()))
+    # What a search tried is found where nothing else is.
+    for record in sorted(records, key=lambda record: "trial" in record):
+        outputs = outputs_of(record)
         if name in outputs:
             return outputs[name]
         several = [output for output in outputs if output.startswith(f"{name}.")]

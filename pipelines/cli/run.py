@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from ..executor import Request
     from ..store import Store
 
-_runner = click.option("--runner", default="", metavar="R", help="The Beam runner; direct if none is named.")
-_runner_options = click.option(
+RUNNER = click.option("--runner", default="", metavar="R", help="The Beam runner; direct if none is named.")
+RUNNER_OPTIONS = click.option(
     "--runner-option", "runner_options", multiple=True, metavar="K=V", help="An option of the runner."
 )
 _jobs = click.option(
@@ -42,8 +42,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print the result a
 @click.command()
 @pipeline_options
 @selection_options
-@_runner
-@_runner_options
+@RUNNER
+@RUNNER_OPTIONS
 @store_option
 @_jobs
 @_json
@@ -63,7 +63,7 @@ def run(
     as_json: bool,
 ) -> int:
     """Run a pipeline; what is in the store already is not computed again."""
-    settings = _settings(runner, runner_options)
+    settings = runner_settings(runner, runner_options)
     chosen = selection(start, end, only, force)
     bound = load(target, params, sets, sample)
     from ..executor import Request
@@ -74,8 +74,8 @@ def run(
 
 @click.command()
 @click.argument("name", metavar="[RUN]", default="")
-@_runner
-@_runner_options
+@RUNNER
+@RUNNER_OPTIONS
 @store_option
 @_jobs
 @_json
@@ -86,7 +86,7 @@ def resume(
 
     What it finished is taken from the store; the rest runs as it was asked for then.
     """
-    settings = _settings(runner, runner_options)
+    settings = runner_settings(runner, runner_options)
     store = store_to_read(uri)
     record = run_record(store, name) if name else _unfinished(store)
     if record["status"] == "running":
@@ -101,11 +101,17 @@ def resume(
     folder = record["document"].get("folder", "")
     if folder and folder not in sys.path:
         sys.path.append(folder)  # where the document's modules were found
+    asked = _request_of(record, settings, jobs)
+    if "tune" in record:
+        from .tune import resume_search
+
+        return resume_search(store, record, asked.runner, jobs, as_json, uri)
     bound = BoundPipeline.from_json(record["document"])
-    return _execute(bound, store, _request_of(record, settings, jobs), as_json, uri)
+    return _execute(bound, store, asked, as_json, uri)
 
 
-def _settings(runner: str, options: Sequence[str]) -> RunnerSettings:
+def runner_settings(runner: str, options: Sequence[str]) -> RunnerSettings:
+    """The Beam runner that was asked for; raises InvalidRequestError for one that isn't there."""
     from ..beam import check_runner
     from ..context import RunnerSettings
 
@@ -123,7 +129,7 @@ def _execute(bound: BoundPipeline, store: Store, request: Request, as_json: bool
         with console:
             result = run_pipeline(bound, store, request, console)
     except KeyboardInterrupt:
-        _ignore_interrupts()
+        ignore_interrupts()
         if console.run:
             where = f" --store {uri}" if uri else ""
             click.echo(f"interrupted; to go on: headrace resume {console.run}{where}", err=True)
@@ -149,7 +155,7 @@ def _recorded(store: Store, run: str) -> dict[str, Any]:
     return {"run": run, "status": record["status"], "seconds": record.get("seconds", 0.0), "steps": steps}
 
 
-def _ignore_interrupts() -> None:
+def ignore_interrupts() -> None:
     """The run is over: a second Ctrl-C would only garble its last words."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -161,8 +167,11 @@ def _unfinished(store: Store) -> dict[str, Any]:
     for run in store.runs():
         record = with_state(store, store.run_record(run))
         resumed = record.get("request", {}).get("resumes", "")
-        if record["status"] == "done" or run in finished:
-            finished.add(resumed)
+        search = record.get("tune", {}).get("search", "")
+        if record["status"] == "done" or run in finished or search in finished:
+            finished |= {resumed, search} - {""}
+        elif "trial" in record:  # its search goes on with it
+            continue
         elif record["status"] != "running":
             return record
     latest = run_id(store, "")

@@ -10,9 +10,11 @@ import click
 from ..contents import is_content, other_files
 from ..errors import InvalidRequestError
 from ..fingerprint import canonical
+from ..tuning.trials import short_names, value_text
 from .common import (
     brief,
     clock,
+    counted,
     duration,
     echo_json,
     json_option,
@@ -41,15 +43,20 @@ def runs() -> None:
 @click.option(
     "-n", "most", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many."
 )
+@click.option("--trials", is_flag=True, help="The trials of searches too.")
 @store_option
 @json_option
-def list_runs(pipeline: str, most: int, uri: str, as_json: bool) -> int:
-    """List the newest runs."""
+def list_runs(pipeline: str, most: int, trials: bool, uri: str, as_json: bool) -> int:
+    """List the newest runs; the trials of searches on request only."""
     store = store_to_read(uri)
     found: list[dict[str, Any]] = []
+    hidden = 0
     for run in store.runs():
         record = with_state(store, store.run_record(run))
         if pipeline in ("", record["pipeline"]):
+            if "trial" in record and not trials:
+                hidden += 1
+                continue
             found.append(record)
         if len(found) == most:
             break
@@ -60,11 +67,14 @@ def list_runs(pipeline: str, most: int, uri: str, as_json: bool) -> int:
         click.echo(table([("RUN", "PIPELINE", "STATUS", "STARTED", "TOOK", "STEPS"), *rows]))
     else:
         click.echo("there are no runs")
+    if hidden and not as_json:
+        click.echo(f"and {counted(hidden, 'run')} of searches; --trials shows them")
     return 0
 
 
 def _short(record: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: record.get(key) for key in ("run", "pipeline", "status", "started", "seconds")}
+    kept |= {key: record[key] for key in ("trial", "tune", "best_of") if key in record}
     return {**kept, "steps": {name: step["status"] for name, step in record["steps"].items()}}
 
 
@@ -74,7 +84,20 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
         counts[step["status"]] = counts.get(step["status"], 0) + 1
     told = ", ".join(f"{number} {status}" for status, number in counts.items())
     took = duration(record["seconds"]) if "seconds" in record else ""
-    return record["run"], record["pipeline"], record["status"], clock(record["started"]), took, told
+    started = clock(record["started"])
+    return record["run"], record["pipeline"], record["status"], started, took, _role(record) or told
+
+
+def _role(record: Mapping[str, Any]) -> str:
+    """What a run is to a search; empty for one that isn't of any."""
+    if "trial" in record:
+        number, values = record["trial"]["number"], record["trial"]["values"]
+        shorts = short_names(list(values))
+        told = ", ".join(f"{shorts[name]} {value_text(value)}" for name, value in values.items())
+        return brief(f"trial {number}: {told}", 60) if number is not None else "what all trials share"
+    if "tune" in record:
+        return f"search of {record['tune']['settings']['metric']}"
+    return ""
 
 
 @runs.command()
@@ -95,6 +118,11 @@ def _shown(record: Mapping[str, Any]) -> Iterator[str]:
     took = f" in {duration(record['seconds'])}" if "seconds" in record else ""
     yield f"run {record['run']} of {record['pipeline']}: {record['status']}{took}"
     yield f"started {clock(record['started'])}, Python {record['python']}"
+    if role := _role(record):
+        yield role
+    if "best_of" in record:
+        best = record["best_of"]
+        yield f"with the best setting of search {best['run']}, trial {best['number']}"
     if record["request"].get("resumes"):
         yield f"resumes {record['request']['resumes']}"
     for key, value in record["document"]["params"].items():
@@ -154,7 +182,7 @@ def _one_before(store: Store, after: Mapping[str, Any]) -> dict[str, Any]:
     for run in store.runs():
         if run < after["run"]:
             record = run_record(store, run)
-            if record["pipeline"] == after["pipeline"]:
+            if record["pipeline"] == after["pipeline"] and not {"trial", "tune"} & record.keys():
                 return record
     raise InvalidRequestError(
         f"{after['run']} is the only run of {after['pipeline']}: there is none to compare it with",

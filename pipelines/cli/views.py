@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..tuning.trials import Trial, rows
 from .common import table
 from .evaluation_view import evaluation, worst
 from .tables import number_text, tasks_text
@@ -16,6 +17,7 @@ from .tables import number_text, tasks_text
 if TYPE_CHECKING:
     from ..artifact import Artifact
 
+_NO_METRICS = ("epoch", "learning_rate")
 _MOST_INPUTS = 40
 _MOST_NAMES = 12
 _WORST = "worst_examples.json"
@@ -37,7 +39,7 @@ def view(artifact: Artifact) -> list[str]:
 def _model(told: Mapping[str, Any], properties: Mapping[str, Any]) -> list[str]:
     settings, history = told["settings"], told["history"]
     best = history[told["best_epoch"] - 1]
-    losses = ", ".join(f"{key} {number_text(value)}" for key, value in best.items() if key != "epoch")
+    losses = ", ".join(f"{key} {number_text(value)}" for key, value in best.items() if key not in _NO_METRICS)
     tasks = told["tasks"] if "tasks" in told else [told["task"]]
     rows = [("task", tasks_text(told))]
     for task in tasks:
@@ -79,6 +81,13 @@ def _export(told: Mapping[str, Any], properties: Mapping[str, Any]) -> list[str]
     return [*lines, table(facts, "  ")]
 
 
+def _trials(told: Mapping[str, Any], properties: Mapping[str, Any]) -> list[str]:
+    search = told["search"]
+    found = [Trial(**trial) for trial in told["trials"]]
+    head = f"{search['method']} search, {search['direction']} {search['metric']}, seed {search['seed']}"
+    return [head, "", table(rows(found, list(search["over"]), search["metric"], search["direction"]))]
+
+
 def _input(told: Mapping[str, Any]) -> tuple[str, str, str]:
     renamed = f"column {told['column']}" if told["column"] != told["name"] else ""
     return told["name"], told["dtype"], renamed
@@ -96,6 +105,7 @@ def _few(names: Sequence[str]) -> str:
 _View = Callable[[Mapping[str, Any], Mapping[str, Any]], list[str]]
 _VIEWS: Mapping[str, tuple[str, _View]] = {
     "Evaluation": ("evaluation.json", evaluation),
+    "Trials": ("trials.json", _trials),
     "Model": ("model.json", _model),
     "ExportedModel": ("export.json", _export),
 }

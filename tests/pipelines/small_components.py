@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -63,6 +64,21 @@ def process_of_placed(arguments: Mapping[str, Any]) -> str:
     """Knows parameters and inputs."""
     assert arguments["files"].file("text.txt").is_file()
     return "tensorflow" if arguments["apart"] else ""
+
+
+@component(process="tensorflow")
+def devices(ctx: Context, *, count: int) -> Files:
+    """Writes Keras' backend and the number of logical CPU devices."""
+    import keras
+    import tensorflow as tf
+
+    return _write(ctx, json.dumps([keras.backend.backend(), len(tf.config.list_logical_devices("CPU"))]))
+
+
+@devices.process_of
+def process_of_devices(arguments: Mapping[str, Any]) -> str:
+    """Is asked ahead of the run, too."""
+    return f"tensorflow:{arguments['count']}"
 
 
 @component

@@ -36,6 +36,10 @@ WIRED: dict[str, dict[str, Any]] = {
     "validate_examples": {"examples": "${steps.csv_examples}", "schema": "${steps.infer_schema}"},
     "accept_examples": {"examples": "${steps.csv_examples}", "anomalies": "${steps.validate_examples}"},
     "data_report": {"statistics": "${steps.statistics}"},
+    "apply_transform": {
+        "examples": "${steps.image_examples}",
+        "transform": "${steps.transform.transform}",
+    },
     "cross_validate": {
         "examples": "${steps.transform.examples}",
         "transform": "${steps.transform.transform}",

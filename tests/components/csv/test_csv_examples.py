@@ -101,6 +101,11 @@ def test_given_types(ingest: Callable[..., Examples]) -> None:
     ]
 
 
+def _zipped(content: bytes) -> bytes:
+    """Without the time, which would be part of a test's name."""
+    return gzip.compress(content, mtime=0)
+
+
 PLAIN = 'name,n\nZoë,1\n"a, ""b""\nc",2\n'
 
 
@@ -120,8 +125,8 @@ EXPECTED = [{"name": "Zoë", "n": 1}, {"name": 'a, "b"\nc', "n": 2}]
         (PLAIN.encode("cp1252"), {"encoding": "windows-1252"}),
         (PLAIN.encode("utf-16"), {"encoding": "utf-16"}),
         (PLAIN.encode("utf-16-be"), {"encoding": "utf-16-be"}),
-        (gzip.compress(PLAIN.encode()), {}),
-        (b"".join(map(gzip.compress, PLAIN.encode("cp1252").partition(b"1"))), {"encoding": "cp1252"}),
+        (_zipped(PLAIN.encode()), {}),
+        (b"".join(map(_zipped, PLAIN.encode("cp1252").partition(b"1"))), {"encoding": "cp1252"}),
         (delimited(";"), {"delimiter": ";"}),
         (delimited("\t"), {"delimiter": "auto"}),
         (PLAIN.replace('""', "'").replace('"', "'").replace("'b'", "''b''").encode(), {"quote": "'"}),

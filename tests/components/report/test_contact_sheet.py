@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from headrace.components.report.contact_sheet import IMAGES, ROWS, WIDTH, Row, contact_sheet
-from headrace.components.report.lettering import Lettering
+from headrace.pipelines.lettering import Lettering
 
 TEXT = Lettering(14)
 

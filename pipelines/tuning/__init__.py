@@ -1,0 +1,1 @@
+"""Hyperparameter search over any parameters of any steps of a pipeline; see `search.tune`."""
