@@ -12,6 +12,7 @@ from ...pipelines.artifact import Examples
 from ...pipelines.errors import DataError
 from ..data_plane.row_hash import mix
 from ..tfrecords.layout import Layout
+from .balance_check import balance_problems
 from .order import Copies, Only
 
 Sampling = Literal["natural", "balanced"]
@@ -89,28 +90,18 @@ def class_labels(examples: Examples, split: str) -> npt.NDArray[np.int64]:
     from .places import Places
     from .rows import Rows
 
-    layout = Layout.from_json(examples.properties).without_images()
-    found = [
-        (key, start)
-        for label, (_, key, start, _) in zip(
-            layout.labels, layout.columns()[len(layout.features) :], strict=False
-        )
-        if label.kind == "class"
-    ]
-    if len(found) != 1:
-        names = ", ".join(label.column for label in layout.labels)
-        raise DataError(
-            f"sampling: balanced needs one label of classes, and the labels here are {names}: "
-            + ("several of classes" if found else "none of classes"),
-            argument="sampling",
-            remedy="leave sampling out; class_weights weigh classes without drawing them more often",
-        )
-    ((key, start),) = found
+    layout = Layout.from_json(examples.properties)
+    light = layout.without_images()
+    problems = balance_problems({label.column: label.kind for label in layout.labels})
+    if problems:
+        raise DataError(problems)
+    columns = light.columns()[len(light.features) :]
+    places = {label.kind: column for label, column in zip(light.labels, columns, strict=False)}
+    _, key, start, _ = places["class"]
     shards = [int(part["rows"]) for part in examples.splits[split]["parts"]]
-    order = Order(shards, Layout.from_json(examples.properties).block_rows)
+    order = Order(shards, layout.block_rows)
     rows = Rows(
-        examples, split, Layout.from_json(examples.properties), images=False,
-        keep=lambda fields: fields[key][:, start], cache="none",
-    )  # fmt: skip
+        examples, split, layout, images=False, keep=lambda fields: fields[key][:, start], cache="none"
+    )
     read = rows.of(tf.data.Dataset.range(order.windows), Places(order), 1 << 16)
     return np.concatenate([labels.numpy() for _, labels in read])

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.components import Position, dataset, iterate, mix, shard_errors
+from headrace.components import Position, dataset, iterate, mix, shard_errors, train
 from headrace.components.input import order
 from headrace.components.tfrecords import layout
 from headrace.components.tfrecords.layout import Layout
@@ -25,6 +25,7 @@ from headrace.components.training.feed import Feed
 from headrace.components.training.stream import Stream
 from headrace.components.transform import transform
 from headrace.pipelines.artifact import Examples, load_artifact
+from headrace.pipelines.component import Known
 from headrace.pipelines.context import Context
 from headrace.pipelines.errors import DataError, StoreError
 
@@ -285,3 +286,15 @@ def test_a_mixture_has_the_shares_that_were_asked_for(
 def test_batches_are_sent_to_a_device(examples: Examples) -> None:
     sent = dataset(examples, batch_size=100, shuffle=True, device="/cpu:0")
     assert xs(sent) == xs(dataset(examples, batch_size=100, shuffle=True))
+
+
+def test_classes_that_cannot_be_balanced(tmp_path: Path) -> None:
+    for labels, said in (({"x": "value"}, "of x none is"), ({"a": "class", "b": "class"}, "more than one")):
+        known = {"transform": Known(facts={"labels": labels})}
+        (problem,) = train.checker({"sampling": "balanced"}, known)[0]
+        assert problem.argument == "sampling" and said in problem.what
+    ctx = Context("transform", tmp_path, listener=lambda event: None)
+    raw = make_raw_examples(ctx, {"train": pa.table({"x": [1.0, 2.0], "y": [0.5, 1.5]})})
+    values = transform.function(ctx, raw, label="y", features={"x": "identity"}).examples
+    with pytest.raises(DataError, match="sampling: balanced needs one label"):
+        dataset(values, sampling="balanced")
