@@ -98,12 +98,14 @@ def test_a_stage_has_splits_rates_and_an_optimizer_of_its_own(
     assert any("stage 1: there are no examples in a split 'none'" in str(event) for event in paths.events)
 
 
+@pytest.mark.slow
 def test_the_same_bits_again(paths: Paths, own: Prepared, turned: Examples) -> None:
     stages = [PRE, {"epochs": 2, "train_split": "odd"}]
     told = {"stages": stages, "class_weights": "balanced"}
     assert trained(paths, own, turned, **told).digest == trained(paths, own, turned, **told).digest
 
 
+@pytest.mark.slow
 def test_folds_hold_their_rows_out_of_each_stage(paths: Paths, own: Prepared) -> None:
     stages = [{"train_split": "odd", "epochs": 1}, {"epochs": 2}]
     told = cross_validate.function(
