@@ -193,7 +193,8 @@ def train(
         InitialWeights.of(weights), sampling, execution,
     )  # fmt: skip
     scaled_by = chosen.replicas if scale_learning_rate != "none" else 1
-    folder = ctx.resumable([batch, scaled_by], without=MAY_CHANGE)
+    sizes = [stage.batch_size for stage in course if stage.has_data]
+    folder = ctx.resumable([batch, scaled_by, *sizes], without=MAY_CHANGE)
     log = TrainingLog(folder / "tensorboard" if folder else None, ctx.say)
     rule = CheckpointRule.of(checkpoints)
     kept = checkpoints_of(folder, rule, ctx, several_hosts=chosen.share is not None)
