@@ -12,8 +12,9 @@ batch, all end with equal weights, and each writes its own artifacts in its own 
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -27,7 +28,8 @@ JOIN_SECONDS = 300
 """How long the first host waits for the others, and these for it."""
 SILENT_SECONDS = 60
 """How long a host may be silent before it is taken for dead, which ends the others."""
-INSTALL = "pip install 'headrace[jax]'"
+_GONE = ("Gloo", "NCCL", "onnect", "eartbeat", "oordination", "UNAVAILABLE", "DEADLINE_EXCEEDED")
+"""What JAX says then, among other things."""
 
 
 def jax_devices(told: Mapping[str, Any]) -> Sequence[Any]:
@@ -90,6 +92,34 @@ def host_problems(environment: Mapping[str, str] = os.environ) -> list[Problem]:
     if not int(numbers[1]) < int(numbers[0]):
         return [Problem(f"{PROCESS} is {numbers[1]}, and there are {numbers[0]}", remedy=remedy)]
     return []
+
+
+@contextlib.contextmanager
+def host_errors(share: Share | None) -> Iterator[None]:
+    """Says so where a training on several hosts ends because another one is gone.
+
+    Args:
+        share: this host's; None where there is one host, and nothing is done.
+
+    Raises:
+        StepError: another host is gone, or can't be reached.
+    """
+    if share is None:
+        yield
+        return
+    import jax
+
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        first = str(error).strip().splitlines()[0]
+        if not any(sign in first for sign in _GONE):
+            raise
+        raise StepError(
+            f"another of the {share.hosts} hosts is gone or can't be reached: {first}",
+            remedy="look at the log of the other hosts, and run the command again on all of them: they go on "
+            "from the last checkpoint that all have",
+        ) from error
 
 
 def _join_hosts(jax: Any) -> None:
