@@ -125,7 +125,10 @@ def _strategy_over(devices: Sequence[str]) -> tf.distribute.Strategy:
     and then mirrors another would fail with a mismatch of shapes.
     """
     base = {"_collective_key_base": 1000 * next(_NUMBERS)}
-    return type("MirroredStrategy", (tf.distribute.MirroredStrategy,), base)(list(devices))
+    kind = type("MirroredStrategy", (tf.distribute.MirroredStrategy,), base)
+    # On a CPU, collective operations wait for each other, each in a thread of the few that there are.
+    on_cpu = any(device.startswith("CPU") for device in devices)
+    return kind(list(devices), tf.distribute.ReductionToOneDevice() if on_cpu else None)
 
 
 def _devices(execution: Execution) -> Sequence[str]:
