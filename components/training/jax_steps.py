@@ -205,7 +205,17 @@ def _groups(network: keras.Model) -> tuple[list[Any], ...]:
 
 
 def _values(network: keras.Model) -> Values:
-    return tuple([variable.value for variable in group] for group in _groups(network))
+    """The variables' values, each an array of its own: one that was assigned from another shares its array,
+    and what a step is given is gone behind it."""
+    seen: set[int] = set()
+
+    def own(value: Any) -> Any:
+        if id(value) in seen:
+            return jax.numpy.copy(value)
+        seen.add(id(value))
+        return value
+
+    return tuple([own(variable.value) for variable in group] for group in _groups(network))
 
 
 def _assign(network: keras.Model, values: Values) -> None:
