@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.components.strategies.jax_devices import COORDINATOR, PROCESS, PROCESSES, host_problems
+from headrace.components.strategies.hosts import COORDINATOR, PROCESS, PROCESSES, host_problems
 from headrace.pipelines.processes import worker_environment
 
 TRIED = Path(__file__).with_name("jax_steps_tried.py")
