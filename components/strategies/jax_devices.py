@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,8 +21,11 @@ JOIN_SECONDS = 300
 """How long the first host waits for the others, and these for it."""
 SILENT_SECONDS = 60
 """How long a host may be silent before it is taken for dead, which ends the others."""
-_GONE = ("Gloo", "NCCL", "onnect", "eartbeat", "oordination", "UNAVAILABLE", "DEADLINE_EXCEEDED")
-"""What JAX says then, among other things."""
+_GONE = re.compile(
+    r"gloo|nccl|coordination service|heartbeat|UNAVAILABLE:|DEADLINE_EXCEEDED:|connection (reset|closed|refused)",
+    re.IGNORECASE,
+)
+"""What JAX says then, in errors of several types."""
 
 
 def jax_devices(told: Mapping[str, Any]) -> Sequence[Any]:
@@ -86,14 +90,12 @@ def host_errors(share: Share | None) -> Iterator[None]:
     if share is None:
         yield
         return
-    import jax
-
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        first = str(error).strip().splitlines()[0]
-        if not any(sign in first for sign in _GONE):
+    except Exception as error:
+        if not _GONE.search(str(error)):
             raise
+        first = next(line for line in str(error).splitlines() if _GONE.search(line))
         raise StepError(
             f"another of the {share.hosts} hosts is gone or can't be reached: {first}",
             remedy="look at the log of the other hosts, and run the command again on all of them: they go on "
