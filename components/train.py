@@ -166,6 +166,7 @@ def train(
     from .dataset import shard_errors
     from .strategies.batches import default_batch_size, global_batch_size
     from .strategies.choosing import choose
+    from .strategies.jax_devices import host_errors
     from .training.checkpoint_rule import CheckpointRule
     from .training.checkpoints import checkpoints_of
     from .training.logs.log import TrainingLog
@@ -206,7 +207,11 @@ def train(
     log = TrainingLog(folder / "tensorboard" if folder else None, ctx.say)
     rule = CheckpointRule.of(checkpoints)
     kept = checkpoints_of(folder, rule, ctx, chosen.why, several_hosts=chosen.share is not None)
-    with shard_errors(examples, train_split), memory_errors(batch, train_split, kept):
+    with (
+        shard_errors(examples, train_split),
+        memory_errors(batch, train_split, kept),
+        host_errors(chosen.share),
+    ):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
             prepared.class_weights, settings, ctx.progress, warn=ctx.warn, data=data, checkpoints=kept,
@@ -222,7 +227,8 @@ def train(
             pictures[FILE] = drawn
     if told_pace := pace_text(trained.pace, input_of(examples, train_split, settings, trained)):
         ctx.say(told_pace)
-    return write_model(ctx, transform, prepared, settings, trained, log, pictures)
+    with host_errors(chosen.share):
+        return write_model(ctx, transform, prepared, settings, trained, log, pictures)
 
 
 @train.code_of
