@@ -13,7 +13,7 @@ from typing import Any
 
 from headrace.pipelines.worker_kinds import configure
 from tests.components.model_path import odd_splits
-from tests.components.training.test_resume import TABLE, Attempts, require_equal_from_each
+from tests.components.training.test_resume import TABLE, Attempts, require_equal_from_some
 
 
 def main(folder: Path, models: str) -> None:
@@ -24,7 +24,7 @@ def main(folder: Path, models: str) -> None:
         "model": f"{models}:counting", "loss": f"{models}:cubed", "metrics": ["auc", f"{models}:Sure"],
         "epochs": 3, "batch_size": 24, "learning_rate": 0.01, "strategy": "mirrored", "virtual_devices": 2,
     }  # fmt: skip
-    require_equal_from_each(attempts, path, 5, **told)
+    require_equal_from_some(attempts, path, [0], **told)
     model = attempts.train(path, **told)
     about = model.read_json("model.json")
     rows = [row["rows"] for row in about["history"]]
