@@ -159,7 +159,7 @@ def train(
     from .strategies.batches import default_batch_size, global_batch_size
     from .strategies.choosing import choose
     from .training.checkpoint_rule import CheckpointRule
-    from .training.checkpoints import Checkpoints
+    from .training.checkpoints import checkpoints_of
     from .training.logs.log import TrainingLog
     from .training.logs.pace import pace_text
     from .training.loop import input_of, train_network
@@ -196,7 +196,7 @@ def train(
     folder = ctx.resumable([batch, scaled_by], without=MAY_CHANGE)
     log = TrainingLog(folder / "tensorboard" if folder else None, ctx.say)
     rule = CheckpointRule.of(checkpoints)
-    kept = Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
+    kept = checkpoints_of(folder, rule, ctx, several_hosts=chosen.share is not None)
     with shard_errors(examples, train_split), memory_errors(batch, train_split, kept):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,

@@ -50,8 +50,17 @@ MEMORY_REMEDY = (
 )
 
 
+JOBS = 40
+"""What a worker with TensorFlow or JAX does before another takes its place: each training leaves some 20 MB
+in its process, and a search may be of hundreds."""
+
+
 class StoppedError(StepError):
     """A step ended since it was asked to."""
+
+
+GRACE = 3.0
+"""Seconds that a worker has for what its step wants to keep, when its run is interrupted."""
 
 
 class WorkerProcess:
@@ -96,6 +105,11 @@ class WorkerProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
+    @property
+    def worn(self) -> bool:
+        """Whether it has done all the jobs that it should."""
+        return self._jobs >= JOBS and bool(WorkerKind.of(self.kind).backend)
+
     def warm(self) -> None:
         """Lets an idle worker import what it will need."""
         self._send({"warm": self.kind})
@@ -108,8 +122,7 @@ class WorkerProcess:
             HeadraceError: what the step raised, or a StepError if the process died.
         """
         self._log = Path(job.get("log", self._log))
-        with contextlib.suppress(OSError):
-            self._logged = self._log.stat().st_size
+        self._logged = self._log.stat().st_size if self._log.exists() else 0
         self._jobs += 1
         self._send({**job, "number": self._jobs})
         assert self._process.stdout is not None
@@ -163,6 +176,16 @@ class WorkerProcess:
             found = NO_MEMORY.findall(stream.read().decode("utf-8", "replace"))
             return found[-1].strip()[:200] if found else ""
         return ""
+
+    def ask_to_end(self) -> None:
+        """Ends the process, unless its step has something to keep first; `wait` and `kill` then."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGTERM)
+
+    def wait(self, seconds: float) -> None:
+        """Waits for its end, so many seconds at most."""
+        self._reaper.join(seconds)
 
     def kill(self) -> None:
         """Ends the process and all below it at once."""
@@ -238,6 +261,9 @@ class WorkerPool:
 
     def give(self, worker: WorkerProcess) -> None:
         """Takes a worker back that did its job."""
+        if worker.worn:
+            self.drop(worker)
+            return
         with self._lock:
             self._idle.append(worker)
 
@@ -316,11 +342,18 @@ class Lease:
             time.sleep(0.02)
 
     def close(self) -> None:
-        """Ends the workers that are at work for this run; idle ones stay for others."""
+        """Ends the workers that are at work for this run; idle ones stay for others.
+
+        A step may use the moment, a training for a checkpoint.
+        """
         with self._lock:
             self._closed = True
             busy, self._busy = self._busy, []
+        until = time.monotonic() + GRACE
         for worker in busy:
+            worker.ask_to_end()
+        for worker in busy:
+            worker.wait(max(0.0, until - time.monotonic()))
             self._pool.drop(worker)
 
 

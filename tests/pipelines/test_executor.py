@@ -320,3 +320,12 @@ def test_code_that_is_no_python_any_more_fails_its_step_with_the_line(bound, sto
     steps = {"a": ("called", {"function": f"{tmp_path}/model.py:build"})}
     result = run_pipeline(bound(**steps), store, listen=quiet)
     assert "model.py:2" in str(result.errors["a"])
+
+
+def test_a_worker_with_tensorflow_is_replaced_in_time(bound, store, monkeypatch):
+    monkeypatch.setattr("headrace.pipelines.processes.JOBS", 2)
+    numbers = {f"n{n}": ("number", {"value": n}) for n in range(5)}
+    steps = {f"s{n}": ("placed", {"files": f"n{n}", "apart": True}) for n in range(5)}
+    result = run_pipeline(bound(**numbers, **steps), store, listen=lambda event: None)
+    places = [result.artifacts[f"s{n}"]["output"].file("text.txt").read_text() for n in range(5)]
+    assert [places.index(place) for place in places] == [0, 0, 2, 2, 4]
