@@ -74,6 +74,10 @@ def train(
     the end of an epoch opens the first batch of the next, and an epoch ends with the step in which its last
     example was learned from. What fills no batch at the end of a stage, fewer than `batch_size`, is left out.
 
+    The Model holds `learning_curves.png` to look at, `history.csv` with a row an epoch, and in `tensorboard/`
+    the same and some points within epochs; a training of more than a minute says where TensorBoard can follow
+    it. At the end the examples a second are told, and what part of the time was spent waiting for them.
+
     Args:
         examples: transformed examples.
         transform: the Transform that made them; the Model carries a copy.
@@ -94,13 +98,15 @@ def train(
             each a name or `{name: {argument: value}}`, and before any of them `warmup`, a number of epochs:
             `{step: {at: [30, 60], factor: 0.1}, warmup: 5}`. Lengths are epochs, from the end of the warm-up;
             see `headrace.components.training.schedules`.
-        loss: by its Keras name, or names by label; the default is the squared error or the cross-entropy.
+        loss: by its Keras name, or that of your own as `losses.py:name` (see
+            `headrace.components.training.own_code`), or by label; the default is the squared error or the
+            cross-entropy.
         loss_weights: by label what its loss is multiplied with before all are added; 1 where nothing is said.
         class_weights: `balanced` for rows / (classes · rows of the class), or a weight for some classes, 1
             for the others; or by label one of these, `{sold: {yes: 5}, kind: balanced}`. Classes are named as
             in the data, a bool's `true` and `false`.
-        metrics: Keras names of what else is shown during training, of each output, or by label; `accuracy`
-            for classes by default.
+        metrics: what else is shown during training, of each output, or by label: Keras names, and those of
+            your own as for the loss; `accuracy` for classes by default.
         patience: stop after so many epochs without a better validation loss.
         train_split: the split to learn from.
         validation_split: the split that chooses the epoch; without rows in it the last epoch is kept.
@@ -153,7 +159,7 @@ def train(
     from .strategies.batches import default_batch_size, global_batch_size
     from .strategies.choosing import choose
     from .training.checkpoint_rule import CheckpointRule
-    from .training.checkpoints import Checkpoints
+    from .training.checkpoints import checkpoints_of
     from .training.logs.log import TrainingLog
     from .training.logs.pace import pace_text
     from .training.loop import input_of, train_network
@@ -188,9 +194,9 @@ def train(
     )  # fmt: skip
     scaled_by = chosen.replicas if scale_learning_rate != "none" else 1
     folder = ctx.resumable([batch, scaled_by], without=MAY_CHANGE)
-    log = TrainingLog(folder / "tensorboard" if folder else None)
+    log = TrainingLog(folder / "tensorboard" if folder else None, ctx.say)
     rule = CheckpointRule.of(checkpoints)
-    kept = Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
+    kept = checkpoints_of(folder, rule, ctx, several_hosts=chosen.share is not None)
     with shard_errors(examples, train_split), memory_errors(batch, train_split, kept):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,

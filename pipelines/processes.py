@@ -59,6 +59,10 @@ class StoppedError(StepError):
     """A step ended since it was asked to."""
 
 
+GRACE = 3.0
+"""Seconds that a worker has for what its step wants to keep, when its run is interrupted."""
+
+
 class WorkerProcess:
     """One worker; it does one job at a time."""
 
@@ -172,6 +176,16 @@ class WorkerProcess:
             found = NO_MEMORY.findall(stream.read().decode("utf-8", "replace"))
             return found[-1].strip()[:200] if found else ""
         return ""
+
+    def ask_to_end(self) -> None:
+        """Ends the process, unless its step has something to keep first; `wait` and `kill` then."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGTERM)
+
+    def wait(self, seconds: float) -> None:
+        """Waits for its end, so many seconds at most."""
+        self._reaper.join(seconds)
 
     def kill(self) -> None:
         """Ends the process and all below it at once."""
@@ -328,11 +342,18 @@ class Lease:
             time.sleep(0.02)
 
     def close(self) -> None:
-        """Ends the workers that are at work for this run; idle ones stay for others."""
+        """Ends the workers that are at work for this run; idle ones stay for others.
+
+        A step may use the moment, a training for a checkpoint.
+        """
         with self._lock:
             self._closed = True
             busy, self._busy = self._busy, []
+        until = time.monotonic() + GRACE
         for worker in busy:
+            worker.ask_to_end()
+        for worker in busy:
+            worker.wait(max(0.0, until - time.monotonic()))
             self._pool.drop(worker)
 
 

@@ -202,7 +202,8 @@ def custom_objects() -> dict[str, Any]:
 def _look_up(table: Any, ids: Any, sizes: Sequence[int]) -> Any:
     """`[batch, len(sizes), width]` rows of a table that holds one part for each column, zeros outside."""
     starts = list(accumulate(sizes, initial=0))[:-1]
-    limits = ops.convert_to_tensor(list(sizes), dtype="int64")
+    dtype = keras.backend.standardize_dtype(ids.dtype)  # int32 with JAX, which warns of int64
+    limits = ops.convert_to_tensor(list(sizes), dtype=dtype)
     inside = ops.logical_and(ids >= 0, ids < limits)
-    places = ops.where(inside, ids + ops.convert_to_tensor(starts, dtype="int64"), ops.zeros_like(ids))
+    places = ops.where(inside, ids + ops.convert_to_tensor(starts, dtype=dtype), ops.zeros_like(ids))
     return ops.take(table, places, axis=0) * ops.cast(inside, table.dtype)[..., None]

@@ -39,7 +39,8 @@ with a `train_step` of its own:
   else changes in training has to be a weight, a metric or the optimizer of the model, for the same reason.
 - `train_step` and `test_step` give a dict of numbers with `loss` in it; the least `val_loss` chooses the
   epoch. A loss that is added in `call` by `self.add_loss`, or in `compute_loss`, needs neither.
-- A `train_step` is written for TensorFlow, and not run by `strategy: jax`.
+- A `train_step` is written for one backend; with `strategy: jax` it takes `(state, data)`, and gives both
+  the logs and the state, as in Keras' guide to training with JAX.
 - A model that comes compiled keeps its optimizer, loss and metrics.
 
 Losses and metrics of one's own are named in the step; see `headrace.components.training.own_code`.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from ...pipelines.errors import InvalidRequestError
+from ..input.places import Share
 from .asking import no_gpu_problem, overwriting_problem, tpu_told, xla_problem
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Chosen:
         why: in words, for people.
         strategy: TensorFlow's; None where a training needs none.
         distribution: Keras' `DataParallel` of the JAX backend; None where a training needs none.
+        share: what this host reads of each batch, where there are several hosts.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Chosen:
     why: str
     strategy: tf.distribute.Strategy | None = None
     distribution: Any = None
+    share: Share | None = None
 
     def scope(self) -> AbstractContextManager[Any]:
         """Where a network is compiled: variables made in it are on every replica."""
@@ -122,7 +125,10 @@ def _strategy_over(devices: Sequence[str]) -> tf.distribute.Strategy:
     and then mirrors another would fail with a mismatch of shapes.
     """
     base = {"_collective_key_base": 1000 * next(_NUMBERS)}
-    return type("MirroredStrategy", (tf.distribute.MirroredStrategy,), base)(list(devices))
+    kind = type("MirroredStrategy", (tf.distribute.MirroredStrategy,), base)
+    # On a CPU, collective operations wait for each other, each in a thread of the few that there are.
+    on_cpu = any(device.startswith("CPU") for device in devices)
+    return kind(list(devices), tf.distribute.ReductionToOneDevice() if on_cpu else None)
 
 
 def _devices(execution: Execution) -> Sequence[str]:
@@ -160,8 +166,7 @@ def _kinds(devices: Sequence[Any]) -> Sequence[str]:
 def _jax(execution: Execution) -> Chosen:
     from .jax_devices import data_parallel, jax_devices, share_of_host
 
-    devices = jax_devices(execution.strategy_args)
-    kind, hosts = devices[0].platform.upper(), share_of_host()[1]
-    where = f" of {hosts} hosts" if hosts > 1 else ""
-    why = f"JAX on {len(devices)} {kind} device{'s' * (len(devices) > 1)}{where}"
-    return Chosen("jax", len(devices), why, distribution=data_parallel(devices))
+    devices, share = jax_devices(execution.strategy_args), share_of_host()
+    where = f" of {share.hosts} hosts" if share else ""
+    why = f"JAX on {len(devices)} {devices[0].platform.upper()} device{'s' * (len(devices) > 1)}{where}"
+    return Chosen("jax", len(devices), why, distribution=data_parallel(devices), share=share)

@@ -19,6 +19,7 @@ from typing import Any
 import keras
 
 from ...pipelines.errors import InvalidRequestError, Problem, StepError
+from ..input.places import Share
 
 COORDINATOR, PROCESSES, PROCESS = "HEADRACE_COORDINATOR", "HEADRACE_PROCESSES", "HEADRACE_PROCESS"
 AUTO = "auto"
@@ -71,13 +72,11 @@ def data_parallel(devices: Sequence[Any]) -> Any:
     return keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
 
 
-def share_of_host() -> tuple[int, int]:
-    """Which host this is, from 0, and how many there are."""
-    if keras.backend.backend() != "jax":
-        return 0, 1
+def share_of_host() -> Share | None:
+    """What this host reads of each batch; None where there is one host."""
     import jax
 
-    return jax.process_index(), jax.process_count()
+    return Share(jax.process_index(), jax.process_count()) if jax.process_count() > 1 else None
 
 
 def host_problems(environment: Mapping[str, str] = os.environ) -> list[Problem]:

@@ -5,7 +5,8 @@
 
 A file is written under another name, brought to the disk and renamed, so that a kill at any instant leaves
 the one before. One that was damaged since is noticed by the checksums in it, and the one before counts.
-Variables are copied while the training waits, and written while it goes on.
+Variables are copied while the training waits, and written while it goes on. At a SIGTERM there is one more,
+and then the process ends.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...pipelines.context import Context
 from .checkpoint_rule import CheckpointRule
+from .stop_signal import StopSignal
 
 FORMAT = 1
 """Of the files; one of another format counts as damaged."""
@@ -52,7 +55,7 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """Keeps the checkpoints of one training in a folder.
+    """Keeps the checkpoints of one training in a folder; a `with` block for as long as it runs.
 
     Args:
         folder: of nobody else.
@@ -77,6 +80,17 @@ class Checkpoints:
         self._best = 0
         self._thread: threading.Thread | None = None
         self._trouble = ""
+        self._stop = StopSignal()
+
+    def __enter__(self) -> Checkpoints:
+        """From now on a SIGTERM makes a checkpoint due."""
+        self._stop.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Waits until all is on the disk."""
+        self.close()
+        self._stop.__exit__()
 
     def latest(self) -> Checkpoint | None:
         """The last checkpoint that can be read; it is told of those that can't be, and they are removed."""
@@ -94,19 +108,20 @@ class Checkpoints:
         for path in sorted(self._folder.glob("checkpoint-*.npz"), reverse=True):
             course = self._about(path.name).get("course")
             if course:
-                place = f"epoch {course['first'] + course['epoch'] + 1}, step {course['step']:,}"
-                return f"weights: {path} begins with those of the last good checkpoint ({place})"
+                epoch, step = course["first"] + course["epoch"] + 1, course["step"]
+                last = f"the last good checkpoint (epoch {epoch}, step {step:,})"
+                return f"weights: {path} begins with those of {last}"
         return ""
 
     def are_due(self, stage: int, step: int) -> bool:
-        """Whether it is time for a checkpoint.
+        """Whether it is time for a checkpoint, or the last moment for one.
 
         Args:
             stage: counted from 0.
             step: of the stage.
         """
         steps = step - self._last[1] if stage == self._last[0] else step
-        return self._rule.is_due(steps, time.monotonic() - self._since, self._cost)
+        return self._stop.asked or self._rule.is_due(steps, time.monotonic() - self._since, self._cost)
 
     def write(
         self,
@@ -135,6 +150,9 @@ class Checkpoints:
             self._thread.start()
         self._since = time.monotonic()
         self._cost = max(self._cost, self._since - started)
+        if self._stop.asked:
+            self.close()
+            self._stop.obey()
 
     def close(self) -> None:
         """Waits until what is being written is on the disk."""
@@ -189,6 +207,28 @@ class Checkpoints:
         return Checkpoint(about["course"], variables, best)
 
 
+def checkpoints_of(
+    folder: Path | None, rule: CheckpointRule, ctx: Context, *, several_hosts: bool = False
+) -> Checkpoints | None:
+    """The checkpoints of a step; None where there is no place for them.
+
+    Args:
+        folder: what `ctx.resumable` gave.
+        rule: when they are made.
+        ctx: the step's context.
+        several_hosts: whether this host has to agree with others; it then keeps some in any case, since all
+            hosts have to take part.
+    """
+    if not several_hosts:
+        return Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
+    from .host_checkpoints import HostCheckpoints
+
+    if folder is None:
+        folder = ctx.staging / "checkpoints"
+        folder.mkdir(exist_ok=True)
+    return HostCheckpoints(folder, rule, ctx.say, ctx.warn)
+
+
 def write_arrays(path: Path, arrays: Arrays) -> None:
     """Writes an npz file that is there whole or not at all.
 
@@ -200,11 +240,15 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
     dtypes = {key: str(value.dtype) for key, value in arrays.items() if value.dtype.kind == "V"}
     plain = {key: value.view(_bytes_of(value)) if key in dtypes else value for key, value in arrays.items()}
     told = np.frombuffer(json.dumps(dtypes).encode(), np.uint8)
-    with partly.open("wb") as stream:
-        np.savez(stream, **{_DTYPES: told, **plain})  # type: ignore[arg-type]
-        stream.flush()
-        os.fsync(stream.fileno())
-    partly.replace(path)
+    try:
+        with partly.open("wb") as stream:
+            np.savez(stream, **{_DTYPES: told, **plain})  # type: ignore[arg-type]
+            stream.flush()
+            os.fsync(stream.fileno())
+        partly.replace(path)
+    except OSError:
+        partly.unlink(missing_ok=True)  # a full disk is not to be kept full by half a file
+        raise
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

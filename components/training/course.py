@@ -245,7 +245,7 @@ class Course:
         state, stepper = self.state, self._stepper
         row = self._row(settings)
         self._steps(settings, steps, live, clock)
-        row |= stepper.metrics()
+        row |= {key: value for key, value in stepper.metrics().items() if key not in row}
         rate = learning_rate(stepper)
         row |= {} if rate is None else {RATE: rate}
         with averaged(stepper.network):
@@ -284,7 +284,7 @@ class Course:
             if live.due():
                 values = stepper.metrics()
                 live.report(state, values, learning_rate(stepper))
-                self._look({**self._row(settings), **values}, settings)
+                self._look({**values, **self._row(settings)}, settings)
 
     def _look(self, row: Mapping[str, float], settings: Settings, **weights: Any) -> None:
         """Refuses to go on with a loss that is no number, or such weights."""

@@ -108,7 +108,8 @@ class JaxStepper(TensorFlowStepper):
                 jax.block_until_ready(logs)
         finally:
             _assign(network, (values[0], values[1], [], values[2]))
-        return self._told(logs)
+        with self._here():
+            return self._told(logs)
 
     def _fetch(self) -> None:
         """Places the next batch on the devices, and looks whether these wait for it."""
@@ -119,14 +120,24 @@ class JaxStepper(TensorFlowStepper):
             self.waited += spent
         self._placed.append(self._placer(batch))
 
-    def _told(self, logs: Any) -> dict[str, float]:
-        # A host computes them for itself: it may ask when the others don't.
-        here = [
+    def metrics(self) -> dict[str, float]:
+        """The running loss and metrics; see `Stepper`."""
+        with self._here():
+            return super().metrics()
+
+    def learning_rate(self) -> float:
+        """The optimizer's; see `Stepper`."""
+        with self._here():
+            return super().learning_rate()
+
+    def _here(self) -> keras.StatelessScope:
+        """Where a host computes by itself with metrics and steps: the others may not ask at the same time."""
+        counts = [variable for variable in self.network.optimizer.variables if not variable.shape]
+        mapping = [
             (variable, jax.numpy.asarray(np.asarray(variable.value)))
-            for variable in self.network.metrics_variables
+            for variable in [*self.network.metrics_variables, *counts]
         ]
-        with keras.StatelessScope(state_mapping=here):
-            return super()._told(logs)
+        return keras.StatelessScope(state_mapping=mapping)
 
 
 class _Placer:

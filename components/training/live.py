@@ -53,10 +53,12 @@ class Live:
         if rate is not None and any(row.get(RATE, rate) != rate for row in (state.history[:1] or before)):
             told[RATE] = rate
         rows = steps.first * steps.rows + state.step * steps.batch_size
-        self._tell(
-            epoch=state.first + state.epoch + 1, epochs=self._epochs, rows=rows, done=rows,
-            total=self._epochs * steps.rows, **_in_order(told),
-        )  # fmt: skip
+        place = {
+            "epoch": state.first + state.epoch + 1, "epochs": self._epochs, "rows": rows, "done": rows,
+            "total": self._epochs * steps.rows,
+        }  # fmt: skip
+        # A metric of somebody's own may be called like one of these, and is then not shown.
+        self._tell(**{**place, **_in_order(told), **place})
 
 
 def _in_order(values: Mapping[str, float]) -> dict[str, float]:

@@ -11,6 +11,7 @@ of which it has one a core unless `TF_NUM_INTRAOP_THREADS` says how many.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ from .freezing import Freezer
 from .live import Tell
 from .logs.log import TrainingLog
 from .logs.pace import Input, Pace
+from .networks import require_saved_as_it_is
 from .on_plateau import OnPlateau
 from .pretrained import load_weights, look_at_scale
 from .settings import Settings
@@ -131,14 +133,15 @@ def train_network(
         require_a_batch(batch_size, one, number if settings.stages else 0, chosen.replicas)
     _compile(network, settings, stages[0], tasks, learned[0].rows, chosen)
     sparse = {label: is_sparse(network, key) for label, key in output_keys(tasks).items()}
-    streams = StageStreams(feed, settings, tasks, augmentation, sparse)
-    source, held_out = streams.of(settings.of_stage(stages[0]), learned[0])
+    streams = StageStreams(feed, settings, tasks, augmentation, sparse, chosen.share)
+    told = settings.of_stage(stages[0])
+    source, held_out = streams.of(told, learned[0])
     stepper = _stepper(network, settings, chosen)
     if log is not None:
         log.running = type(network).train_step is keras.Model.train_step
     subject = Subject(
         network, feed, tasks, examples, train, validation, only,
-        lambda step: _finished(source, settings.batch_size, course.state.first, step),
+        lambda step: _finished(source, told.batch_size, course.state.first, step),
         lambda: (_first_weights(settings, features, tasks), "its first weights"),
         lambda: checkpoints.kept() if checkpoints else "",
     )  # fmt: skip
@@ -147,7 +150,7 @@ def train_network(
     course = Course(stepper, source, held_out, tell, checkpoints, followers, log, watch)
     course.resume()
     freezer = Freezer(network)
-    try:
+    with checkpoints or nullcontext():
         for number, (stage, one) in enumerate(zip(stages, learned, strict=True)):
             if number < course.state.stage:
                 continue
@@ -161,9 +164,6 @@ def train_network(
             if source.in_step:
                 finish_in_step(network, source.finish, source.batches())
             course.run(told, number)
-    finally:
-        if checkpoints is not None:
-            checkpoints.close()
     freezer.thaw()
     trained.history, trained.best_epoch = course.state.history, course.state.best_epoch
     trained.pace = course.pace
@@ -242,6 +242,8 @@ def _begun(
 ) -> tuple[keras.Model, Feed]:
     """The network with its first weights, which a seed or a file tells."""
     network, feed = build_network(settings, features, tasks)
+    if ":" in settings.model:
+        require_saved_as_it_is(network, settings.model)  # now, and not after hours of training
     require_float32(network, settings.model)
     if settings.weights is None:
         look_at_scale(feed, settings, warn, of_keras=False)

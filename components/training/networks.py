@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,12 @@ def save_network(network: keras.Model, folder: Path, code: str) -> None:
             argument="model",
             remedy="your own layers have to create their weights in build() or __init__()",
         )
+
+
+def require_saved_as_it_is(network: keras.Model, code: str) -> None:
+    """Saves a network to a temporary folder and reads it back; see `save_network`."""
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        save_network(network, Path(folder), code)
 
 
 def load_network(model: Model) -> keras.Model:

@@ -82,11 +82,13 @@ def averaged(network: keras.Model) -> Iterator[None]:
     if inner is None or not inner.use_ema or not inner.built:
         yield
         return
-    variables = inner._trainable_variables
-    kept = [variable.numpy() for variable in variables]
-    inner.finalize_variable_values(variables)
+    pairs = zip(inner._trainable_variables, inner._model_variables_moving_average, strict=True)
+    # Copies: in JAX, variable and average would share a buffer, which a compiled step then takes for its own.
+    changed = [(v, v.numpy().copy(), average.numpy().copy()) for v, average in pairs if average is not None]
+    for variable, _, average in changed:
+        variable.assign(average)
     try:
         yield
     finally:
-        for variable, value in zip(variables, kept, strict=True):
+        for variable, value, _ in changed:
             variable.assign(value)

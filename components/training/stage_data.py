@@ -13,6 +13,7 @@ from ...pipelines.context import Context
 from ...pipelines.errors import DataError, InvalidRequestError
 from ..evaluation.predictions import require_same_transform
 from ..input.order import Only
+from ..input.places import Share
 from ..preprocessing.fitted import FittedTransform
 from ..strategies.batches import indivisible
 from ..tfrecords.layout import APPLIED
@@ -205,6 +206,7 @@ class StageStreams:
         tasks: what it learns.
         augmentation: what is done to images of the train split; None for nothing.
         sparse: by label whether its loss takes class numbers, see `Targets`.
+        share: the part of each batch that this host learns from; None for all of it.
     """
 
     def __init__(
@@ -214,7 +216,9 @@ class StageStreams:
         tasks: Sequence[Task],
         augmentation: TrainAugmentation | None,
         sparse: Mapping[str, bool],
+        share: Share | None = None,
     ) -> None:
+        self._share = share
         self._feed = feed
         self._settings = settings
         self._tasks = tasks
@@ -237,7 +241,7 @@ class StageStreams:
         cache = self._settings.execution.cache
         source = self._kept(
             "source", data, data.train, told.batch_size, shape, told.seed, data.only, self._augmentation,
-            cache=cache,
+            cache=cache, share=self._share,
         )  # fmt: skip
         if data.validation is None:
             return source, None

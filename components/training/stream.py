@@ -22,7 +22,7 @@ from ...pipelines.errors import DataError
 from ..input.batching import batched, finished
 from ..input.checks import check_shards, shard_errors
 from ..input.order import Only, Order, copies_of
-from ..input.places import Places
+from ..input.places import Places, Share
 from ..input.position import BEGIN, Position
 from ..input.rows import IN_ORDER, About, Rows
 from ..tfrecords.layout import Layout
@@ -58,6 +58,7 @@ class Stream:
         cache: where rows are kept once they are read: `memory`, a file on `disk`, or `none` to read the
             shards in each epoch; `auto` for memory where they have at most `IN_MEMORY_BYTES`, else none. The
             order doesn't depend on it.
+        share: the part of each batch to learn from that this host reads; None for all of it.
 
     Attributes:
         rows: examples in an epoch.
@@ -76,6 +77,7 @@ class Stream:
         augmentation: TrainAugmentation | None = None,
         place: Place | None = None,
         cache: Cache = "auto",
+        share: Share | None = None,
     ) -> None:
         self._examples = examples
         self._split = split
@@ -83,6 +85,7 @@ class Stream:
         self._batch_size = batch_size
         self._shape = shape
         self._augmentation = augmentation
+        self._share = share
         self.in_step = augmentation is not None and (place or best_place()) == "step"
         layout = Layout.from_json(examples.properties)
         shards = [part["rows"] for part in examples.splits[split]["parts"]]
@@ -120,7 +123,7 @@ class Stream:
                 argument="batch_size",
                 remedy=f"take {self.rows:,} at most, or leave batch_size out",
             )
-        places = Places(self._order, position, self._batch_size)
+        places = Places(self._order, position, self._batch_size, self._share)
         return self._finished(batched(self._chunks(places), places, None, "carry"))
 
     def once(self) -> tf.data.Dataset:

@@ -62,13 +62,16 @@ class Progress:
             found.append(f"{values.get('done', 0)}/{values['total']}")
         if "loss" in values:
             found.append(f"loss {_shown(values['loss'])}")
+        if "val_loss" in values:
+            found.append(f"val_loss {_shown(values['val_loss'])}")
         if self.left:
             found.append(f"{duration(self.left)} left")
         if self.rate:
             found.append(f"{_count(self.rate)} {'examples' if 'epoch' in values else 'rows'}/s")
         elif values.get("rows"):
             found.append(f"{_count(values['rows'])} rows")
-        found += [f"{k} {_shown(v)}" for k, v in values.items() if k not in (*_KNOWN, "loss", "rate")]
+        said = (*_KNOWN, "loss", "val_loss", "rate")
+        found += [f"{k} {_shown(v)}" for k, v in values.items() if k not in said]
         return found
 
 

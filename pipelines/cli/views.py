@@ -17,6 +17,7 @@ from .tables import number_text, tasks_text
 if TYPE_CHECKING:
     from ..artifact import Artifact
 
+_NO_METRICS = ("epoch", "learning_rate")
 _MOST_INPUTS = 40
 _MOST_NAMES = 12
 _WORST = "worst_examples.json"
@@ -38,7 +39,7 @@ def view(artifact: Artifact) -> list[str]:
 def _model(told: Mapping[str, Any], properties: Mapping[str, Any]) -> list[str]:
     settings, history = told["settings"], told["history"]
     best = history[told["best_epoch"] - 1]
-    losses = ", ".join(f"{key} {number_text(value)}" for key, value in best.items() if key != "epoch")
+    losses = ", ".join(f"{key} {number_text(value)}" for key, value in best.items() if key not in _NO_METRICS)
     tasks = told["tasks"] if "tasks" in told else [told["task"]]
     rows = [("task", tasks_text(told))]
     for task in tasks:

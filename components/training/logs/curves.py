@@ -53,7 +53,9 @@ def _metric(
     color = ORANGE if key != name else BLUE
     mark = Mark(best, f"best epoch {best}" if told else "", history[best - 1].get(key), color)
     shown = [line for line in (within, *lines) if line.x]
-    return Panel(name, shown, axis, "epoch", _stages(history) if told else _stages(history, ""), (mark,))
+    note = "the thin line: on the train split, within epochs" if points else ""
+    stages = _stages(history) if told else _stages(history, "")
+    return Panel(name, shown, axis, "epoch", stages, (mark,), note=note)
 
 
 def _line(history: Sequence[Row], key: str, name: str, color: tuple[int, int, int]) -> Line:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     from ..steps import Stepper
 
 
+LONG = 60.0
+"""Seconds from which on it is worth while to watch a training in TensorBoard."""
+
+
 class TrainingLog:
     """Follows a training and writes down what is seen of it; see `Follower`.
 
     Args:
         live: a folder in which event files are kept up to date for TensorBoard; None for none.
+        say: takes a text for people: where that folder is, of a training that isn't over at once.
 
     Attributes:
         record: what was seen so far.
@@ -32,7 +37,10 @@ class TrainingLog:
 
     name = "log"
 
-    def __init__(self, live: Path | None = None) -> None:
+    def __init__(self, live: Path | None = None, say: Callable[[str], None] = lambda _: None) -> None:
+        self._say = say
+        self._told = False
+        self._made = time.monotonic()
         self.record = Record(time.time())
         self.running = True
         self._live = live
@@ -79,6 +87,7 @@ class TrainingLog:
         self._since = self._step, self._now
         if self._live is not None and math.isfinite(point.loss):
             self._event_files(self._live, state).add_point(point)
+            self._tell(self._live)
         self.record.points.append(point)
 
     def after_epoch(self, row: Mapping[str, float], stepper: Stepper) -> None:
@@ -112,6 +121,11 @@ class TrainingLog:
         """Examples a second since a step and its time."""
         seconds = self._now - since[1]
         return (self._step - since[0]) * self._batch_size / seconds if seconds > 0 else 0.0
+
+    def _tell(self, folder: Path) -> None:
+        if not self._told and self._now - self._made > LONG:
+            self._told = True
+            self._say(f"to watch it: tensorboard --logdir {folder}")
 
     def _event_files(self, folder: Path, state: CourseState) -> EventFiles:
         """The event files, begun with all that is known where a training goes on."""

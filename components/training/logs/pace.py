@@ -29,9 +29,7 @@ class Pace:
 
     def __add__(self, other: Pace) -> Pace:
         """Of both."""
-        return Pace(
-            self.examples + other.examples, self.seconds + other.seconds, self.waited + other.waited
-        )
+        return Pace(self.examples + other.examples, self.seconds + other.seconds, self.waited + other.waited)
 
     @property
     def share(self) -> float:

@@ -37,7 +37,7 @@ def test_training_tells_epoch_loss_and_the_rest():
     progress = Progress()
     progress.update({"epoch": 1, "epochs": 4, "rows": 100, "loss": 0.5}, 0.0)
     progress.update({"epoch": 3, "epochs": 4, "rows": 5100, "loss": 0.123456, "val_loss": 0.2}, 10.0)
-    assert progress.parts() == ["epoch 3/4", "loss 0.1235", "10.0 s left", "500 examples/s", "val_loss 0.2"]
+    assert progress.parts() == ["epoch 3/4", "loss 0.1235", "val_loss 0.2", "10.0 s left", "500 examples/s"]
 
 
 def test_progress_without_a_total_makes_nothing_up():
