@@ -8,4 +8,5 @@ replicas    the steps under a strategy of TensorFlow
 optimizers  what Keras' optimizers need to do the same on several replicas as on one device
 seeds       dropout masks of each replica's own
 precision   what layers compute in
+xla         steps that XLA compiles
 """

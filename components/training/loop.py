@@ -25,6 +25,7 @@ from ..strategies.batches import rate_factor
 from ..strategies.choosing import ONE, Chosen
 from ..strategies.precision import precise, require_float32
 from ..strategies.replicas import ReplicaStepper, mirrored_layers
+from ..strategies.xla import compile_by_xla
 from ..tfrecords.layout import Layout, OutputFeature
 from .augmenting import TrainAugmentation, finish_in_step, train_augmentation
 from .building import build_network, compile_network, is_sparse, require_nothing_for_compile
@@ -216,7 +217,7 @@ def _compile(
     with chosen.scope():
         compile_network(network, told, tasks, steps, factor=factor, **again)
     if settings.execution.xla:
-        network.jit_compile = True
+        compile_by_xla(network)
 
 
 def _masked(data: StageData, own: StageData) -> StageData:
