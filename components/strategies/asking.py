@@ -14,13 +14,10 @@ from ...pipelines.errors import Problem
 from .batches import indivisible
 
 Arguments = Mapping[str, Any]
-RESOLVER = (
-    "tpu", "zone", "project", "job_name", "coordinator_name", "coordinator_address", "credentials", "service",
-    "discovery_url", "tpu_metadata",
+TPU_ARGS = (
+    "tpu", "zone", "project", "job_name", "coordinator_name", "coordinator_address", "discovery_url",
 )  # fmt: skip
-"""The arguments of TensorFlow's TPUClusterResolver; a test compares them."""
-TPU_ARGS = tuple(name for name in RESOLVER if name not in ("credentials", "service", "tpu_metadata"))
-"""Those that a pipeline can write down."""
+"""The arguments of TensorFlow's TPUClusterResolver that a pipeline can write down; a test compares them."""
 ARGS: Mapping[str, tuple[str, ...]] = {"one": (), "mirrored": ("devices",), "tpu": TPU_ARGS}
 """What `strategy_args` may say of a strategy; `jax` has its own."""
 TPU_VARIABLES = ("TPU_NAME", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS")
