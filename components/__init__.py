@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .csv.read_csv import ReadCsv
     from .csv_examples import csv_examples
     from .data_report import data_report
-    from .dataset import dataset, shard_errors
+    from .dataset import Position, dataset, iterate, mix, shard_errors
     from .digits_images import digits_images
     from .evaluate import evaluate
     from .export import export
@@ -68,14 +68,18 @@ _PLACES = {
     "ApplyTransform": ("tfrecords.encoding", "ApplyTransform"),
     "ComputeStatistics": ("compute_statistics", "ComputeStatistics"),
     "ReadCsv": ("csv.read_csv", "ReadCsv"),
+    "Position": ("dataset", "Position"),
     "dataset": ("dataset", "dataset"),
+    "iterate": ("dataset", "iterate"),
     "load_fitted": ("preprocessing.fitted_file", "load_fitted"),
+    "mix": ("dataset", "mix"),
     "shard_errors": ("dataset", "shard_errors"),
 }
 # Spelt out, since type checkers don't compute it.
 __all__ = [
     "ApplyTransform",
     "ComputeStatistics",
+    "Position",
     "ReadCsv",
     "accept_examples",
     "apply_transform",
@@ -90,7 +94,9 @@ __all__ = [
     "import_schema",
     "import_statistics",
     "infer_schema",
+    "iterate",
     "load_fitted",
+    "mix",
     "parquet_examples",
     "shard_errors",
     "statistics",

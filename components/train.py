@@ -19,8 +19,12 @@ from .training.own_code import ARGUMENTS as OWN_CODE
 from .training.own_code import own_paths
 from .training.schedules import Name as ScheduleName
 
-MAY_CHANGE = ("strategy", "virtual_devices", "strategy_args", "xla")
-"""Parameters that a killed training may have others of when it goes on."""
+MAY_CHANGE = (
+    "strategy", "virtual_devices", "strategy_args", "xla", "batch_size", "replica_batch_size",
+    "scale_learning_rate",
+)  # fmt: skip
+"""Parameters that a killed training may have others of when it goes on, if the global batches stay as they
+were, and what the learning rate is multiplied with."""
 
 
 @component(process="tensorflow")
@@ -73,6 +77,10 @@ def train(
     The examples of all epochs of a stage are one stream, which is cut into full batches: what fills none at
     the end of an epoch opens the first batch of the next, and an epoch ends with the step in which its last
     example was learned from. What fills no batch at the end of a stage, fewer than `batch_size`, is left out.
+
+    A training that was killed or interrupted goes on from its last checkpoint with the very next example, when
+    the pipeline is resumed or run again, and ends with the weights of one that wasn't disturbed, bit by bit
+    where equal arguments give those. It may go on on other devices, with the same global batch.
 
     The Model holds `learning_curves.png` to look at, `history.csv` with a row an epoch, and in `tensorboard/`
     the same and some points within epochs; a training of more than a minute says where TensorBoard can follow
@@ -158,6 +166,7 @@ def train(
     from .dataset import shard_errors
     from .strategies.batches import default_batch_size, global_batch_size
     from .strategies.choosing import choose
+    from .strategies.jax_devices import host_errors
     from .training.checkpoint_rule import CheckpointRule
     from .training.checkpoints import checkpoints_of
     from .training.logs.log import TrainingLog
@@ -193,11 +202,16 @@ def train(
         InitialWeights.of(weights), sampling, execution,
     )  # fmt: skip
     scaled_by = chosen.replicas if scale_learning_rate != "none" else 1
-    folder = ctx.resumable([batch, scaled_by], without=MAY_CHANGE)
+    facts = [batch, scaled_by, [stage.batch_size for stage in course]]
+    folder = ctx.resumable(facts, without=MAY_CHANGE)
     log = TrainingLog(folder / "tensorboard" if folder else None, ctx.say)
     rule = CheckpointRule.of(checkpoints)
-    kept = checkpoints_of(folder, rule, ctx, several_hosts=chosen.share is not None)
-    with shard_errors(examples, train_split), memory_errors(batch, train_split, kept):
+    kept = checkpoints_of(folder, rule, ctx, chosen.why, several_hosts=chosen.share is not None)
+    with (
+        shard_errors(examples, train_split),
+        memory_errors(batch, train_split, kept),
+        host_errors(chosen.share),
+    ):
         trained = train_network(
             examples, train_split, prepared.validation, prepared.fitted.features, prepared.tasks,
             prepared.class_weights, settings, ctx.progress, warn=ctx.warn, data=data, checkpoints=kept,
@@ -213,7 +227,8 @@ def train(
             pictures[FILE] = drawn
     if told_pace := pace_text(trained.pace, input_of(examples, train_split, settings, trained)):
         ctx.say(told_pace)
-    return write_model(ctx, transform, prepared, settings, trained, log, pictures)
+    with host_errors(chosen.share):
+        return write_model(ctx, transform, prepared, settings, trained, log, pictures)
 
 
 @train.code_of

@@ -93,13 +93,15 @@ def transform(
         layout: `packed` for one list of floats and one of ints a record, which is read fastest;
             `columns` for a tf.Example feature per output, for readers that know nothing of headrace; with
             TensorFlow Datasets' notes beside the shards, so that `tfds.builder_from_directory` opens them.
-        compression: `gzip` for smaller shards, in the layout `packed`.
+        compression: `gzip` for smaller shards, in the layout `packed`; block by block, one gzip file to any
+            reader, so that reading may begin at any block.
         store: how images lie in the shards: `uint8`, raw and read fastest; `png`, smaller and the same to the
             bit; `jpeg`, smallest, and not the same; `float32`, normalized already, four times as large.
         jpeg_quality: of `store: jpeg`, 1 to 100.
 
     Returns:
-        Shards of tf.Examples in the order of a hash, and the fitted transform.
+        Shards of tf.Examples in the order of a hash, each with a small file `….blocks.json` beside it that
+        says where its blocks lie, so that reading may begin at any example; and the fitted transform.
 
     Raises:
         DataError: a value is missing or infinite where a model would get it; the label is missing, has one

@@ -224,7 +224,8 @@ class _Run:
             self.own.close()
         until = time.monotonic() + patience  # a step in this process can't be ended
         for thread in self.threads:
-            thread.join(max(0.0, until - time.monotonic()))
+            if thread.ident is not None:  # else the interrupt came just before its start
+                thread.join(max(0.0, until - time.monotonic()))
         while not self.finished.empty():
             name, decision, outcome, seconds = self.finished.get()
             if not isinstance(outcome, BaseException):

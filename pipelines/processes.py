@@ -44,6 +44,8 @@ NO_MEMORY = re.compile(
     r"|Cannot allocate memory|malloc[^\n]* failed[^\n]*|cuda[^\n]*OUT_OF_MEMORY[^\n]*"
 )
 """What libraries write before they end a process for want of memory."""
+HOST_GONE = re.compile(r"coordination service|Shutdown barrier|heartbeat timeout", re.IGNORECASE)
+"""What JAX writes before it ends a process for another host's sake."""
 MEMORY_REMEDY = (
     "where a model is trained, take a smaller batch_size, cache: none or smaller images; else fewer workers "
     "(--runner-option direct_num_workers=1), fewer steps at once (-j 1), or a machine with more memory"
@@ -159,8 +161,13 @@ class WorkerProcess:
         code = self._process.returncode
         how = f"was killed by signal {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         remedy = "see `headrace runs logs`"
-        sign = self._sign_of_memory()
-        if sign:
+        sign = self._sign_of(NO_MEMORY)
+        if code == -signal.SIGABRT and self._sign_of(HOST_GONE):
+            how += ", since another host of the training is gone or can't be reached"
+            remedy += (
+                "; run the command again on all hosts, which go on from the last checkpoint that all have"
+            )
+        elif sign:
             how += f", out of memory: {sign}"
             remedy = f"{MEMORY_REMEDY}; {remedy}"
         elif code == -signal.SIGKILL:
@@ -169,11 +176,11 @@ class WorkerProcess:
             )
         return StepError(f"the process of the step {how}", file=str(self._log), remedy=remedy)
 
-    def _sign_of_memory(self) -> str:
-        """The last thing that the log says of memory that couldn't be had, since the process began."""
+    def _sign_of(self, pattern: re.Pattern[str]) -> str:
+        """The last thing like this that the log says since the process began."""
         with contextlib.suppress(OSError), self._log.open("rb") as stream:
             stream.seek(max(self._logged, self._log.stat().st_size - 65_536))
-            found = NO_MEMORY.findall(stream.read().decode("utf-8", "replace"))
+            found = pattern.findall(stream.read().decode("utf-8", "replace"))
             return found[-1].strip()[:200] if found else ""
         return ""
 

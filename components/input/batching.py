@@ -30,23 +30,35 @@ def batched(chunks: Chunks, places: Places, epochs: int | None, remainder: Remai
     order, start = places.order, places.start
     size = places.batch_size // (places.share.hosts if places.share else 1)
     end = None if epochs is None else start.epoch + epochs
-    drop = remainder != "keep"
     if remainder == "carry":
-        last = ENDLESS if end is None else end * order.windows
-        made = chunks(tf.data.Dataset.range(places.first, last)).rebatch(size, drop_remainder=True)
-    else:
+        windows = tf.data.Dataset.range(places.first, ENDLESS if end is None else end * order.windows)
+        made = chunks(windows).rebatch(size, drop_remainder=True)
+        if epochs is None:
+            return made
+        # A host may hold its whole share of a batch for which others have nothing left.
+        return _counted(made.take(_count(places, epochs, remainder)), _count(places, epochs, remainder))
 
-        def one(epoch: Any) -> tf.data.Dataset:
-            first = tf.maximum(epoch * order.windows, tf.constant(places.first, tf.int64))
-            windows = tf.data.Dataset.range(first, (epoch + 1) * order.windows)
-            return chunks(windows).rebatch(size, drop_remainder=drop)
+    def one(epoch: Any) -> tf.data.Dataset:
+        first = tf.maximum(epoch * order.windows, tf.constant(places.first, tf.int64))
+        rows = chunks(tf.data.Dataset.range(first, (epoch + 1) * order.windows))
+        if remainder != "drop":
+            return rows.rebatch(size, drop_remainder=remainder == "pad")
+        left = order.rows - tf.where(epoch == start.epoch, tf.constant(start.examples, tf.int64), 0)
+        return rows.rebatch(size, drop_remainder=True).take(left // places.batch_size)
 
-        made = tf.data.Dataset.range(start.epoch, ENDLESS if end is None else end).flat_map(one)
-    count = tf.data.INFINITE_CARDINALITY if epochs is None else _count(places, epochs, remainder)
-    return made.apply(tf.data.experimental.assert_cardinality(count))
+    if epochs == 1:
+        return _counted(one(tf.constant(start.epoch, tf.int64)), _count(places, 1, remainder))
+    made = tf.data.Dataset.range(start.epoch, ENDLESS if end is None else end).flat_map(one)
+    return made if epochs is None else _counted(made, _count(places, epochs, remainder))
+
+
+def _counted(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
+    """The same, with their number known; another one is an error when they end."""
+    return batches.apply(tf.data.experimental.assert_cardinality(count))
 
 
 def _count(places: Places, epochs: int, remainder: Remainder) -> int:
+    """How many batches there are."""
     rows, size = places.order.rows, places.batch_size
     first = rows - places.start.examples
     if remainder == "carry":

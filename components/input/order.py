@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ...pipelines.artifact import Examples
 from ...pipelines.errors import DataError
 from ..data_plane.row_hash import mix
 from .position import Position
@@ -154,24 +153,3 @@ class Order:
         digest = hashlib.sha256(f"order\0{self._seed}\0{epoch}\0{what}".encode()).digest()
         hashed = mix(numbers.astype(np.uint64)) ^ np.uint64(int.from_bytes(digest[:8], "little"))
         return mix(hashed) if again is None else mix(mix(hashed) + again.astype(np.uint64))
-
-
-def copies_of(examples: Examples, split: str, only: Only) -> Copies | None:
-    """How often each example comes in an epoch, if not once each.
-
-    Args:
-        examples: transformed examples.
-        split: which of them.
-        only: which rows come at all, a bool for each in the order of the shards; None for all.
-
-    Raises:
-        DataError: there are not as many rows.
-    """
-    if only is None:
-        return None
-    if len(only) != examples.rows(split):
-        raise DataError(
-            f"{len(only)} rows were told of, and there are {examples.rows(split)}", argument="only"
-        )
-    copies = np.asarray(only, np.int8)
-    return lambda epoch: copies

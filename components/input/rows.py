@@ -65,6 +65,7 @@ class Rows:
         self._whole = Places(Order(shards, layout.block_rows))
         self._kept = None if cache == "none" else self._fill(_Memory() if cache == "memory" else _Files())
 
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def of(self, windows: Any, places: Places, size: int) -> tf.data.Dataset:
         """The rows of windows, `size` at once: tuples of `About` and what is kept of them.
 

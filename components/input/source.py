@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,13 @@ from ...pipelines.errors import DataError
 from ..tfrecords.layout import as_matrix, check_matrix
 from ..tfrecords.reading import cut_fields
 from ..transforms.namespace_tf import TensorFlowNamespace
-from .batching import Remainder, batched, finished
+from .batching import ENDLESS, Remainder, batched, finished
 from .checks import check_shards, layout_of
-from .order import Order, copies_of
+from .order import Order
 from .places import Places, Share
 from .position import Position
 from .rows import IN_ORDER, About, Cache, Rows
+from .sampling import Sampling, copies_of
 
 EXPANDED_ROWS, EXPANDED_BYTES = 8192, 32 << 20
 """Rows that become features at once, at most, and bytes that these may have where one-hots are expanded."""
@@ -40,7 +41,7 @@ class Wanted:
     images: bool = True
     shard: tuple[int, int] | None = None
     cache: Cache = "none"
-    sampling: Literal["natural", "balanced"] = "natural"
+    sampling: Sampling = "natural"
     device: str | None = None
 
 
@@ -53,7 +54,7 @@ class Source:
         wanted: how they are wanted.
 
     Attributes:
-        order: of the examples.
+        rows: examples in an epoch.
 
     Raises:
         DataError, StoreError: see `dataset()`.
@@ -63,13 +64,14 @@ class Source:
         layout = layout_of(examples, split, wanted.batch_size)
         self._layout = layout if wanted.images else layout.without_images()
         self._wanted = wanted
-        self._share = _share(wanted)
+        self._share = share_of(wanted)
         if wanted.matrix:
             check_matrix(self._layout.features)
         check_shards(examples, split)
         shards = [int(part["rows"]) for part in examples.splits[split]["parts"]]
-        copies = copies_of(examples, split, wanted.only)
-        self.order = Order(shards, layout.block_rows, wanted.seed if wanted.shuffle else None, copies)
+        copies = copies_of(examples, split, wanted.only, wanted.sampling, wanted.seed)
+        self._order = Order(shards, layout.block_rows, wanted.seed if wanted.shuffle else None, copies)
+        self.rows = self._order.rows
         self._rows = Rows(
             examples, split, layout, images=wanted.images, keep=lambda fields: fields, cache=wanted.cache
         )
@@ -78,19 +80,25 @@ class Source:
         """Batches from a position on, of so many epochs, or without end."""
         wanted = self._wanted
         places = Places(
-            self.order, start, wanted.batch_size, self._share, wanted.remainder == "pad",
+            self._order, start, wanted.batch_size, self._share, wanted.remainder == "pad",
             wanted.remainder == "carry",
         )  # fmt: skip
-        size = wanted.batch_size // (wanted.shard[1] if wanted.shard else 1)
+        size = wanted.batch_size // (self._share.hosts if self._share else 1)
+        made = batched(lambda windows: self._chunks(windows, places, size), places, epochs, wanted.remainder)
+        return finished(made, tf.data.AUTOTUNE, wanted.device)
+
+    def stream(self, start: Position, size: int) -> tf.data.Dataset:
+        """Rows from a position on, epoch after epoch without end, `size` at once."""
+        places = Places(self._order, start)
+        windows = tf.data.Dataset.range(places.first, ENDLESS)
+        return self._chunks(windows, places, size).rebatch(size, drop_remainder=True)
+
+    def _chunks(self, windows: Any, places: Places, size: int) -> tf.data.Dataset:
+        """The finished rows of windows, a multiple of `size` at once."""
         wide = sum(f.width * (4 if f.dtype == "float32" else 8) for f in self._layout.features) + 8
         # Whole batches at once, so that the last step is slices of them.
         some = max(min(EXPANDED_ROWS, EXPANDED_BYTES // wide) // size, 1) * size
-
-        def chunks(windows: Any) -> tf.data.Dataset:
-            return self._rows.of(windows, places, some).map(self._finish, **IN_ORDER)
-
-        made = batched(chunks, places, epochs, wanted.remainder)
-        return finished(made, tf.data.AUTOTUNE, wanted.device)
+        return self._rows.of(windows, places, some).map(self._finish, **IN_ORDER)
 
     def _finish(self, about: About, fields: dict[str, Any]) -> tuple[Any, ...]:
         wanted, layout = self._wanted, self._layout
@@ -108,7 +116,12 @@ class Source:
         return features, label, *weight, *([numbers] if wanted.numbers else [])
 
 
-def _share(wanted: Wanted) -> Share | None:
+def share_of(wanted: Wanted) -> Share | None:
+    """The share of a host in each batch, if there are several.
+
+    Raises:
+        DataError: the hosts can't share a batch evenly.
+    """
     if wanted.shard is None:
         return None
     index, count = wanted.shard

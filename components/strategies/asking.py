@@ -12,14 +12,20 @@ from typing import Any
 
 from ...pipelines.errors import Problem
 from .batches import indivisible
+from .hosts import host_problems
 
 Arguments = Mapping[str, Any]
 TPU_ARGS = (
     "tpu", "zone", "project", "job_name", "coordinator_name", "coordinator_address", "discovery_url",
 )  # fmt: skip
 """The arguments of TensorFlow's TPUClusterResolver that a pipeline can write down; a test compares them."""
-ARGS: Mapping[str, tuple[str, ...]] = {"one": (), "mirrored": ("devices",), "tpu": TPU_ARGS}
-"""What `strategy_args` may say of a strategy; `jax` has its own."""
+ARGS: Mapping[str, tuple[str, ...]] = {
+    "one": (),
+    "mirrored": ("devices",),
+    "tpu": TPU_ARGS,
+    "jax": ("devices",),
+}
+"""What `strategy_args` may say of a strategy."""
 TPU_VARIABLES = ("TPU_NAME", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS")
 """Where the resolver looks for a TPU that it isn't told of."""
 _NVIDIA = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
@@ -57,7 +63,7 @@ def replicas_asked_for(arguments: Arguments) -> int | None:
     """How many replicas there will be, as far as the arguments tell; None if they don't."""
     strategy, told = arguments.get("strategy"), arguments.get("strategy_args")
     devices = told.get("devices") if isinstance(told, Mapping) else None
-    if strategy in ("auto", "mirrored") and isinstance(devices, list) and devices:
+    if strategy in ("auto", "mirrored", "jax") and isinstance(devices, list) and devices:
         return len(devices)
     virtual = arguments.get("virtual_devices")
     if isinstance(virtual, int) and virtual > 1 and strategy != "tpu":
@@ -71,7 +77,7 @@ def tpu_told(told: Mapping[str, Any]) -> str:
 
 
 def _argument_problems(strategy: str, told: Any) -> list[Problem]:
-    if not isinstance(told, Mapping) or strategy == "jax":
+    if not isinstance(told, Mapping):
         return []
     known = ARGS.get(strategy, ("devices", *TPU_ARGS))
     problems = [
@@ -134,7 +140,9 @@ def _missing(strategy: str, arguments: Arguments) -> list[Problem]:
         ]
     if strategy == "jax" and find_spec("jax") is None:
         what = "the strategy jax needs JAX, which is not installed"
-        return [Problem(what, argument="strategy", remedy="pip install headrace[jax]")]
+        return [Problem(what, argument="strategy", remedy="pip install 'headrace[jax]'")]
+    if strategy == "jax":
+        return host_problems()
     wanted = told.get("devices") or ["GPU:0"]
     needs_gpu = any(str(device).startswith("GPU") for device in wanted)
     if strategy == "mirrored" and not virtual and needs_gpu and no_gpu():

@@ -1,33 +1,31 @@
 """What Keras' JAX backend computes on: the devices of this host, or of all hosts of a training.
 
-A training on several hosts is the same command on each of them, with these variables of the environment:
-
-    HEADRACE_COORDINATOR   host:port of the first host, which the others reach
-    HEADRACE_PROCESSES     how many there are
-    HEADRACE_PROCESS       which this one is, from 0
-
-On a TPU pod the first is `auto`: JAX then finds the others by itself. Each host reads its own rows of each
-batch, all end with equal weights, and each writes its own artifacts in its own store.
+How these are told of each other is in `hosts`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 
-from ...pipelines.errors import InvalidRequestError, Problem, StepError
+from ...pipelines.errors import InvalidRequestError, StepError
 from ..input.places import Share
+from .hosts import AUTO, COORDINATOR, PROCESS, PROCESSES, host_problems
 
-COORDINATOR, PROCESSES, PROCESS = "HEADRACE_COORDINATOR", "HEADRACE_PROCESSES", "HEADRACE_PROCESS"
-AUTO = "auto"
 JOIN_SECONDS = 300
 """How long the first host waits for the others, and these for it."""
 SILENT_SECONDS = 60
 """How long a host may be silent before it is taken for dead, which ends the others."""
-INSTALL = "pip install 'headrace[jax]'"
+_GONE = re.compile(
+    r"gloo|nccl|coordination service|heartbeat|UNAVAILABLE:|DEADLINE_EXCEEDED:|connection (reset|closed|refused)",
+    re.IGNORECASE,
+)
+"""What JAX says then, in errors of several types."""
 
 
 def jax_devices(told: Mapping[str, Any]) -> Sequence[Any]:
@@ -79,17 +77,30 @@ def share_of_host() -> Share | None:
     return Share(jax.process_index(), jax.process_count()) if jax.process_count() > 1 else None
 
 
-def host_problems(environment: Mapping[str, str] = os.environ) -> list[Problem]:
-    """What is wrong with the variables that tell of several hosts."""
-    coordinator, *numbers = (environment.get(name, "") for name in (COORDINATOR, PROCESSES, PROCESS))
-    if coordinator == AUTO or not (coordinator or any(numbers)):
-        return []
-    remedy = f"set {COORDINATOR}=host:port, {PROCESSES} and {PROCESS} (from 0), or none of them"
-    if not (coordinator and all(number.isdecimal() for number in numbers)):
-        return [Problem(f"{COORDINATOR}, {PROCESSES} and {PROCESS} belong together", remedy=remedy)]
-    if not int(numbers[1]) < int(numbers[0]):
-        return [Problem(f"{PROCESS} is {numbers[1]}, and there are {numbers[0]}", remedy=remedy)]
-    return []
+@contextlib.contextmanager
+def host_errors(share: Share | None) -> Iterator[None]:
+    """Says so where a training on several hosts ends because another one is gone.
+
+    Args:
+        share: this host's; None where there is one host, and nothing is done.
+
+    Raises:
+        StepError: another host is gone, or can't be reached.
+    """
+    if share is None:
+        yield
+        return
+    try:
+        yield
+    except Exception as error:
+        if not _GONE.search(str(error)):
+            raise
+        first = next(line for line in str(error).splitlines() if _GONE.search(line))
+        raise StepError(
+            f"another of the {share.hosts} hosts is gone or can't be reached: {first}",
+            remedy="look at the log of the other hosts, and run the command again on all of them: they go on "
+            "from the last checkpoint that all have",
+        ) from error
 
 
 def _join_hosts(jax: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...pipelines.errors import DataError
@@ -173,6 +173,7 @@ class Layout:
         compression: empty or `gzip`.
         weight: the raw column of row weights, stored as float32; empty if rows weigh the same.
         jpeg_quality: of images that are stored as JPEG, 1 to 100.
+        written_blocks: records in a block as the shards were written; 0 where they are to be written.
     """
 
     features: tuple[OutputFeature, ...]
@@ -181,6 +182,7 @@ class Layout:
     compression: Literal["", "gzip"] = ""
     weight: str = ""
     jpeg_quality: int = JPEG_QUALITY
+    written_blocks: int = field(default=0, compare=False)
 
     @property
     def images(self) -> tuple[OutputFeature, ...]:
@@ -191,7 +193,7 @@ class Layout:
     def block_rows(self) -> int:
         """Records in a block, which is what is read at once; the last one of a shard may have fewer."""
         size = sum(f.decoded_bytes for f in self.features) + 8
-        return max(1, min(BLOCK_ROWS, BLOCK_BYTES // size))
+        return self.written_blocks or max(1, min(BLOCK_ROWS, BLOCK_BYTES // size))
 
     def without_images(self) -> Layout:
         """The same records to a reader that leaves the images in them alone."""
@@ -262,6 +264,7 @@ class Layout:
         return {
             "layout": self.layout,
             "compression": self.compression,
+            "block_rows": self.block_rows,
             "features": [
                 {
                     "name": f.name,
@@ -295,8 +298,9 @@ class Layout:
         labels = tuple(StoredLabel(**told) for told in values.get("labels") or [values["label"]])
         quality = values.get("jpeg_quality", JPEG_QUALITY)
         return cls(
-            features, labels, values["layout"], values["compression"], values.get("weight", ""), quality
-        )
+            features, labels, values["layout"], values["compression"], values.get("weight", ""), quality,
+            values.get("block_rows", 0),
+        )  # fmt: skip
 
 
 def as_matrix(xp: Namespace, features: Sequence[OutputFeature], outputs: Mapping[str, Any]) -> Any:

@@ -9,6 +9,7 @@ from ...pipelines.component import Known
 from ...pipelines.errors import Problem, closest
 from ...pipelines.import_path import find_problem
 from ..augmentation.grammar import parse_augmentation
+from ..input.balance_check import balance_problems
 from ..models import BUILT_IN, IMAGE_MODELS, arguments_of
 from ..models.applications import ARCHITECTURES, PREFIX, architecture_of, nothing_published, published
 from ..models.user import call_problem
@@ -127,6 +128,8 @@ def _label_problems(arguments: Arguments, labels: Mapping[str, str] | None) -> l
     if len(labels) > 1 and arguments.get("task", "auto") != "auto":
         what = f"there are {len(labels)} labels, and one task {arguments['task']!r}"
         problems.append(Problem(what, argument="task", remedy="leave task out: each label makes its own"))
+    if arguments.get("sampling") == "balanced":
+        problems += balance_problems(labels)
     return problems + _weighted_label_problems(arguments.get("class_weights"), labels)
 
 

@@ -47,11 +47,13 @@ class Checkpoint:
         course: the state of the course, as JSON values.
         variables: by key, as the stepper gave them.
         best: the weights of the best epoch; None while there is none.
+        place: what it was trained on, in words.
     """
 
     course: Mapping[str, Any]
     variables: Arrays
     best: Sequence[npt.NDArray[Any]] | None
+    place: str
 
 
 class Checkpoints:
@@ -62,6 +64,7 @@ class Checkpoints:
         rule: when they are made.
         say: takes a text for people.
         warn: takes a text that asks for attention.
+        place: what it is trained on, in words.
     """
 
     def __init__(
@@ -70,8 +73,9 @@ class Checkpoints:
         rule: CheckpointRule,
         say: Callable[[str], None] = lambda _: None,
         warn: Callable[[str], None] = lambda _: None,
+        place: str = "",
     ) -> None:
-        self.say, self.warn = say, warn
+        self.say, self.warn, self.place = say, warn, place
         self._folder = folder
         self._rule = rule
         self._last = (0, 0)
@@ -142,6 +146,7 @@ class Checkpoints:
         self._last = (course["stage"], course["step"])
         if _are_finite(copied):
             about = {"format": FORMAT, "course": course, "best": course["best_epoch"] if best else 0}
+            about["place"] = self.place
             # The course goes on while it is written.
             text = json.dumps(about).encode()
             name = f"checkpoint-{course['stage']:03d}-{course['step']:010d}.npz"
@@ -204,11 +209,11 @@ class Checkpoints:
             self._best = about["best"]
         variables = {key: value for key, value in arrays.items() if key != _ABOUT}
         self._last = (about["course"]["stage"], about["course"]["step"])
-        return Checkpoint(about["course"], variables, best)
+        return Checkpoint(about["course"], variables, best, about["place"])
 
 
 def checkpoints_of(
-    folder: Path | None, rule: CheckpointRule, ctx: Context, *, several_hosts: bool = False
+    folder: Path | None, rule: CheckpointRule, ctx: Context, place: str, *, several_hosts: bool = False
 ) -> Checkpoints | None:
     """The checkpoints of a step; None where there is no place for them.
 
@@ -216,17 +221,18 @@ def checkpoints_of(
         folder: what `ctx.resumable` gave.
         rule: when they are made.
         ctx: the step's context.
+        place: what it is trained on, in words.
         several_hosts: whether this host has to agree with others; it then keeps some in any case, since all
             hosts have to take part.
     """
     if not several_hosts:
-        return Checkpoints(folder, rule, ctx.say, ctx.warn) if folder else None
+        return Checkpoints(folder, rule, ctx.say, ctx.warn, place) if folder else None
     from .host_checkpoints import HostCheckpoints
 
     if folder is None:
         folder = ctx.staging / "checkpoints"
         folder.mkdir(exist_ok=True)
-    return HostCheckpoints(folder, rule, ctx.say, ctx.warn)
+    return HostCheckpoints(folder, rule, ctx.say, ctx.warn, place)
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:

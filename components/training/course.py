@@ -233,12 +233,8 @@ class Course:
             ) from error
         for follower in self._followers:
             follower.restore(state.followers[follower.name])
-        position = steps.position(state.step)
         if self._checkpoints:
-            self._checkpoints.say(
-                f"goes on from epoch {position.epoch + 1}, example {position.examples:,}, "
-                f"where an earlier run was stopped"
-            )
+            self._checkpoints.say(_resumed_text(resumed, steps.position(state.step), self._checkpoints.place))
 
     def _epoch(self, settings: Settings, steps: EpochSteps, live: Live, clock: Clock) -> None:
         """Runs an epoch, or what is left of it."""
@@ -317,6 +313,12 @@ class Course:
         """Whether the patience is over; it begins anew with each stage."""
         waited = len(self.state.history) - max(self.state.best_epoch, self.state.first)
         return settings.patience is not None and waited >= settings.patience
+
+
+def _resumed_text(resumed: Checkpoint, position: Position, place: str) -> str:
+    """Where a training goes on, and on what it was until then if that was something else."""
+    told = f"goes on from epoch {position.epoch + 1}, example {position.examples:,}"
+    return told if resumed.place == place else f"{told}; until then it was trained on {resumed.place}"
 
 
 class _keras_errors:  # noqa: N801 - used as a function

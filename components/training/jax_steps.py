@@ -153,7 +153,8 @@ class _Placer:
         if self._distribution is None and jax.process_count() > 1:
             raise RuntimeError("there are several hosts, and no distribution over their devices is set")
         several = self._distribution is not None and self._distribution.device_mesh.devices.size > 1
-        self.at_most = 1 if several and jax.default_backend() == "cpu" else 2
+        self._on_cpu = jax.default_backend() == "cpu"
+        self.at_most = 1 if several and self._on_cpu else 2
 
     def __call__(self, batch: Any) -> Any:
         """A batch of which this host has its share, in its order."""
@@ -169,8 +170,8 @@ class _Placer:
         return jax.make_array_from_process_local_data(self._sharding(rows, cut=True), rows)
 
     def _rows(self, rows: npt.NDArray[Any]) -> Any:
-        if self._distribution is None:
-            return jax.device_put(rows)
+        if self._distribution is None:  # the program of a CPU reads the rows where they are
+            return rows if self._on_cpu else jax.device_put(rows)
         cut = len(rows) % self._distribution.device_mesh.devices.size == 0
         sharding = self._sharding(rows, cut)
         if jax.process_count() == 1:
@@ -205,7 +206,17 @@ def _groups(network: keras.Model) -> tuple[list[Any], ...]:
 
 
 def _values(network: keras.Model) -> Values:
-    return tuple([variable.value for variable in group] for group in _groups(network))
+    """The variables' values, each an array of its own: one that was assigned from another shares its array,
+    and what a step is given is gone behind it."""
+    seen: set[int] = set()
+
+    def own(value: Any) -> Any:
+        if id(value) in seen:
+            return jax.numpy.copy(value)
+        seen.add(id(value))
+        return value
+
+    return tuple([own(variable.value) for variable in group] for group in _groups(network))
 
 
 def _assign(network: keras.Model, values: Values) -> None:

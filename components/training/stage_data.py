@@ -241,7 +241,7 @@ class StageStreams:
         cache = self._settings.execution.cache
         source = self._kept(
             "source", data, data.train, told.batch_size, shape, told.seed, data.only, self._augmentation,
-            cache=cache, share=self._share,
+            cache=cache, sampling=self._settings.sampling, share=self._share,
         )  # fmt: skip
         if data.validation is None:
             return source, None

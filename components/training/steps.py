@@ -98,6 +98,7 @@ class TensorFlowStepper:
         self.waited = 0.0
         self._together = steps_per_execution
         self._executions = 0
+        self._source: Any = None
         self._batches: Iterator[Any] = iter(())
         self._logs: Any = None
         self._compiled: tuple[Any, Any, Any] = (None, None, None)
@@ -106,7 +107,7 @@ class TensorFlowStepper:
         """Takes a new source; see `Stepper`."""
         self._build(batches)
         self._compile()
-        self._batches = self._iterate(batches)
+        self._source, self._batches = batches, self._iterate(batches)
         self.waited, self._executions = 0.0, 0
 
     def run(self, count: int) -> None:
@@ -147,9 +148,14 @@ class TensorFlowStepper:
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Assigns all variables; see `Stepper`."""
-        variables = self._variables()
         # Several replicas also tell what each of them has; one device takes what they have together.
         given = {key: value.shape for key, value in state.items() if not key.startswith("replica/")}
+        if set(given) - set(self._variables()):
+            # A `train_step` of one's own may make variables in its first step: a second optimizer's, Keras'
+            # generator for random numbers without a seed. So there is one, of which nothing is left.
+            self._single(1)
+            self._batches, self.waited = self._iterate(self._source), 0.0
+        variables = self._variables()
         if given != {key: tuple(variable.shape) for key, variable in variables.items()}:
             raise ValueError("the state is of another network")
         for key, variable in variables.items():
@@ -201,11 +207,12 @@ class TensorFlowStepper:
 
     def _variables(self) -> dict[str, Any]:
         network = self.network
-        optimizer = network.optimizer
+        optimizers = {id(one): one for one in (network.optimizer, *_optimizers(network)) if one is not None}
         groups = {
             "model": network.variables,
-            "optimizer": optimizer.variables if optimizer is not None else (),
+            "optimizer": [variable for one in optimizers.values() for variable in one.variables],
             "metric": network.metrics_variables,
+            "random": _generator(),
         }
         return {
             f"{group}/{number:05d}": variable
@@ -227,3 +234,18 @@ def _flat(logs: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in logs.items():
         found |= _flat(value) if isinstance(value, Mapping) else {key: value}
     return found
+
+
+def _optimizers(network: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Those that a model of one's own holds itself, for a `train_step` with several, by their names in it."""
+    held = vars(network).items()
+    return [one for _, one in sorted(held) if isinstance(one, keras.optimizers.Optimizer)]
+
+
+def _generator() -> list[Any]:
+    """The state of what `keras.random` draws from where it is given no seed, once it has drawn."""
+    from keras.src.backend.common import global_state  # Keras has no public way to it
+    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+
+    generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+    return [] if generator is None else [generator.state]

@@ -21,10 +21,11 @@ from ...pipelines.artifact import Examples
 from ...pipelines.errors import DataError
 from ..input.batching import batched, finished
 from ..input.checks import check_shards, shard_errors
-from ..input.order import Only, Order, copies_of
+from ..input.order import Only, Order
 from ..input.places import Places, Share
 from ..input.position import BEGIN, Position
 from ..input.rows import IN_ORDER, About, Rows
+from ..input.sampling import Sampling, copies_of
 from ..tfrecords.layout import Layout
 from ..tfrecords.reading import cut_fields
 from .augmenting import Place, TrainAugmentation, best_place
@@ -58,6 +59,8 @@ class Stream:
         cache: where rows are kept once they are read: `memory`, a file on `disk`, or `none` to read the
             shards in each epoch; `auto` for memory where they have at most `IN_MEMORY_BYTES`, else none. The
             order doesn't depend on it.
+        sampling: `balanced` for every class equally often in each epoch of `batches`; an epoch has as many
+            examples as with `natural`.
         share: the part of each batch to learn from that this host reads; None for all of it.
 
     Attributes:
@@ -77,6 +80,7 @@ class Stream:
         augmentation: TrainAugmentation | None = None,
         place: Place | None = None,
         cache: Cache = "auto",
+        sampling: Sampling = "natural",
         share: Share | None = None,
     ) -> None:
         self._examples = examples
@@ -89,9 +93,9 @@ class Stream:
         self.in_step = augmentation is not None and (place or best_place()) == "step"
         layout = Layout.from_json(examples.properties)
         shards = [part["rows"] for part in examples.splits[split]["parts"]]
-        copies = copies_of(examples, split, only)
+        copies = copies_of(examples, split, only, sampling, seed or 0)
         self._order = Order(shards, layout.block_rows, seed, copies)
-        self._in_shard_order = Order(shards, layout.block_rows, None, copies)
+        self._in_shard_order = Order(shards, layout.block_rows, None, copies_of(examples, split, only))
         self.rows = self._order.rows
         if cache == "auto":
             cache = "memory" if examples.rows(split) * feed.row_bytes <= IN_MEMORY_BYTES else "none"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,9 +95,7 @@ def digests(store: Store, prefix: str = "") -> list[tuple[str, str]]:
 def _output_named(store: Store, name: str, run: str) -> tuple[str, str]:
     """(type, digest) of a step's output."""
     seen: dict[str, None] = {}
-    records = (store.run_record(each) for each in ([run_id(store, run)] if run else store.runs()))
-    # What a search tried is found where nothing else is.
-    for record in sorted(records, key=lambda record: "trial" in record):
+    for record in _records(store, [run_id(store, run)] if run else store.runs()):
         outputs = outputs_of(record)
         if name in outputs:
             return outputs[name]
@@ -111,6 +110,18 @@ def _output_named(store: Store, name: str, run: str) -> tuple[str, str]:
         available=tuple(seen),
         remedy="name a step, a step's output, or the beginning of a digest; see `headrace artifacts list`",
     )
+
+
+def _records(store: Store, runs: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The records of runs in their order, but those of a search's trials behind all others."""
+    trials = []
+    for run in runs:
+        record = store.run_record(run)
+        if "trial" in record:
+            trials.append(record)
+        else:
+            yield record
+    yield from trials
 
 
 def outputs_of(record: dict[str, Any]) -> dict[str, tuple[str, str]]:

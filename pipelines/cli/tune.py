@@ -101,10 +101,8 @@ def run_search(
         ignore_interrupts()
         if console.run:
             where = f" --store {uri}" if uri else ""
-            told = (
-                f"interrupted; to go on: the same command again, or headrace resume {console.search}{where}"
-            )
-            click.echo(told, err=True)
+            resume = f"headrace resume {console.unfinished}{where}"
+            click.echo(f"interrupted; to go on: the same command again, or {resume}", err=True)
         return 130
     click.echo(outcome(tuned, settings), err=as_json)
     click.echo(ending(tuned.result, uri), err=as_json or tuned.result.status != "done")

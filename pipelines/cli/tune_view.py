@@ -28,16 +28,20 @@ class TuneConsole(Console):
         self.search = ""
         self.names = short_names(list(settings.over))
         self.course = Course(settings)
-        self.in_trials = False
+        self.tuned = False
+
+    @property
+    def unfinished(self) -> str:
+        """The run that an interrupt leaves to go on with: the search's, or behind it the best setting's."""
+        return self.run if self.tuned else self.search
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Shows an event."""
         if "search" in event:
-            self.in_trials = True
             self.course.begin(event)
             self.line(begin_line(event, self.settings))
         elif "tuned" in event:
-            self.in_trials = False
+            self.tuned = True
             self.line(
                 f"the best setting, of trial {event['best']['number']}, is run through the whole pipeline"
             )

@@ -42,8 +42,7 @@ def write_trials(draft: Draft[Trials], settings: TuneSettings, trials: list[Tria
         | ({"error": t.error} if t.error else {})
         for t in trials
     ]
-    told = settings.to_json()
-    told.pop("parallel")
+    told = _told(settings)
     (draft.path / DATA).write_text(json.dumps({"search": told, "trials": stable}, indent=1) + "\n", "utf-8")
     table = csv_text(trials, names, settings.metric, settings.direction)
     (draft.path / TABLE).write_text(table, "utf-8", newline="")
@@ -64,13 +63,18 @@ def write_trials(draft: Draft[Trials], settings: TuneSettings, trials: list[Tria
     )
 
 
+def _told(settings: TuneSettings) -> dict[str, Any]:
+    """The settings that decide the result."""
+    return {key: value for key, value in settings.to_json().items() if key != "parallel"}
+
+
 def step_record(
     artifact: Artifact, settings: TuneSettings, trials: list[Trial], seconds: float
 ) -> StepRecord:
     """The record of the search as a step that read what its trials gave."""
     parts = Parts(
         STEP,
-        parameters=settings.to_json(),
+        parameters=_told(settings),
         inputs={
             f"trial {trial.number}{'' if name == 'output' else f' {name}'}": digest
             for trial in trials

@@ -1,9 +1,9 @@
 """How fast the input of training is: `python tests/bench/input_speed.py [rows]`.
 
-Examples a second out of `dataset()` and of `train`'s own stream, in batches, beside three readings of the same
-shards by `tf.data` alone: records that nobody parses, records that are parsed a batch at a time, and records
-that are parsed one by one, as tutorials do it. Then how long the first batch takes from the beginning of a
-split and from its end. Prints ratios; compare numbers of one run only.
+Examples a second out of `dataset()` and of `train`'s own stream, in batches, beside three readings of the
+same shards by `tf.data` alone: records that nobody parses, records that are parsed a batch at a time, and
+records that are parsed one by one, as tutorials do it. Then how long the first batch takes from the beginning
+of a split and from its end. Prints ratios; compare numbers of one run only.
 """
 
 from __future__ import annotations

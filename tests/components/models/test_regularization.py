@@ -28,6 +28,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "keras.applications.MobileNet": {"width": 0.1, "depth": 0.2, "hidden_units": [6]},
 }  # fmt: skip
 """One of each function."""
+LARGE = ("vgg16", "resnet34", "keras.applications.MobileNet")
+EACH = [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in SMALL]
 
 
 def made(name: str, sizes: dict[str, Any] | None = None, **told: Any) -> keras.Model:
@@ -63,7 +65,7 @@ def kernels(network: keras.Model) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", EACH)
 def test_the_penalties_are_in_the_loss(name: str) -> None:
     network = made(name, l1=0.01, l2=0.1)
     if name == "wide_deep":  # its wide part has penalties of its own
@@ -82,7 +84,7 @@ def test_the_penalties_are_in_the_loss(name: str) -> None:
     assert losses[0] - losses[1] == pytest.approx(by_hand, rel=1e-3)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", EACH)
 def test_the_bound_holds_after_each_step_and_is_read_back(name: str, tmp_path: Path) -> None:
     told: dict[str, Any] = {"max_norm": 0.5, "dropout": 0.4, "l1": 1e-4, "l2": 1e-4}
     network = made(name, **told)
@@ -111,7 +113,7 @@ def test_the_bound_holds_after_each_step_and_is_read_back(name: str, tmp_path: P
     assert all(layer.kernel_constraint.max_value == 0.5 for layer in bounded)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", EACH)
 def test_dropout_is_for_training_alone(name: str) -> None:
     network = made(name, dropout=0.5)
     given = rows(name)

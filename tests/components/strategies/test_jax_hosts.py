@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,10 @@ class Hosts:
         self._folder = folder
         self._path = path
 
+    def store(self, name: str, count: int, number: int) -> Path:
+        """That of a process."""
+        return self._folder / f"{name}{count}-{number}"
+
     def start(self, count: int, devices: int, *, name: str = "", **told: Any) -> list[subprocess.Popen[str]]:
         """Starts `count` processes with so many devices each."""
         given = {
@@ -68,9 +74,7 @@ class Hosts:
                     json.dumps(given),
                     str(self._folder / f"{name}{count}-{number}"),
                 ],
-                env={**os.environ, **(shared if count > 1 else {}), "HEADRACE_PROCESS": str(number)}
-                if count > 1
-                else dict(os.environ),
+                env={**os.environ, **(shared | {"HEADRACE_PROCESS": str(number)} if count > 1 else {})},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -115,3 +119,26 @@ def test_two_hosts_train_what_one_does_and_end_with_equal_weights(hosts: Hosts) 
         ours, theirs = ([row[key] for row in rows] for rows in history)
         assert ours == pytest.approx(theirs, rel=TOLERANCE)
     assert len(history[0]) == EPOCHS
+
+
+def checkpoints(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("resumable/*/checkpoint-*.npz"))
+
+
+@pytest.mark.slow
+def test_what_kills_one_host_ends_the_other_and_both_go_on_from_their_last_common_step(hosts: Hosts) -> None:
+    told: dict[str, Any] = {"epochs": 60, "checkpoints": {"every_steps": 40}}
+    (undisturbed, _) = models(hosts.start(2, 1, name="whole", **told))
+    first, second = hosts.start(2, 1, name="killed", **told)
+    folders = [hosts.store("killed", 2, number) for number in (0, 1)]
+    while not all(checkpoints(folder) for folder in folders):
+        assert first.poll() is None and second.poll() is None, first.communicate()
+        time.sleep(0.2)
+    worker = subprocess.run(["pgrep", "-P", str(second.pid)], capture_output=True, text=True).stdout
+    os.kill(int(worker.split()[0]), signal.SIGKILL)
+    (out, _), _ = first.communicate(timeout=200), second.communicate(timeout=200)
+    assert first.returncode == 1 and second.returncode == 1
+    assert "another of the 2 hosts is gone" in out or "another host of the training is gone" in out, out
+
+    resumed = models(hosts.start(2, 1, name="killed", **told))
+    assert [model.properties["weights"] for model in resumed] == [undisturbed.properties["weights"]] * 2

@@ -384,6 +384,36 @@ def test_a_loss_that_means_nothing_is_told_without_the_data() -> None:
     ]  # fmt: skip
 
 
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from headrace.components.training.checkpoint_rule import CheckpointRule
+from headrace.components.training.checkpoints import Checkpoints
+
+folder = Path(sys.argv[1])
+checkpoints = Checkpoints(folder, CheckpointRule(), warn=print)
+about = {"stage": 0, "first": 0, "epoch": 0, "best_epoch": 0}
+checkpoints.write({**about, "step": 1}, lambda: {"model/00000": np.ones(10)}, None)
+checkpoints.close()
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # what is written beyond the limit fails, as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+checkpoints.write({**about, "step": 2}, lambda: {"model/00000": np.ones(1_000_000)}, None)
+checkpoints.close()
+print(sorted(path.name for path in folder.iterdir()))
+print(len(checkpoints.latest().variables["model/00000"]), checkpoints.kept())
+"""
+
+
+def test_a_full_disk_is_warned_of_and_the_checkpoint_before_is_kept(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    warning, names, kept = done.stdout.splitlines()
+    assert warning.startswith("no checkpoint could be written: ")
+    assert names == "['checkpoint-000-0000000001.npz']"
+    assert kept.startswith("10 weights: ") and kept.endswith("the last good checkpoint (epoch 1, step 1)")
+
+
 JAX = """
 import jax.numpy as jnp
 from headrace.components.training.memory import memory_errors

@@ -176,8 +176,8 @@ def test_weight_decay_leaves_out_what_is_named() -> None:
     [
         ({"adam": {"use_ema": True, "gradient_accumulation_steps": 4, "global_clipnorm": 1}}, "one_cycle"),
         ({"nadam": {"use_ema": True, "ema_overwrite_frequency": 3}}, {"cosine": {}, "warmup": 1}),
-        ({"schedulefreeadamw": {"weight_decay": 0.01}}, "constant"),
-        ({"muon": {}}, {"plateau": 0.5}),
+        pytest.param({"schedulefreeadamw": {"weight_decay": 0.01}}, "constant", marks=pytest.mark.slow),
+        pytest.param({"muon": {}}, {"plateau": 0.5}, marks=pytest.mark.slow),
     ],
 )
 def test_what_was_interrupted_goes_on_bit_by_bit(told: Any, schedule: Any) -> None:

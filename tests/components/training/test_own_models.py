@@ -191,14 +191,6 @@ def test_several_inputs_and_labels_with_losses_and_weights(
     assert {"prediction_ok", "prediction_flag"} <= set(answers.column_names)
 
 
-def test_the_logs_of_an_own_step_show_its_loss_as_it_is(attempts: Attempts, models: Path) -> None:
-    path = attempts.prepare(odd_splits(), TABLE, "ok")
-    model = attempts.train(path, model=f"{models}:signs", epochs=2, batch_size=5)
-    rows = model.read_json("model.json")["history"]
-    assert all("gradient_norm" in row and "val_gradient_norm" in row for row in rows)
-    assert (model.path / "history.csv").read_text().startswith("epoch,")
-
-
 def test_a_step_without_a_loss_is_refused(attempts: Attempts, models: Path) -> None:
     path = attempts.prepare(odd_splits(), TABLE, "ok")
     with pytest.raises(InvalidRequestError, match="own train_step gives no 'loss'") as caught:

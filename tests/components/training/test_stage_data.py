@@ -17,6 +17,7 @@ from headrace.pipelines.errors import DataError, InvalidRequestError
 
 from ..model_path import Paths, Prepared
 from ..raw_examples import make_raw_examples
+from .test_resume import Attempts, require_equal_from_some
 
 FEATURES = {"a": "identity", "b": "identity"}
 
@@ -98,12 +99,14 @@ def test_a_stage_has_splits_rates_and_an_optimizer_of_its_own(
     assert any("stage 1: there are no examples in a split 'none'" in str(event) for event in paths.events)
 
 
+@pytest.mark.slow
 def test_the_same_bits_again(paths: Paths, own: Prepared, turned: Examples) -> None:
     stages = [PRE, {"epochs": 2, "train_split": "odd"}]
     told = {"stages": stages, "class_weights": "balanced"}
     assert trained(paths, own, turned, **told).digest == trained(paths, own, turned, **told).digest
 
 
+@pytest.mark.slow
 def test_folds_hold_their_rows_out_of_each_stage(paths: Paths, own: Prepared) -> None:
     stages = [{"train_split": "odd", "epochs": 1}, {"epochs": 2}]
     told = cross_validate.function(
@@ -174,3 +177,21 @@ def test_warm_start_from_a_model_with_another_head(paths: Paths, own: Prepared, 
         ours.get_layer("hidden_1").get_weights()[0], theirs.get_layer("hidden_1").get_weights()[0], atol=1e-6
     )
     assert ours.get_layer("output").kernel.shape == (8, 3)
+
+
+@pytest.mark.slow
+def test_stages_with_their_own_examples_go_on_where_they_were(tmp_path: Path) -> None:
+    """With a schedule that follows the losses, averaged weights and gradients that are added up."""
+    attempts = Attempts(tmp_path)
+    tables = {"train": table(96, 0), "validation": table(40, 1), "odd": table(48, 2, turned=True)}
+    prepared = attempts.prepare(tables, FEATURES, {"side": "vocabulary"})
+    more = make_raw_examples(attempts.ctx(), {"train": table(200, 3), "validation": table(30, 4)})
+    pretraining = apply_transform.function(attempts.ctx(), more, prepared.transform)
+    plateau = {"plateau": {"patience": 1, "min_delta": 1.0, "factor": 0.5}, "warmup": 0.5}
+    averaging = {"adam": {"use_ema": True, "gradient_accumulation_steps": 2}}
+    stages = [
+        {"examples": "pretraining", "epochs": 4, "learning_rate_schedule": plateau, "optimizer": averaging},
+        {"train_split": "odd", "epochs": 4, "learning_rate_schedule": {**plateau, "warmup": 0}},
+    ]
+    told: dict[str, Any] = {"model_args": {"hidden_units": [8], "dropout": 0.3}, "stages": stages}
+    require_equal_from_some(attempts, prepared, [0, 1], pretraining=pretraining, **told)

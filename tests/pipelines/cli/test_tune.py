@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -113,6 +114,45 @@ def test_an_interrupted_search_ends_its_workers_and_says_how_to_go_on(folder, he
     assert store.run_record(resumed["run"])["request"]["resumes"] == search_run
     nothing = headrace("resume")
     assert (nothing.exit_code, "nothing to resume" in nothing.stderr) == (2, True)
+
+
+def test_an_interrupt_behind_the_search_leaves_the_best_run_to_go_on_with(folder, headrace):
+    slow = Path(COMPONENTS).with_name("small_components.py")
+    last = f"  last: {{uses: '{slow}:slow', with: {{files: '${{steps.judge}}', seconds: 30}}}}\n"
+    (folder / "small.yaml").write_text(DOCUMENT.replace("tune:\n", f"{last}tune:\n"))
+    process = started("tune", "small.yaml", "--trials", "2", until="last   running")
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130, stderr
+    store = Store(folder / ".headrace")
+    newest = store.run_record(store.runs()[0])
+    assert (newest["status"], "best_of" in newest) == ("interrupted", True)
+    assert f"headrace resume {newest['run']}" in stderr
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_at_any_instant_ends_like_an_undisturbed_one(folder, headrace):
+    search = [
+        "tune",
+        "small.yaml",
+        "--method",
+        "hyperband",
+        "--trials",
+        "9",
+        "--json",
+        "--param",
+        "pause=0.02",
+    ]
+    whole = told(headrace(*search, "--store", "whole"))
+    instants = random.Random(1)
+    for _ in range(12):
+        process = subprocess.Popen([*CALL, *search], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(instants.uniform(0.2, 2.0))
+        process.kill()
+        process.wait()
+    again = told(headrace(*search))
+    assert facts(again) == facts(whole)
+    assert again["artifact"]["digest"] == whole["artifact"]["digest"]
 
 
 def test_flags_overrule_the_section_of_the_document(folder, headrace):
