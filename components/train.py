@@ -142,11 +142,15 @@ def train(
         strategy: what computes: `one` device, all GPUs of the machine (`mirrored`), a `tpu`, or `jax`; `auto`
             takes what is there, and says what it took.
         virtual_devices: splits the CPU into so many devices, to try a strategy without its hardware.
-        strategy_args: the strategy's own arguments.
-        replica_batch_size: examples a step on each replica, in place of `batch_size`, which is that of all.
+        strategy_args: the strategy's own arguments: `{devices: ["GPU:0", "GPU:1"]}` of mirrored,
+            `{tpu: NAME, zone: …, project: …}` of a TPU.
+        replica_batch_size: examples a step on each replica, in place of `batch_size`, which is that of all and
+            has to be divided by their number. Batch normalization sees the rows of one replica, and its moving
+            averages are means over all; each replica draws dropout masks of its own.
         scale_learning_rate: by the number of replicas: `linear`, `sqrt`, or not.
-        precision: what layers compute in; float16 scales the loss.
-        xla: whether XLA compiles the step.
+        precision: what layers compute in; weights and outputs stay float32, and float16 scales the loss.
+        xla: whether XLA compiles the step: on one device. It is as repeatable as without, but draws other
+            dropout masks.
         steps_per_execution: how many steps TensorFlow runs in one go; no part of the result.
         checkpoints: how often what a killed training needs to go on is kept: `{every_steps: n}` or
             `{every_minutes: m}`, and `keep: k` for how many of them; every minute and 2 by default, and never

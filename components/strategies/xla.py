@@ -12,7 +12,8 @@ def compile_by_xla(network: keras.Model) -> None:
 
     Keras declines where operations are to be deterministic, with a warning, since XLA doesn't promise it for
     all of them. Tried on a CPU, a repeated training and one that went on from a checkpoint gave the same bits
-    (dense, convolution, batch normalization and dropout, float32 and float16).
+    (dense, convolution, batch normalization and dropout, float32 and float16). They are not those of steps
+    that aren't compiled: sums are rounded otherwise, and XLA draws other random numbers from a seed.
 
     Raises:
         InvalidRequestError: a layer says that XLA can't compile it.

@@ -17,6 +17,7 @@ import tensorflow as tf
 from headrace.components.strategies.choosing import Chosen, choose
 from headrace.components.strategies.precision import precise
 from headrace.components.strategies.replicas import ReplicaStepper, mirrored_layers
+from headrace.components.strategies.xla import compile_by_xla
 from headrace.components.training.settings import Execution
 from headrace.components.training.steps import Stepper, TensorFlowStepper
 
@@ -256,8 +257,25 @@ def overflow() -> Any:
     return {"scale": [scale, after], "changed": apart(before, runs.weights())}
 
 
+def compiled() -> Any:
+    """Steps of one device that XLA compiles: whether three, a stop and four more are the bits of seven."""
+
+    def made() -> Any:
+        runs = stepper(1, made=normalized)
+        compile_by_xla(runs.network)
+        return runs
+
+    whole, first, second = made(), made(), made()
+    trained(whole)
+    trained(first, 3)
+    second.begin(batches(3 * BATCH))
+    second.restore(first.state())
+    second.run(4)
+    return {"xla": whole.network.jit_compile, "bits": equal(whole.state(), second.state())}
+
+
 QUICK = (cuts, optimizers, metrics, resumed, moved, masks, overflow)
-SLOW = (more_optimizers, replicas, together, float16, bfloat16)
+SLOW = (more_optimizers, replicas, together, float16, bfloat16, compiled)
 
 
 def main() -> None:

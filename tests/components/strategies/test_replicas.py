@@ -81,5 +81,6 @@ def test_more_of_the_same():
     for precision, optimizer in (("float16", "LossScaleOptimizer"), ("bfloat16", "Adam")):
         assert found[precision]["bits"]
         assert found[precision]["optimizer"] == optimizer
+    assert found["compiled"] == {"xla": True, "bits": True}
     assert found["float16"]["scales"] == 1
     assert found["float16"]["loss"] == pytest.approx(found["bfloat16"]["loss"], rel=0.1)
