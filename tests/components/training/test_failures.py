@@ -49,6 +49,7 @@ def raising(inputs, outputs, task):
     raise KeyError("width")
 
 
+@keras.saving.register_keras_serializable("failures")
 class Stepping(keras.Model):
     def train_step(self, data):
         raise ValueError("my step is broken")
@@ -59,6 +60,7 @@ def stepping(inputs, outputs, task):
     return Stepping(rows, keras.layers.Dense(outputs)(rows))
 
 
+@keras.saving.register_keras_serializable("failures")
 class Logarithm(keras.layers.Layer):
     def call(self, x):
         return ops.log(x)
