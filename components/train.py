@@ -144,9 +144,9 @@ def train(
         virtual_devices: splits the CPU into so many devices, to try a strategy without its hardware.
         strategy_args: the strategy's own arguments: `{devices: ["GPU:0", "GPU:1"]}` of mirrored,
             `{tpu: NAME, zone: …, project: …}` of a TPU.
-        replica_batch_size: examples a step on each replica, in place of `batch_size`, which is that of all and
-            has to be divided by their number. Batch normalization sees the rows of one replica, and its moving
-            averages are means over all; each replica draws dropout masks of its own.
+        replica_batch_size: examples a step on each replica, in place of `batch_size`, which is that of all
+            and has to be divided by their number. Batch normalization sees the rows of one replica, and its
+            moving averages are means over all; each replica draws dropout masks of its own.
         scale_learning_rate: by the number of replicas: `linear`, `sqrt`, or not.
         precision: what layers compute in; weights and outputs stay float32, and float16 scales the loss.
         xla: whether XLA compiles the step: on one device. It is as repeatable as without, but draws other
