@@ -78,9 +78,9 @@ def train(
     the end of an epoch opens the first batch of the next, and an epoch ends with the step in which its last
     example was learned from. What fills no batch at the end of a stage, fewer than `batch_size`, is left out.
 
-    A training that was killed or interrupted goes on from its last checkpoint with the very next example,
-    when the pipeline is resumed or run again, and ends with the weights of one that wasn't disturbed, bit by
-    bit where equal arguments give those. It may go on on other devices, with the same global batch.
+    A training that was killed or interrupted goes on from its last checkpoint with the next example, when
+    the pipeline is resumed or run again, and ends with the weights of one that wasn't disturbed, bit by bit
+    where equal arguments give those. It may go on on other devices, with the same global batch.
 
     The Model holds `learning_curves.png` to look at, `history.csv` with a row an epoch, and in `tensorboard/`
     the same and some points within epochs; a training of more than a minute says where TensorBoard can follow

@@ -22,7 +22,8 @@ JOIN_SECONDS = 300
 SILENT_SECONDS = 60
 """How long a host may be silent before it is taken for dead, which ends the others."""
 _GONE = re.compile(
-    r"gloo|nccl|coordination service|heartbeat|UNAVAILABLE:|DEADLINE_EXCEEDED:|connection (reset|closed|refused)",
+    r"gloo|nccl|coordination service|heartbeat|UNAVAILABLE:|DEADLINE_EXCEEDED:|"
+    r"connection (reset|closed|refused)",
     re.IGNORECASE,
 )
 """What JAX says then, in errors of several types."""
