@@ -14,6 +14,7 @@ from headrace.components.exporting.outputs import describe, served
 from headrace.components.preprocessing.fitted_labels import Label
 from headrace.components.tfrecords.layout import OutputFeature
 from headrace.components.training.building import build_network, compile_network
+from headrace.components.training.epoch_steps import EpochSteps
 from headrace.components.training.feed import Feed
 from headrace.components.training.networks import forward
 from headrace.components.training.settings import Settings
@@ -71,7 +72,7 @@ def rows(count: int = 256) -> tuple[dict[str, Any], dict[str, Any]]:
 def test_each_label_is_learned_and_served(model: str) -> None:
     keras.utils.set_random_seed(0)
     network, feed = build_network(settings(model), FEATURES, TASKS)
-    compile_network(network, settings(model), TASKS, 4)
+    compile_network(network, settings(model), TASKS, EpochSteps(256, 64, 30))
     features, labels = rows()
     tensors = feed.pack(np, features)
     sparse = {task.label: task.name == "multiclass" for task in TASKS}
@@ -139,7 +140,7 @@ def test_folds_are_stratified_by_the_only_label_of_classes() -> None:
     whole: Any = None  # examples and transform, which nothing is asked of here
 
     def by(tasks: tuple[Task, ...], stratify: bool = True) -> str:
-        plan = Plan(whole, whole, tasks, settings("mlp"), None, {}, "train", None, 2, stratify)
+        plan = Plan(whole, whole, tasks, settings("mlp"), None, {}, "train", None, 2, stratify, ())
         return plan.stratified_by
 
     assert by((TASKS[0], TASKS[2], TASKS[3])) == "sold" and by((TASKS[0], TASKS[2]), False) == ""

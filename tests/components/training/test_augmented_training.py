@@ -160,8 +160,7 @@ def test_training_augments_and_shows_what_it_did(paths: Paths, prepared: Prepare
     assert plain.properties["weights"] != model.properties["weights"]
     assert json.loads(model.file("model.json").read_text("utf-8"))["settings"]["augment"] == AUGMENT
     assert "augment" not in json.loads(plain.file("model.json").read_text("utf-8"))["settings"]
-    assert model.summary["pictures"] == ["augmentation.png"]
-    assert "pictures" not in plain.summary
+    assert set(model.summary["pictures"]) - set(plain.summary["pictures"]) == {"augmentation.png"}
     with Image.open(model.file("augmentation.png")) as sheet:
         assert sheet.width > 900 and sheet.height > 900  # ten rows of ten images
 
