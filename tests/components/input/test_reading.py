@@ -236,6 +236,9 @@ def test_a_state_goes_on_with_the_very_next_example(examples: Examples, remainde
     other = iterate(examples, seed=5)
     with pytest.raises(DataError, match="the state is of other batches: seed 4 and not 5"):
         other.restore(states[0])
+    half = np.arange(ROWS) % 2 == 0
+    with pytest.raises(DataError, match="the state is of other batches: only None and not"):
+        iterate(examples, seed=4, only=half).restore(states[0])
 
 
 def test_the_documented_loop_is_ended_and_goes_on(tmp_path: Path) -> None:
