@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-import weakref
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -131,11 +128,9 @@ class _Memory:
 
 
 class _Files:
-    """Keeps rows in files of a temporary folder, which goes with this object or the process."""
+    """Keeps rows in files without a name, which go with this object or the process, also if it is killed."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="headrace-cache-"))
-        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._arrays: list[Any] = []
         self._filled = 0
         self._like: Any = None
@@ -145,9 +140,9 @@ class _Files:
         flat = [values.numpy() for values in tf.nest.flatten(rows)]
         if self._like is None:
             self._like = rows
-            for place, one in enumerate(flat):
-                path = self._folder / f"{place}.npy"
-                self._arrays.append(np.lib.format.open_memmap(path, "w+", one.dtype, (total, *one.shape[1:])))
+            for one in flat:
+                with tempfile.TemporaryFile(prefix="headrace-cache-") as file:
+                    self._arrays.append(np.memmap(file, one.dtype, "w+", shape=(total, *one.shape[1:])))
         for array, one in zip(self._arrays, flat, strict=True):
             array[self._filled : self._filled + len(one)] = one
         self._filled += len(flat[0])

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import shutil
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
@@ -205,6 +206,15 @@ def test_the_slices_of_hosts_are_the_global_batch(examples: Examples, remainder:
         dataset(examples, **asked, shard=(0, 7))
     with pytest.raises(DataError, match="a smaller batch at the end"):
         dataset(examples, batch_size=60, shard=(0, 3))
+
+
+def test_a_cache_on_disk_is_gone_with_a_killed_process(
+    examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    kept = dataset(examples, batch_size=100, cache="disk")
+    assert not list(tmp_path.iterdir()), "its files have no names"
+    assert xs(kept) == xs(dataset(examples, batch_size=100))
 
 
 def test_every_class_equally_often(examples: Examples) -> None:
