@@ -125,6 +125,7 @@ def test_a_damaged_checkpoint_is_left_out_for_the_one_before(tmp_path: Path) -> 
     assert any(last.name in text and "damaged" in text for text in warned)
     assert any("goes on from epoch 3, example 64" in text for text in attempts.said())
     assert again.digest == whole.digest and before.exists()
+    assert not list(attempts.kept.glob(".*")), "what a kill left half written is removed"
     for path in attempts.kept.glob("checkpoint-*"):
         path.write_bytes(b"")
     assert attempts.train(prepared, **told).digest == whole.digest
