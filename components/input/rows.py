@@ -12,6 +12,7 @@ import tensorflow as tf
 from ...pipelines.artifact import Examples
 from ..tfrecords.layout import Layout
 from ..tfrecords.reading import decoder, parser
+from .calls import numpy_call
 from .order import Order
 from .places import Places
 from .shard_rows import ShardRows
@@ -151,7 +152,7 @@ class _Files:
         """Rows by their numbers."""
         arrays = self._arrays
         dtypes = [tf.as_dtype(array.dtype) for array in arrays]
-        found = tf.numpy_function(self._read, [numbers], dtypes, stateful=False)
+        found = numpy_call(self._read, [numbers], dtypes)
         shaped = [
             tf.ensure_shape(one, [None, *array.shape[1:]]) for one, array in zip(found, arrays, strict=True)
         ]
@@ -174,8 +175,7 @@ def _looker(
     dtypes = [tf.int64, tf.int64, tf.bool, *(dtype for _, dtype in specs)]
 
     def told(index: Any) -> tuple[About, tuple[Any, ...]]:
-        # Without state, since tf.data runs what has some one at a time where operations are deterministic.
-        found = tf.numpy_function(look, [index], dtypes, stateful=False)
+        found = numpy_call(look, [index], dtypes)
         about = About(*(tf.ensure_shape(one, [None]) for one in found[:3]))
         rows = zip(found[3:], specs, strict=True)
         return about, tuple(tf.ensure_shape(one, [None, *shape]) for one, (shape, _) in rows)
