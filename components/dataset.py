@@ -6,6 +6,7 @@ the order, a pure function of (seed, epoch), and `tfrecords.cutting` for how it 
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from ..pipelines.artifact import Examples
@@ -179,6 +180,7 @@ def iterate(
         "split": split,
         "seed": wanted.seed if wanted.shuffle else None,
         "sampling": wanted.sampling,
+        "only": None if wanted.only is None else hashlib.sha256(wanted.only.tobytes()).hexdigest(),
     }
     return Batches(_reader(examples, split, wanted), wanted, start or BEGIN, epochs, of)
 

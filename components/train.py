@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -14,6 +14,7 @@ from ..pipelines.context import Context
 from ..pipelines.errors import Problem
 from .strategies.asking import execution_problems
 from .strategies.asking import process_of as _process_of
+from .strategies.batches import rate_factor
 from .training.argument_checks import known_tasks, training_problems
 from .training.own_code import ARGUMENTS as OWN_CODE
 from .training.own_code import own_paths
@@ -205,8 +206,7 @@ def train(
         loss, loss_weights or {}, metrics or [], patience, seed, augment or [], course,
         InitialWeights.of(weights), sampling, execution,
     )  # fmt: skip
-    scaled_by = chosen.replicas if scale_learning_rate != "none" else 1
-    facts = [batch, scaled_by, [stage.batch_size for stage in course]]
+    facts = facts_that_stay(batch, [s.batch_size for s in course], scale_learning_rate, chosen.replicas)
     folder = ctx.resumable(facts, without=MAY_CHANGE)
     log = TrainingLog(folder / "tensorboard" if folder else None, ctx.say)
     rule = CheckpointRule.of(checkpoints)
@@ -233,6 +233,18 @@ def train(
         ctx.say(told_pace)
     with host_errors(chosen.share):
         return write_model(ctx, transform, prepared, settings, trained, log, pictures)
+
+
+def facts_that_stay(batch: int, of_stages: Sequence[int | None], rule: str, replicas: int) -> list[Any]:
+    """What parameters that may change come down to, which has to stay when a killed training goes on.
+
+    Args:
+        batch: examples of a global batch.
+        of_stages: the same of each stage, where it says so.
+        rule: `scale_learning_rate`.
+        replicas: how many there are.
+    """
+    return [batch, rate_factor(rule, replicas), list(of_stages)]
 
 
 @train.code_of

@@ -91,9 +91,14 @@ class Context:
             without: parameters that may be others when the step goes on.
 
         Returns:
-            None where there is no store, or another process is in the folder.
+            None where there is no store, or another process is in the folder, which people are warned of.
         """
-        return self.resumables.take(facts, without) if self.resumables else None
+        if self.resumables is None:
+            return None
+        folder = self.resumables.take(facts, without)
+        if folder is None:
+            self.warn("another process does the same just now, so that nothing is kept to go on from")
+        return folder
 
     def progress(self, **values: float | int | str) -> None:
         """Says how far the step is.

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
+import time
+import uuid
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,9 @@ FOLDER = "resumable"
 FORMAT = 1
 """Goes into every key."""
 _RUN = "run.txt"
+PATIENCE = 5.0
+"""Seconds that an attempt waits for a folder: a worker whose run was killed needs a moment to notice it, and
+`Store.sweep` holds each lock for an instant."""
 
 
 @dataclass
@@ -73,8 +77,11 @@ class Resumables:
         kept = {name: digest for name, digest in sorted(self.parameters.items()) if name not in without}
         key = _digest([FORMAT, self.rest, kept, facts])
         lock = Lock(self.store / "locks" / f"{FOLDER}-{key}")
-        if not lock.acquire(wait=False):
-            return None
+        until = time.monotonic() + PATIENCE
+        while not lock.acquire(wait=False):
+            if time.monotonic() >= until:
+                return None
+            time.sleep(0.02)
         self._held.append(lock)
         folder = self.store / FOLDER / key
         if self.fresh:
@@ -116,7 +123,7 @@ def _remove(folder: Path) -> None:
     from .store import remove_tree
 
     # Out of sight at once, so that nobody goes on from half of it.
-    gone = folder.with_name(f".{folder.name}.{os.getpid()}")
+    gone = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     with contextlib.suppress(FileNotFoundError):
         folder.rename(gone)
     remove_tree(gone)

@@ -68,9 +68,9 @@ class WorkerKind:
         """Whether this process, which was started by somebody else, can do what such a worker does."""
         if self.devices:
             return False
-        if self.backend != "jax":
-            return True
-        return os.environ.get("KERAS_BACKEND") == "jax" and "keras" not in sys.modules
+        if self.backend == "jax" and "keras" in sys.modules:
+            return False
+        return self.backend in ("", os.environ.get("KERAS_BACKEND", "tensorflow"))
 
 
 def configure() -> None:

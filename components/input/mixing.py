@@ -12,6 +12,7 @@ import tensorflow as tf
 from ...pipelines.errors import DataError
 from ..data_plane.row_hash import mix as mixed
 from .batching import ENDLESS, finished
+from .calls import numpy_call
 from .mixture import ROUND, Mixture
 from .position import Position
 from .rows import IN_ORDER
@@ -85,7 +86,7 @@ class MixedSource:
                 own &= (places - first) % self._wanted.batch_size // each == self._share.host
             return np.argsort(keys, kind="stable")[own]
 
-        return tf.ensure_shape(tf.numpy_function(chosen, [number], tf.int64, stateful=False), [None])
+        return tf.ensure_shape(numpy_call(chosen, [number], tf.int64), [None])
 
 
 def _joined(chosen: Any, *parts: Any) -> Any:

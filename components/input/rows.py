@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-import weakref
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +12,7 @@ import tensorflow as tf
 from ...pipelines.artifact import Examples
 from ..tfrecords.layout import Layout
 from ..tfrecords.reading import decoder, parser
+from .calls import numpy_call
 from .order import Order
 from .places import Places
 from .shard_rows import ShardRows
@@ -131,11 +129,9 @@ class _Memory:
 
 
 class _Files:
-    """Keeps rows in files of a temporary folder, which goes with this object or the process."""
+    """Keeps rows in files without a name, which go with this object or the process, also if it is killed."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="headrace-cache-"))
-        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._arrays: list[Any] = []
         self._filled = 0
         self._like: Any = None
@@ -145,9 +141,9 @@ class _Files:
         flat = [values.numpy() for values in tf.nest.flatten(rows)]
         if self._like is None:
             self._like = rows
-            for place, one in enumerate(flat):
-                path = self._folder / f"{place}.npy"
-                self._arrays.append(np.lib.format.open_memmap(path, "w+", one.dtype, (total, *one.shape[1:])))
+            for one in flat:
+                with tempfile.TemporaryFile(prefix="headrace-cache-") as file:
+                    self._arrays.append(np.memmap(file, one.dtype, "w+", shape=(total, *one.shape[1:])))
         for array, one in zip(self._arrays, flat, strict=True):
             array[self._filled : self._filled + len(one)] = one
         self._filled += len(flat[0])
@@ -156,7 +152,7 @@ class _Files:
         """Rows by their numbers."""
         arrays = self._arrays
         dtypes = [tf.as_dtype(array.dtype) for array in arrays]
-        found = tf.numpy_function(self._read, [numbers], dtypes, stateful=False)
+        found = numpy_call(self._read, [numbers], dtypes)
         shaped = [
             tf.ensure_shape(one, [None, *array.shape[1:]]) for one, array in zip(found, arrays, strict=True)
         ]
@@ -179,8 +175,7 @@ def _looker(
     dtypes = [tf.int64, tf.int64, tf.bool, *(dtype for _, dtype in specs)]
 
     def told(index: Any) -> tuple[About, tuple[Any, ...]]:
-        # Without state, since tf.data runs what has some one at a time where operations are deterministic.
-        found = tf.numpy_function(look, [index], dtypes, stateful=False)
+        found = numpy_call(look, [index], dtypes)
         about = About(*(tf.ensure_shape(one, [None]) for one in found[:3]))
         rows = zip(found[3:], specs, strict=True)
         return about, tuple(tf.ensure_shape(one, [None, *shape]) for one, (shape, _) in rows)

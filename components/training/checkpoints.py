@@ -98,6 +98,7 @@ class Checkpoints:
 
     def latest(self) -> Checkpoint | None:
         """The last checkpoint that can be read; it is told of those that can't be, and they are removed."""
+        self._remove_halves()
         for path in sorted(self._folder.glob("checkpoint-*.npz"), reverse=True):
             try:
                 return self._read(path)
@@ -192,6 +193,11 @@ class Checkpoints:
         for path in self._folder.glob("best-*.npz"):
             if path.name not in used:
                 path.unlink(missing_ok=True)
+
+    def _remove_halves(self) -> None:
+        """Removes what kills left half written, which may be as large as the checkpoints."""
+        for path in self._folder.glob(".*.npz"):
+            path.unlink(missing_ok=True)
 
     def _about(self, name: str) -> dict[str, Any]:
         try:

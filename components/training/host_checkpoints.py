@@ -24,6 +24,7 @@ class HostCheckpoints(Checkpoints):
 
     def latest(self) -> Checkpoint | None:
         """The last checkpoint that every host can read; others are removed."""
+        self._remove_halves()
         here = self._readable()
         told = np.full((MOST, 2), -1, np.int64)
         for row, (_, stage, step) in zip(told, (name.split("-") for name in here[-MOST:]), strict=False):

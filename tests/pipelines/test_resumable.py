@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from headrace.pipelines import resumable
 from headrace.pipelines.alone import run_alone
 from headrace.pipelines.collect import collect
+from headrace.pipelines.context import Context
 from headrace.pipelines.executor import Request, RunResult, run_pipeline
 from headrace.pipelines.fingerprint import Parts
 from headrace.pipelines.planning import Selection
@@ -87,19 +90,38 @@ def test_a_component_that_is_called_alone_goes_on_too(run: Any, store: Store, tm
     assert not folders(store)
 
 
-def test_a_folder_is_one_attempts_at_a_time(store: Store, tmp_path: Path) -> None:
+@pytest.fixture
+def attempt(store: Store, tmp_path: Path) -> Callable[..., Resumables]:
     parts = Parts("count", parameters={"to": 3, "pace": 1})
 
-    def attempt(name: str, **more: Any) -> Resumables:
+    def made(name: str, **more: Any) -> Resumables:
         staging = tmp_path / name
         staging.mkdir()
         return Resumables.of(parts, store.folder, staging, name, **more)
 
+    return made
+
+
+def test_what_holds_a_folder_for_a_moment_is_waited_for(attempt: Any) -> None:
+    killed, next_one = attempt("killed"), attempt("next")
+    folder = killed.take("a", ())
+    dies = threading.Timer(0.2, killed.release)
+    dies.start()
+    assert next_one.take("a", ()) == folder
+    dies.join()
+
+
+def test_a_folder_is_one_attempts_at_a_time(attempt: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resumable, "PATIENCE", 0.0)
     first, second = attempt("first"), attempt("second")
     folder = first.take("a", ())
     assert folder is not None and second.take("a", ()) is None
     other = second.take("b", ())
     assert other is not None and other != folder
+    events: list[Any] = []
+    ctx = Context("count", second.staging, listener=events.append, resumables=second)
+    assert ctx.resumable("a") is None
+    assert [list(event) for event in events] == [["warn"]]
     first.release()
     (folder / "kept").touch()
     assert Resumables.from_json(first.to_json(), first.staging).take("a", ()) == folder

@@ -55,6 +55,9 @@ def test_a_process_is_no_other_one_than_it_is(monkeypatch):
     assert WorkerKind.of("tensorflow").is_here
     assert not WorkerKind.of("tensorflow:2").is_here, "its devices can no longer be cut"
     assert not WorkerKind.of("jax").is_here, "Keras has its backend"
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert WorkerKind.of("").is_here
+    assert not WorkerKind.of("tensorflow").is_here, "Keras has its backend, or is about to"
 
 
 def test_a_step_has_as_many_devices_as_it_asks_for_alone_and_in_a_run(store, bound):

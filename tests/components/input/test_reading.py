@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import shutil
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
@@ -207,6 +208,15 @@ def test_the_slices_of_hosts_are_the_global_batch(examples: Examples, remainder:
         dataset(examples, batch_size=60, shard=(0, 3))
 
 
+def test_a_cache_on_disk_is_gone_with_a_killed_process(
+    examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    kept = dataset(examples, batch_size=100, cache="disk")
+    assert not list(tmp_path.glob("headrace-cache-*")), "its files have no names"
+    assert xs(kept) == xs(dataset(examples, batch_size=100))
+
+
 def test_every_class_equally_often(examples: Examples) -> None:
     asked: dict[str, Any] = {"sampling": "balanced", "shuffle": True, "batch_size": 100}
     labels = np.concatenate([label for _, label in dataset(examples, **asked)])
@@ -236,6 +246,9 @@ def test_a_state_goes_on_with_the_very_next_example(examples: Examples, remainde
     other = iterate(examples, seed=5)
     with pytest.raises(DataError, match="the state is of other batches: seed 4 and not 5"):
         other.restore(states[0])
+    half = np.arange(ROWS) % 2 == 0
+    with pytest.raises(DataError, match="the state is of other batches: only None and not"):
+        iterate(examples, seed=4, only=half).restore(states[0])
 
 
 def test_the_documented_loop_is_ended_and_goes_on(tmp_path: Path) -> None:

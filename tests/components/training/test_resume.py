@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from headrace.components import train
+from headrace.components.train import facts_that_stay
 from headrace.components.training.checkpoint_rule import CheckpointRule, checkpoint_problems
 from headrace.components.training.checkpoints import Checkpoints, read_arrays, write_arrays
 from headrace.pipelines.artifact import Model
@@ -125,6 +126,7 @@ def test_a_damaged_checkpoint_is_left_out_for_the_one_before(tmp_path: Path) -> 
     assert any(last.name in text and "damaged" in text for text in warned)
     assert any("goes on from epoch 3, example 64" in text for text in attempts.said())
     assert again.digest == whole.digest and before.exists()
+    assert not list(attempts.kept.glob(".*")), "what a kill left half written is removed"
     for path in attempts.kept.glob("checkpoint-*"):
         path.write_bytes(b"")
     assert attempts.train(prepared, **told).digest == whole.digest
@@ -190,6 +192,14 @@ def test_what_checkpoints_cant_be_told(told: dict[str, Any], text: str) -> None:
     (problem,) = checkpoint_problems(told)
     assert text in str(problem) and problem.argument == "checkpoints"
     assert not checkpoint_problems({"every_minutes": 0.1, "keep": 5}) and not checkpoint_problems(None)
+
+
+def test_another_factor_of_the_learning_rate_is_another_training() -> None:
+    def facts(rule: str, replicas: int) -> list[Any]:
+        return facts_that_stay(64, [], rule, replicas)
+
+    assert facts("linear", 2) != facts("sqrt", 2) != facts("none", 2)
+    assert facts("linear", 4) == facts("sqrt", 16) and facts("linear", 1) == facts("none", 8)
 
 
 OWN_STEP = """
