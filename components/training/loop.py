@@ -143,6 +143,7 @@ def train_network(
     subject = Subject(
         network, feed, tasks, examples, train, validation, only,
         lambda step: _finished(source, told.batch_size, course.state.first, step),
+        lambda: held_out.once() if held_out else (),
         lambda: (_first_weights(settings, features, tasks), "its first weights"),
         lambda: checkpoints.kept() if checkpoints else "",
     )  # fmt: skip

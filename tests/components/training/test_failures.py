@@ -49,6 +49,7 @@ def raising(inputs, outputs, task):
     raise KeyError("width")
 
 
+@keras.saving.register_keras_serializable("headrace_tests")
 class Stepping(keras.Model):
     def train_step(self, data):
         raise ValueError("my step is broken")
@@ -59,6 +60,7 @@ def stepping(inputs, outputs, task):
     return Stepping(rows, keras.layers.Dense(outputs)(rows))
 
 
+@keras.saving.register_keras_serializable("headrace_tests")
 class Logarithm(keras.layers.Layer):
     def call(self, x):
         return ops.log(x)
@@ -192,6 +194,11 @@ CASES = {
         "y", {"model": "OWN:compiled", "model_args": {"kind": "steep"}}, StepError,
         ("the gradient of hidden/kernel is NaN or infinite, though the loss is", "sqrt(x + 1e-7)"),
     ),
+    "such a slope in the only step of an epoch": Case(
+        "y", {"model": "OWN:compiled", "model_args": {"kind": "steep"}, "batch_size": 160}, StepError,
+        ("loss: val_loss is nan in epoch 1, at step 1: already with its first weights the gradient of hidden",
+         "sqrt(x + 1e-7)"),
+    ),
     "the logarithm of less than 0 in an own layer": Case(
         "y", {"model": "OWN:logarithm"}, StepError,
         ("model: loss is nan in epoch 1, at step 1", "the layer 'logs' gives NaN or infinity",
@@ -250,7 +257,7 @@ def spoil(prepared: Prepared, split: str, row: int, change: Callable[[Any], None
     records = [record.numpy() for record in tf.data.TFRecordDataset(path)]
     example = tf.train.Example.FromString(records[row])
     change(example.features.feature)
-    records[row] = example.SerializeToString()
+    records[row] = example.SerializeToString(deterministic=True)
     with tf.io.TFRecordWriter(path) as writer:
         for record in records:
             writer.write(record)
@@ -276,6 +283,19 @@ def test_features_that_are_no_numbers_are_counted_and_named(paths: Failing, spli
     told = f"the feature 'z' is NaN or infinite in 2 of {rows} examples of the split {split!r}"
     assert told in str(caught.value)
     assert f"example 7 (record 8 of {split}/{split}-00000-of-00001.tfrecord)" in str(caught.value)
+
+
+def test_a_label_of_the_validation_split_that_is_beyond_float32_is_no_learning_rate(paths: Failing) -> None:
+    prepared = paths.copy("y")
+    spoil(prepared, "validation", 5, lambda features: _put(_only(features), -1, 1e30))
+    with pytest.raises(StepError) as caught:
+        paths.train(prepared)
+    assert "loss: val_loss is inf in epoch 1, at step 20: the labels run from" in str(caught.value)
+    assert "diverged" not in str(caught.value)
+
+
+def _only(features: Any) -> Any:
+    return min((one.float_list.value for one in features.values() if one.float_list.value), key=len)
 
 
 def test_classes_that_there_are_not_are_told_before_training(paths: Failing) -> None:
