@@ -105,7 +105,7 @@ class ReplicaStepper(TensorFlowStepper):
         with self._strategy.scope():
             super().restore(state)
         for number, variable in enumerate(self.network.metrics_variables):
-            shares = state.get(f"{EACH}{number:05d}", ())
+            shares: Any = state.get(f"{EACH}{number:05d}", ())
             if len(shares) != self._replicas:  # counts are whole numbers, which can't be cut evenly
                 whole = state[f"metric/{number:05d}"]
                 shares = [whole, *[np.zeros_like(whole)] * (self._replicas - 1)]
