@@ -61,6 +61,20 @@ def stepping(inputs, outputs, task):
 
 
 @keras.saving.register_keras_serializable("headrace_tests")
+@keras.saving.register_keras_serializable("headrace_tests")
+class Greedy(keras.Model):
+    def train_step(self, data):
+        if data[0].shape[0] == 40:
+            raise MemoryError
+        return super().train_step(data)
+
+
+def greedy(inputs, outputs, task):
+    rows = keras.Input((inputs,))
+    return Greedy(rows, keras.layers.Dense(outputs)(rows))
+
+
+@keras.saving.register_keras_serializable("headrace_tests")
 class Logarithm(keras.layers.Layer):
     def call(self, x):
         return ops.log(x)
@@ -462,6 +476,12 @@ def test_out_of_memory_in_tensorflow(paths: Failing) -> None:
         "make the model smaller", "batch_size: 4", "cache: none",
     ):  # fmt: skip
         assert text in str(caught.value)
+
+
+def test_out_of_memory_in_a_stage_is_told_with_its_batch_size(paths: Failing, own: str) -> None:
+    stages = [{"epochs": 1}, {"epochs": 1, "batch_size": 40}]
+    with pytest.raises(StepError, match="out of memory, with 40 examples a step"):
+        paths.train(paths.of("y"), model=f"{own}:greedy", stages=stages)
 
 
 def test_out_of_memory_in_numpy() -> None:
