@@ -79,7 +79,7 @@ class ReplicaStepper(TensorFlowStepper):
         """Loss and metrics over one pass; see `Stepper`.
 
         What the replicas don't divide of a batch is given to each of them whole, and what that adds to the
-        metrics is divided by their number.
+        metrics is kept on the first.
         """
         test, logs = self._compiled[2], None
         self.network.reset_metrics()
@@ -105,10 +105,12 @@ class ReplicaStepper(TensorFlowStepper):
         with self._strategy.scope():
             super().restore(state)
         for number, variable in enumerate(self.network.metrics_variables):
-            shares = state.get(f"{EACH}{number:05d}", ())
-            if len(shares) == self._replicas:
-                for part, share in zip(self._parts(variable), shares, strict=True):
-                    part.assign(share)
+            shares: Any = state.get(f"{EACH}{number:05d}", ())
+            if len(shares) != self._replicas:  # counts are whole numbers, which can't be cut evenly
+                whole = state[f"metric/{number:05d}"]
+                shares = [whole, *[np.zeros_like(whole)] * (self._replicas - 1)]
+            for part, share in zip(self._parts(variable), shares, strict=True):
+                part.assign(share)
 
     def set_weights(self, weights: list[npt.NDArray[Any]]) -> None:
         """Puts weights back; see `Stepper`."""
@@ -165,14 +167,14 @@ class ReplicaStepper(TensorFlowStepper):
 
     def _whole(self, batch: Any) -> Any:
         """A test step on rows that every replica has, which counts once."""
-        variables = self.network.metrics_variables
-        before = [variable.numpy() for variable in variables]
+        others = [self._parts(variable)[1:] for variable in self.network.metrics_variables]
+        before = [[part.numpy() for part in parts] for parts in others]
         everywhere = tf.nest.map_structure(
             lambda values: self._strategy.experimental_distribute_values_from_function(lambda _: values),
             batch,
         )
         logs = self._compiled[2]([everywhere])
-        for variable, sum_before in zip(variables, before, strict=True):
-            sum_after = variable.numpy()
-            variable.assign(sum_before + (sum_after - sum_before) / self._replicas)
+        for parts, values in zip(others, before, strict=True):
+            for part, value in zip(parts, values, strict=True):
+                part.assign(value)
         return logs

@@ -139,23 +139,26 @@ class BadBatch:
     gradient: str = ""
 
 
-def bad_batch(network: keras.Model, batches: Iterable[Any], count: int) -> BadBatch | None:
+def bad_batch(
+    network: keras.Model, batches: Iterable[Any], count: int, *, slopes: bool = True
+) -> BadBatch | None:
     """Tries batches one by one, without learning from them, for `SECONDS` at most.
 
     Args:
         network: with weights that are numbers.
         batches: as its `train_step` takes them.
         count: how many at most.
+        slopes: whether gradients are looked at, too.
     """
     until = time.monotonic() + SECONDS
     for number, batch in enumerate(batches, start=1):
-        found = _look_at(network, number, *keras.utils.unpack_x_y_sample_weight(batch))
+        found = _look_at(network, number, slopes, *keras.utils.unpack_x_y_sample_weight(batch))
         if found is not None or number >= count or time.monotonic() > until:
             return found
     return None
 
 
-def _look_at(network: keras.Model, number: int, x: Any, y: Any, weight: Any) -> BadBatch | None:
+def _look_at(network: keras.Model, number: int, slopes: bool, x: Any, y: Any, weight: Any) -> BadBatch | None:
     if keras.backend.backend() != "tensorflow":
         x, y, weight = tf.nest.map_structure(lambda one: None if one is None else one.numpy(), (x, y, weight))
     with tf.GradientTape() as tape:
@@ -167,12 +170,12 @@ def _look_at(network: keras.Model, number: int, x: Any, y: Any, weight: Any) -> 
     gradient = ""
     if np.isfinite(value):
         trained = network.trainable_variables
-        if not trained or keras.backend.backend() != "tensorflow":
+        if not slopes or not trained or keras.backend.backend() != "tensorflow":
             return None
-        slopes = tape.gradient(loss, [one.value for one in trained])
+        given_slopes = tape.gradient(loss, [one.value for one in trained])
         wrong = [
             one.path
-            for one, slope in zip(trained, slopes, strict=True)
+            for one, slope in zip(trained, given_slopes, strict=True)
             if slope is not None and not _finite(tf.convert_to_tensor(slope).numpy())
         ]
         if not wrong:

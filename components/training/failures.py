@@ -47,6 +47,7 @@ class Subject:
         train, validation: the splits; the latter None if there is none.
         only: which rows of the train split.
         batches: gives the batches of the stage after so many steps, as the network's `train_step` takes them.
+        held_out: gives those of the validation split; none where there is none.
         good_weights: gives weights that were numbers still, of a checkpoint or those of the beginning, and
             says which, as in "the weights of the checkpoint".
         kept: says which checkpoint is kept and where; empty if none is.
@@ -60,6 +61,7 @@ class Subject:
     validation: str | None
     only: Only
     batches: Callable[[int], Iterable[Any]]
+    held_out: Callable[[], Iterable[Any]]
     good_weights: Callable[[], tuple[Sequence[Any], str]]
     kept: Callable[[], str]
 
@@ -170,8 +172,11 @@ def diagnosed(
             remedy="look at these rows; impute or clip the column in the transform step, or leave them out",
         )
     lost = bad_weights(subject.network, subject.network.get_weights())
-    since = way[-1][1] if len(way) > 1 else 0
-    finding = _learned_nothing(subject, settings, key, since) or _diverged(subject, settings, key, lost, way)
+    # The loss of a step is that before its change of the weights, so that its batch may be the bad one.
+    since = way[-1][1] - 1 if len(way) > 1 else 0
+    validated = key == "val_loss" and not lost
+    finding = _learned_nothing(subject, settings, since, validated=validated)
+    finding = finding or _diverged(subject, settings, key, lost, way)
     what, argument, remedy = finding
     kept = subject.kept()
     return StepError(f"{where}: {what}", argument=argument, remedy=f"{remedy}{'; ' if kept else ''}{kept}")
@@ -181,17 +186,16 @@ Finding = tuple[str, str, str]
 """What was found, the argument that it is about, and what to do."""
 
 
-def _learned_nothing(subject: Subject, settings: Settings, key: str, since: int) -> Finding | None:
+def _learned_nothing(subject: Subject, settings: Settings, since: int, *, validated: bool) -> Finding | None:
     """Whether the loss is no number with weights that are some, so that no learning rate is to blame.
 
-    The batches that are tried are those since the loss was seen to be a number.
+    The batches that are tried are those since the loss was seen to be a number, or of the validation.
     """
-    if key == "val_loss":
-        return None
     try:
         weights, whose = subject.good_weights()
         subject.network.set_weights(weights)
-        batch = bad_batch(subject.network, subject.batches(since), TRIED)
+        batches = subject.held_out() if validated else subject.batches(since)
+        batch = bad_batch(subject.network, batches, TRIED, slopes=not validated)
     except Exception:  # a network that can't be tried so: what went wrong is told without it
         return None
     return None if batch is None else _of_batch(batch, settings, whose)
@@ -253,7 +257,7 @@ def _diverged(
     if of:
         what += f", and {of}are NaN or infinite"
     elif key == "val_loss":
-        what += ", and the outputs for the validation split are beyond float32"
+        what += ", and the weights, which are numbers still, give no such loss on the validation split"
     rate = settings.learning_rate
     instead = f", {rate / 10:g} in place of {rate:g}" if rate else ""
     clipped = f"optimizer: {{{_optimizer(settings)}: {{global_clipnorm: 1}}}}"

@@ -130,6 +130,9 @@ class JaxStepper(TensorFlowStepper):
         with self._here():
             return super().learning_rate()
 
+    def _make_variables(self) -> None:
+        """A step by JAX makes none."""
+
     def _here(self) -> keras.StatelessScope:
         """Where a host computes by itself with metrics and steps: the others may not ask at the same time."""
         counts = [variable for variable in self.network.optimizer.variables if not variable.shape]

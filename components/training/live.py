@@ -22,7 +22,8 @@ class Live:
 
     Args:
         tell: takes `epoch`, `epochs`, `done`, `total`, `rows`, `loss` and the metrics as keyword arguments;
-            those of the last validation too, and the learning rate where it changes.
+            those of the last validation too, with the epoch that it was after as `validated`, and the
+            learning rate where it changes.
         epochs: of all stages.
         steps: of the stage.
     """
@@ -48,17 +49,25 @@ class Live:
         self._last = time.monotonic()
         steps, before = self._steps, state.history[-1:]
         told = {key: value for key, value in values.items() if key not in ("epoch", "stage", RATE)}
+        epoch = state.first + state.epoch + 1
+        validated = {"validated": epoch} if _of_validation(values) else {}
         for row in before:
-            told = {**{key: value for key, value in row.items() if key.startswith("val_")}, **told}
+            if _of_validation(row) and not validated:
+                validated = {"validated": int(row["epoch"])}
+            told = {**_of_validation(row), **told}
         if rate is not None and any(row.get(RATE, rate) != rate for row in (state.history[:1] or before)):
             told[RATE] = rate
         rows = steps.first * steps.rows + state.step * steps.batch_size
         place = {
-            "epoch": state.first + state.epoch + 1, "epochs": self._epochs, "rows": rows, "done": rows,
-            "total": self._epochs * steps.rows,
+            "epoch": epoch, "epochs": self._epochs, "rows": rows, "done": rows,
+            "total": self._epochs * steps.rows, **validated,
         }  # fmt: skip
         # A metric of somebody's own may be called like one of these, and is then not shown.
         self._tell(**{**place, **_in_order(told), **place})
+
+
+def _of_validation(values: Mapping[str, float]) -> dict[str, float]:
+    return {key: value for key, value in values.items() if key.startswith("val_")}
 
 
 def _in_order(values: Mapping[str, float]) -> dict[str, float]:

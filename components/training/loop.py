@@ -37,6 +37,7 @@ from .freezing import Freezer
 from .live import Tell
 from .logs.log import TrainingLog
 from .logs.pace import Input, Pace
+from .memory import memory_errors
 from .networks import require_saved_as_it_is
 from .on_plateau import OnPlateau
 from .pretrained import load_weights, look_at_scale
@@ -143,6 +144,7 @@ def train_network(
     subject = Subject(
         network, feed, tasks, examples, train, validation, only,
         lambda step: _finished(source, told.batch_size, course.state.first, step),
+        lambda: held_out.once() if held_out else (),
         lambda: (_first_weights(settings, features, tasks), "its first weights"),
         lambda: checkpoints.kept() if checkpoints else "",
     )  # fmt: skip
@@ -164,7 +166,8 @@ def train_network(
             watch.learn_from(one.examples, one.train, one.validation, one.only)
             if source.in_step:
                 finish_in_step(network, source.finish, source.batches())
-            course.run(told, number)
+            with memory_errors(told.batch_size, one.train, checkpoints):
+                course.run(told, number)
     freezer.thaw()
     trained.history, trained.best_epoch = course.state.history, course.state.best_epoch
     trained.pace = course.pace

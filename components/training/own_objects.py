@@ -109,7 +109,16 @@ def _require_metric(path: str, rows: tuple[Any, Any]) -> None:
         made.update_state(y_true, y_pred)
         return made.result()
 
-    _called("metrics", path, call, rows)
+    shapes = [
+        tuple(getattr(one, "shape", ())) for one in keras.tree.flatten(_called("metrics", path, call, rows))
+    ]
+    several = next(filter(None, shapes), None)
+    if several:
+        raise InvalidRequestError(
+            f"the metric {_short(path)} gives numbers of shape {list(several)} in place of one",
+            argument="metrics",
+            remedy='take their mean in result(), as average="macro" does in some metrics of Keras',
+        )
 
 
 def _called(argument: str, path: str, function: Callable[[Any, Any], Any], rows: tuple[Any, Any]) -> Any:

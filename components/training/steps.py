@@ -151,10 +151,7 @@ class TensorFlowStepper:
         # Several replicas also tell what each of them has; one device takes what they have together.
         given = {key: value.shape for key, value in state.items() if not key.startswith("replica/")}
         if set(given) - set(self._variables()):
-            # A `train_step` of one's own may make variables in its first step: a second optimizer's, Keras'
-            # generator for random numbers without a seed. So there is one, of which nothing is left.
-            self._single(1)
-            self._batches, self.waited = self._iterate(self._source), 0.0
+            self._make_variables()
         variables = self._variables()
         if given != {key: tuple(variable.shape) for key, variable in variables.items()}:
             raise ValueError("the state is of another network")
@@ -183,6 +180,14 @@ class TensorFlowStepper:
             batch = next(batches)
             self.waited += time.perf_counter() - before
             self._logs = step([batch])
+
+    def _make_variables(self) -> None:
+        """Runs a step, of which nothing is left but the variables that a `train_step` of one's own makes.
+
+        Those are a second optimizer's, or Keras' generator for random numbers without a seed.
+        """
+        self._single(1)
+        self._batches, self.waited = self._iterate(self._source), 0.0
 
     def _iterate(self, batches: tf.data.Dataset) -> Iterator[Any]:
         """An iterator over batches as the compiled step takes them; a strategy distributes them here."""

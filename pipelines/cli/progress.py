@@ -8,7 +8,7 @@ from typing import Any
 
 from .common import duration
 
-_KNOWN = ("done", "total", "rows", "epoch", "epochs")
+_KNOWN = ("done", "total", "rows", "epoch", "epochs", "validated")
 
 
 @dataclass

@@ -123,14 +123,14 @@ def _leaves(value: Any, path: str = "") -> list[tuple[str, float]]:
 def live(metric: str, direction: Direction, progress: Mapping[str, Any]) -> float | None:
     """What a progress event tells of the objective, with its sign turned where it is better the other way.
 
-    A step that trains tells `epoch` and, at the end of one, the values on the validation split. The
-    objective's own name is looked for, then the same on the validation split, then the validation loss.
+    A step that trains tells `epoch` and the values on the validation split, with the epoch that they were
+    measured after as `validated` if it isn't this one. The objective's own name on the validation split is
+    looked for, then the validation loss, of which less is better.
     """
     own = re.split(r"[./]", metric)[-1]
-    for name in dict.fromkeys((own if own.startswith("val_") else f"val_{own}", "val_loss")):
-        value = progress.get(name)
-        if isinstance(value, int | float):
-            if not math.isfinite(value):
-                return None
-            return float(value) if direction_of(name) in (direction, None) else -float(value)
-    return None
+    own = own if own.startswith("val_") else f"val_{own}"
+    name = own if own in progress else "val_loss"
+    value = progress.get(name)
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value) if name == own or direction == "minimize" else -float(value)

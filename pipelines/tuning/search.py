@@ -288,7 +288,8 @@ class Search:
         value = live(self.target.metric, self.settings.direction, progress)
         if value is None:
             return
-        epoch, of = int(progress["epoch"]), int(progress.get("epochs", 0))
+        # Within an epoch, what a training tells of the validation split is of the epoch before.
+        epoch, of = int(progress.get("validated", progress["epoch"])), int(progress.get("epochs", 0))
         if epoch > self.study.watched(number):
             self.journal.write({"report": number, "epoch": epoch, "value": value, "of": of})
             if self.study.report(number, epoch, value, of):

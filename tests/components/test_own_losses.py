@@ -58,6 +58,10 @@ class Sure(keras.metrics.Mean):
     def get_config(self):
         return {"level": self.level, "name": self.name}
 
+class Each(Sure):
+    def result(self):
+        return keras.ops.stack([super().result(), 1.0])
+
 class Needy(keras.losses.Loss):
     def __init__(self, gamma, name="needy"):
         super().__init__(name=name)
@@ -161,6 +165,7 @@ def test_each_task_has_its_rows(file: Path) -> None:
         ({"metrics": "very_focal"}, False, r"losses.py:very_focal is no keras.metrics.Metric"),
         ({"metrics": "Broken"}, False, r"losses.py:Broken can't be made: RuntimeError: no"),
         ({"metrics": "failing"}, False, "losses.py:failing failed"),
+        ({"metrics": "Each"}, False, r"losses.py:Each gives numbers of shape \[2\] in place of one"),
     ],
 )
 def test_what_fails_does_so_before_the_training(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -136,6 +137,10 @@ def test_hyperband_ends_what_is_behind_and_repeats_itself(store, tmp_path):
     pruned = [trial for trial in one.trials if trial.state == "pruned"]
     assert {trial.epochs for trial in pruned} <= {1, 3}
     assert {store.run_record(trial.run)["status"] for trial in pruned} == {"pruned"}
+    journal = next((store.folder / "searches").glob("*/journal.jsonl")).read_text().splitlines()
+    reports = [event for event in map(json.loads, journal) if "report" in event]
+    least = {(event["report"], round(event["value"] - 1 / event["epoch"], 9)) for event in reports}
+    assert len(least) == len(dict(least)) > 5, "what was told after an epoch counts for that epoch"
     elsewhere = search(Store(tmp_path / "other"), **given)
     assert [(trial.state, trial.epochs, trial.metric) for trial in elsewhere.trials] == states
     runs = len(trial_runs(store))

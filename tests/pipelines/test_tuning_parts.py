@@ -144,6 +144,7 @@ def test_what_a_step_tells_while_it_runs_is_turned_to_the_objective():
     assert live("f1", "maximize", told) == -0.5, "of less use, but the only thing that is told"
     assert live("accuracy", "maximize", {"epoch": 2, "loss": 0.5}) is None
     assert live("val_loss", "minimize", {"val_loss": math.nan}) is None
+    assert live("error_score", "minimize", {"val_error_score": 0.3}) == 0.3, "as was asked for"
 
 
 def test_values_are_put_into_the_steps():

@@ -51,6 +51,9 @@ def fit(
         os._exit(9)
     least = abs(math.log10(rate) + 2) + abs(width - 2)
     for epoch in range(1, epochs + 1):
+        if epoch > 1:  # within an epoch the validation of the one before is told
+            before = epoch - 1
+            ctx.progress(epoch=epoch, epochs=epochs, val_loss=least + 1 / before, validated=before)
         time.sleep(pause)
         ctx.progress(epoch=epoch, epochs=epochs, loss=9.0, val_loss=least + 1 / epoch)
         if log:

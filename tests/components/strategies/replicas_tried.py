@@ -54,6 +54,7 @@ def stepper(
     precision: str = "float32",
     together: int = 1,
     network: type[keras.Sequential] = keras.Sequential,
+    metrics: Callable[[], list[Any]] = list,
 ) -> Any:
     """A stepper of a small network on so many replicas."""
     on = chosen(replicas)
@@ -62,7 +63,7 @@ def stepper(
     with precise(precision), mirrored_layers(on.strategy):
         built = network(made())
     with on.scope():
-        built.compile(optimizer(), "mse", weighted_metrics=["mae"])
+        built.compile(optimizer(), "mse", metrics=metrics(), weighted_metrics=["mae"])
     if on.strategy is None:
         return TensorFlowStepper(built, together)
     return ReplicaStepper(built, on.strategy, together)
@@ -128,17 +129,25 @@ def replicas() -> Any:
     return {count: apart(one, trained(stepper(count))) for count in (3, 8)}
 
 
+def counted() -> list[Any]:
+    """A metric whose sums are whole numbers: of answers below and above a bound."""
+    return [keras.metrics.BinaryIoU(threshold=4.0, target_class_ids=[0])]
+
+
 def metrics() -> Any:
     """Of an uneven pass, and of training, on one device and on several."""
     found = {}
     held_out = tf.data.Dataset.from_tensor_slices((X[:53], Y[:53], WEIGHTS[:53])).batch(20)
     for count in (1, 2, 3):
-        runs = stepper(count)
+        runs = stepper(count, metrics=counted)
         runs.begin(batches())
         checked = runs.evaluate(held_out)
         runs.reset()
         runs.run(3)
-        found[count] = [checked, runs.metrics()]
+        elsewhere = stepper(5 - count, metrics=counted)
+        elsewhere.begin(batches())
+        elsewhere.restore(runs.state())
+        found[count] = [checked, runs.metrics(), elsewhere.metrics()]
     return found
 
 

@@ -77,6 +77,13 @@ def main() -> None:
     assert whole.metrics() == running
     whole.run(25)
 
+    try:
+        whole.restore({**halfway, "random/00000": np.zeros(2, np.uint32)})
+    except ValueError as error:
+        assert "of another network" in str(error)
+    else:
+        raise AssertionError("the state of another network was taken")
+
     # Another network goes on from the state, several steps at once: the very same bits.
     resumed = begun(chosen.distribution, skip=30, together=4)
     resumed.restore(halfway)
