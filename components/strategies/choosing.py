@@ -114,7 +114,7 @@ def _mirrored(execution: Execution) -> Chosen:
     how = "named" if execution.strategy_args.get("devices") else "all of this machine"
     if (execution.virtual_devices or 1) > 1:
         how = "virtual ones of one CPU: a trial, and no quicker than one device"
-    why = f"mirrored on {len(devices)} devices ({', '.join(devices)}; {how})"
+    why = f"{len(devices)} mirrored devices ({', '.join(devices)}; {how})"
     return Chosen("mirrored", len(devices), why, _strategy_over(devices))
 
 
@@ -168,5 +168,5 @@ def _jax(execution: Execution) -> Chosen:
 
     devices, share = jax_devices(execution.strategy_args), share_of_host()
     where = f" of {share.hosts} hosts" if share else ""
-    why = f"JAX on {len(devices)} {devices[0].platform.upper()} device{'s' * (len(devices) > 1)}{where}"
+    why = f"{len(devices)} {devices[0].platform.upper()} device{'s' * (len(devices) > 1)} of JAX{where}"
     return Chosen("jax", len(devices), why, distribution=data_parallel(devices), share=share)

@@ -6,12 +6,16 @@ to a TPU with a current TensorFlow is the strategy `jax`.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from ...pipelines.errors import InvalidRequestError
+
+PATIENCE = 20.0
+"""Seconds until an address that doesn't answer is given up; TensorFlow itself waits for it without end."""
 
 
 def tpu_resolver(told: Mapping[str, Any]) -> tf.distribute.cluster_resolver.TPUClusterResolver:
@@ -38,11 +42,19 @@ def tpu_strategy(told: Mapping[str, Any]) -> tf.distribute.Strategy:
     resolver = tpu_resolver(told)
     try:
         if resolver.master() not in ("", "local"):
+            _require_answer(resolver.master())
             tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+    except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
         raise _not_reached(told, error) from error
+
+
+def _require_answer(address: str) -> None:
+    """Raises OSError where nothing listens at an address, `grpc://host:port`."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE):
+        pass
 
 
 def _not_reached(told: Mapping[str, Any], error: Exception) -> InvalidRequestError:

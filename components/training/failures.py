@@ -31,6 +31,8 @@ RISE = 10.0
 HUGE = 1e15
 """Labels beyond it overflow float32 when they are squared, or soon after."""
 FLOAT16_MOST = 65_504.0
+LARGE_RATE = 0.1
+"""No remedy proposes a greater learning rate."""
 TRIED = 64
 """Batches that are tried one by one at most."""
 
@@ -259,7 +261,7 @@ def _diverged(
     elif key == "val_loss":
         what += ", and the weights, which are numbers still, give no such loss on the validation split"
     rate = settings.learning_rate
-    instead = f", {rate / 10:g} in place of {rate:g}" if rate else ""
+    instead = f", {min(rate / 10, LARGE_RATE):g} in place of {rate:g}" if rate else ""
     clipped = f"optimizer: {{{_optimizer(settings)}: {{global_clipnorm: 1}}}}"
     remedy = f"take a smaller learning_rate{instead}, limit the gradients by {clipped}, or begin slowly with"
     return what, "learning_rate", f"{remedy} a warmup{_of_precision(settings)}"

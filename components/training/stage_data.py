@@ -193,7 +193,7 @@ def require_a_batch(batch_size: int, data: StageData, stage: int, replicas: int)
         raise DataError(
             f"{where}batch_size is {batch_size:,}, and the split {data.train!r} has {data.rows:,} examples",
             argument=argument,
-            remedy=f"take {data.rows:,} at most, or leave batch_size out",
+            remedy=f"take {max(data.rows // replicas, 1) * replicas:,} at most, or leave batch_size out",
         )
 
 

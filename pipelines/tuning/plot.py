@@ -36,6 +36,10 @@ class Scale:
     place: Callable[[Any], float]
     ticks: Sequence[tuple[float, str]]
 
+    def holds(self, value: Any) -> bool:
+        """Whether a value lies on the scale, and not beyond its ends."""
+        return 0 <= self.place(value) <= 1
+
 
 def linear(low: float, high: float, log: bool = False) -> Scale:
     """A scale of numbers with round ticks, a little wider than from `low` to `high`."""
@@ -132,7 +136,7 @@ def trials_plot(trials: Sequence[Trial], settings: TuneSettings) -> bytes:
     """A PNG file of `panels`.
 
     A metric that is far worse than the others would press them together: what lies beyond three times the
-    range of the better half is drawn at the edge.
+    range of the better half is drawn hollow, at the edge.
     """
     from PIL import Image, ImageDraw
 
@@ -145,18 +149,27 @@ def trials_plot(trials: Sequence[Trial], settings: TuneSettings) -> bytes:
     on = ImageDraw.Draw(image)
     title, small = Lettering(20, bold=True), Lettering(12)
     head = f"{settings.metric} of {len(trials)} trials"
-    others = len(trials) - len(drawn[0].dots)
     title.draw(on, (MARGIN, MARGIN - 6), title.fit(head, image.width - 2 * MARGIN), INK)
-    if others:
-        note = f"{others} pruned or failed are not shown"
-        small.draw(on, (MARGIN, MARGIN + 22), note, SOFT)
-    up = _up([metric for _, metric in drawn[0].dots], settings)
+    metrics = [metric for _, metric in drawn[0].dots]
+    up = _up(metrics, settings)
+    small.draw(on, (MARGIN, MARGIN + 22), note_of(len(trials), metrics, up), SOFT)
     for number, panel in enumerate(drawn):
         left, top = MARGIN + number % columns * WIDTH, MARGIN + 34 + number // columns * HEIGHT
         _Drawing(on, left, top, small).panel(panel, up)
     stream = io.BytesIO()
     image.save(stream, "PNG")
     return stream.getvalue()
+
+
+def note_of(trials: int, metrics: Sequence[float], up: Scale) -> str:
+    """What the picture doesn't show of the trials, or not at its place; empty if it shows all."""
+    notes = []
+    if trials > len(metrics):
+        notes.append(f"{trials - len(metrics)} pruned or failed are not shown")
+    far = sum(not up.holds(metric) for metric in metrics)
+    if far:
+        notes.append(f"{far} far worse than the others: hollow, at the edge of the scale")
+    return "; ".join(notes)
 
 
 def _up(metrics: Sequence[float], settings: TuneSettings) -> Scale:
@@ -186,7 +199,7 @@ class _Drawing:
         if corners:
             self.on.line([*corners, (self.right, corners[-1][1])], fill=STEP, width=2)
         for x, y in panel.dots:
-            self._dot(self._at(panel.across, up, x, y), 4, DOT)
+            self._dot(self._at(panel.across, up, x, y), 4, DOT, hollow=not up.holds(y))
         self._dot(self._at(panel.across, up, *panel.best), 6, BEST)
 
     def _frame(self, panel: Panel, up: Scale) -> None:
@@ -213,6 +226,9 @@ class _Drawing:
             round(self.bottom - place_y * (self.bottom - self.top)),
         )
 
-    def _dot(self, place: tuple[int, int], radius: int, color: tuple[int, int, int]) -> None:
+    def _dot(
+        self, place: tuple[int, int], radius: int, color: tuple[int, int, int], hollow: bool = False
+    ) -> None:
         x, y = place
-        self.on.ellipse([x - radius, y - radius, x + radius, y + radius], fill=color, outline=PAPER)
+        fill, outline = (PAPER, color) if hollow else (color, PAPER)
+        self.on.ellipse([x - radius, y - radius, x + radius, y + radius], fill=fill, outline=outline)

@@ -117,7 +117,8 @@ def _of_text(text: str) -> Axis | Problem:
             values = yaml12.load(f"[{text}]", "--over")
         except yaml12.YamlError as error:
             return Problem(f"{text!r} is neither a range nor a list of values: {error.what}", remedy=_REMEDY)
-        return _choices(values)
+        one_list = len(values) == 1 and isinstance(values[0], list)  # [8, 16], as a document has it
+        return _choices(values[0] if one_list else values)
     told: dict[str, Any] = {"low": _number(found[1]), "high": _number(found[2])}
     for word in found[3].split(":")[1:]:
         if word == "log":
@@ -129,7 +130,7 @@ def _of_text(text: str) -> Axis | Problem:
     return _of_mapping(told)
 
 
-_REMEDY = "write LOW..HIGH, LOW..HIGH:log, LOW..HIGH:log:POINTS, or the values with commas between them"
+_REMEDY = "write LOW..HIGH, LOW..HIGH:log, LOW..HIGH:log:POINTS, or the values with commas between them: 8,16"
 
 
 def _number(text: str) -> float:

@@ -16,7 +16,7 @@ from headrace.pipelines.python_source import write_python
 from headrace.pipelines.tracing import PipelineFunction
 from headrace.pipelines.tuning.journal import Journal
 from headrace.pipelines.tuning.metric import direction_of, find, live, numbers
-from headrace.pipelines.tuning.plot import linear, panels, scale_of, trials_plot
+from headrace.pipelines.tuning.plot import linear, note_of, panels, scale_of, trials_plot
 from headrace.pipelines.tuning.settings import tune_settings
 from headrace.pipelines.tuning.space import Choices, Range, axis_of, grid, probes, size
 from headrace.pipelines.tuning.study import Study
@@ -35,6 +35,8 @@ READ = {
     "0.0..1.0:3": Choices((0.0, 0.5, 1.0)),
     "0.5,1,2": Choices((0.5, 1, 2)),
     "adam, sgd": Choices(("adam", "sgd")),
+    "[8, 16]": Choices((8, 16)),
+    "[[32], [64, 32]]": Choices(([32], [64, 32])),
     "[32],[64, 32]": Choices(([32], [64, 32])),
     "1,true,1.0,1": Choices((1, True, 1.0)),
     "a..b": Choices(("a..b",)),
@@ -280,6 +282,14 @@ def test_scales_have_round_ticks_in_their_places():
     assert [text for _, text in scale_of(Choices(("adam", "sgd"))).ticks] == ["adam", "sgd"]
     assert [text for _, text in linear(0, 10).ticks] == ["0", "5", "10"]
     assert linear(3, 3).place(3) == pytest.approx(0.5)
+
+
+def test_the_picture_says_which_trials_it_cant_place():
+    up = linear(0.03, 0.09)
+    assert note_of(2, [0.03, 0.09], up) == ""
+    assert note_of(5, [0.03, 0.09, 1.06, 1.08], up) == (
+        "1 pruned or failed are not shown; 2 far worse than the others: hollow, at the edge of the scale"
+    )
 
 
 def test_a_search_that_fits_has_no_problems():

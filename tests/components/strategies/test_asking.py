@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import socket
 import subprocess
 import sys
 from typing import Any
@@ -158,6 +159,14 @@ def test_the_resolvers_arguments_are_those_of_tensorflow():
     signature = inspect.signature(tf.distribute.cluster_resolver.TPUClusterResolver.__init__)
     objects = {"self", "credentials", "service"}
     assert set(signature.parameters) - objects == set(TPU_ARGS)
+
+
+def test_an_address_where_no_tpu_listens_is_told_and_not_waited_for():
+    tpu = pytest.importorskip("headrace.components.strategies.tpu")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # free again when the server is closed
+    with pytest.raises(InvalidRequestError, match=f"127.0.0.1:{port} can't be used: .*refused"):
+        tpu.tpu_strategy({"tpu": f"grpc://127.0.0.1:{port}"})
 
 
 def test_the_check_imports_nothing_heavy():

@@ -192,7 +192,7 @@ CASES = {
         "y", {"optimizer": "sgd", "learning_rate": 1e3},
         StepError,
         ("learning_rate: loss is nan in epoch 1, at step 20", "the training has diverged",
-         "first hidden_1/kernel", "a smaller learning_rate, 100 in place of 1000",
+         "first hidden_1/kernel", "a smaller learning_rate, 0.1 in place of 1000",
          "{sgd: {global_clipnorm: 1}}", "warmup"),
     ),
     "labels beyond float32": Case(
