@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from ...pipelines.artifact import Examples
 from ...pipelines.errors import DataError, StepError
-from ..input.order import Only
 from .diagnosis import BadBatch, bad_batch, bad_values, bad_weights
 from .feed import Feed
 from .settings import Settings
+from .stage_data import StageData
 from .tasks import Task
 
 if TYPE_CHECKING:
@@ -45,27 +44,22 @@ class Subject:
         network: compiled.
         feed: how it is fed.
         tasks: what it learns.
-        examples: what it learns from.
-        train, validation: the splits; the latter None if there is none.
-        only: which rows of the train split.
-        batches: gives the batches of the stage after so many steps, as the network's `train_step` takes them.
-        held_out: gives those of the validation split; none where there is none.
+        data: what it learns from.
         good_weights: gives weights that were numbers still, of a checkpoint or those of the beginning, and
             says which, as in "the weights of the checkpoint".
         kept: says which checkpoint is kept and where; empty if none is.
+        batches: gives the batches of the stage after so many steps, as the network's `train_step` takes them.
+        held_out: gives those of the validation split; none where there is none.
     """
 
     network: keras.Model
     feed: Feed
     tasks: Sequence[Task]
-    examples: Examples
-    train: str
-    validation: str | None
-    only: Only
-    batches: Callable[[int], Iterable[Any]]
-    held_out: Callable[[], Iterable[Any]]
+    data: StageData
     good_weights: Callable[[], tuple[Sequence[Any], str]]
     kept: Callable[[], str]
+    batches: Callable[[int], Iterable[Any]] = lambda _: ()
+    held_out: Callable[[], Iterable[Any]] = tuple
 
 
 class Watch:
@@ -85,11 +79,14 @@ class Watch:
         self._first: float | None = None
         self._warned = False
 
-    def learn_from(self, examples: Examples, train: str, validation: str | None, only: Only) -> None:
-        """What the stages to come learn from; see `Subject`."""
-        self._subject = replace(
-            self._subject, examples=examples, train=train, validation=validation, only=only
-        )
+    def learn_from(
+        self,
+        data: StageData,
+        batches: Callable[[int], Iterable[Any]],
+        held_out: Callable[[], Iterable[Any]],
+    ) -> None:
+        """What the stage that begins learns from; see `Subject`."""
+        self._subject = replace(self._subject, data=data, batches=batches, held_out=held_out)
 
     def look(
         self,
@@ -163,11 +160,12 @@ def diagnosed(
         key: "loss", "val_loss", or "" if it is the weights.
         way: epoch, step and loss of each report before.
     """
-    split = subject.validation if key == "val_loss" and subject.validation else subject.train
-    only = subject.only if split == subject.train else None
-    bad = bad_values(subject.examples, split, subject.feed, subject.tasks, only)
+    data = subject.data
+    split = data.validation if key == "val_loss" and data.validation else data.train
+    only = data.only if split == data.train else None
+    bad = bad_values(data.examples, split, subject.feed, subject.tasks, only)
     if bad:
-        found = "; ".join(one.told(subject.examples, split) for one in bad[:5])
+        found = "; ".join(one.told(data.examples, split) for one in bad[:5])
         return DataError(
             f"{where}: {found}",
             argument="examples",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -21,32 +21,26 @@ import tensorflow as tf
 from ...pipelines.artifact import Examples
 from ...pipelines.beam import cores
 from ..input.order import Only
-from ..strategies.batches import rate_factor
 from ..strategies.choosing import ONE, Chosen
 from ..strategies.precision import precise, require_float32
 from ..strategies.replicas import ReplicaStepper, mirrored_layers
-from ..strategies.xla import compile_by_xla
 from ..tfrecords.layout import Layout, OutputFeature
-from .augmenting import TrainAugmentation, finish_in_step, train_augmentation
-from .building import build_network, compile_network, is_sparse, require_nothing_for_compile
+from .augmenting import TrainAugmentation, train_augmentation
+from .building import build_network, require_nothing_for_compile
 from .course import Course, Follower
-from .epoch_steps import EpochSteps
 from .failures import Subject, Watch
 from .feed import Feed
-from .freezing import Freezer
 from .live import Tell
 from .logs.log import TrainingLog
 from .logs.pace import Input, Pace
-from .memory import memory_errors
 from .networks import require_saved_as_it_is
 from .on_plateau import OnPlateau
 from .pretrained import load_weights, look_at_scale
 from .settings import Settings
-from .stage_data import StageData, StageStreams, require_a_batch
-from .stages import Stage
+from .stage_data import StageData
 from .steps import Stepper, TensorFlowStepper
-from .stream import IN_MEMORY_BYTES, Stream
-from .tasks import Task, output_keys
+from .stream import IN_MEMORY_BYTES
+from .tasks import Task
 
 if TYPE_CHECKING:
     from .checkpoints import Checkpoints
@@ -125,53 +119,25 @@ def train_network(
         keras.distribution.set_distribution(chosen.distribution)
     with precise(settings.execution.precision), mirrored_layers(chosen.strategy):
         network, feed = _begun(settings, features, tasks, warn)
-    trained = Trained(network, feed)
-    augmentation = trained.augmentation = train_augmentation(settings.augment, feed.images, settings.seed)
-    stages = settings.stages or (Stage(),)
+    augmentation = train_augmentation(settings.augment, feed.images, settings.seed)
     own = StageData(examples, train, validation, class_weights, only)
-    learned = [_masked(one, own) for one in data] or [own] * len(stages)
-    for number, (stage, one) in enumerate(zip(stages, learned, strict=True), start=1):
-        batch_size = settings.of_stage(stage).batch_size
-        require_a_batch(batch_size, one, number if settings.stages else 0, chosen.replicas)
-    _compile(network, settings, stages[0], tasks, learned[0].rows, chosen)
-    sparse = {label: is_sparse(network, key) for label, key in output_keys(tasks).items()}
-    streams = StageStreams(feed, settings, tasks, augmentation, sparse, chosen.share)
-    told = settings.of_stage(stages[0])
-    source, held_out = streams.of(told, learned[0])
-    stepper = _stepper(network, settings, chosen)
+    stages = Stages(network, feed, settings, tasks, chosen, own, data, augmentation)
     if log is not None:
         log.running = type(network).train_step is keras.Model.train_step
     subject = Subject(
-        network, feed, tasks, examples, train, validation, only,
-        lambda step: _finished(source, told.batch_size, course.state.first, step),
-        lambda: held_out.once() if held_out else (),
+        network, feed, tasks, own,
         lambda: (_first_weights(settings, features, tasks), "its first weights"),
         lambda: checkpoints.kept() if checkpoints else "",
     )  # fmt: skip
     watch = Watch(subject, warn)
     followers = (OnPlateau(), *followers, watch)
-    course = Course(stepper, source, held_out, tell, checkpoints, followers, log, watch)
+    stepper = _stepper(network, settings, chosen)
+    course = Course(stepper, *stages.streams(0), tell, checkpoints, followers, log, watch)
     course.resume()
-    freezer = Freezer(network)
     with checkpoints or nullcontext():
-        for number, (stage, one) in enumerate(zip(stages, learned, strict=True)):
-            if number < course.state.stage:
-                continue
-            told = settings.of_stage(stage)
-            if settings.stages:
-                freezer.freeze(stage, number + 1)
-                _compile(network, settings, stage, tasks, one.rows, chosen, again=True)
-            source, held_out = streams.of(told, one)
-            course.learn_from(source, held_out, anew=not one.is_validated_as(learned[max(0, number - 1)]))
-            watch.learn_from(one.examples, one.train, one.validation, one.only)
-            if source.in_step:
-                finish_in_step(network, source.finish, source.batches())
-            with memory_errors(told.batch_size, one.train, checkpoints):
-                course.run(told, number)
-    freezer.thaw()
-    trained.history, trained.best_epoch = course.state.history, course.state.best_epoch
-    trained.pace = course.pace
-    return trained
+        stages.run(course, watch, checkpoints)
+    state = course.state
+    return Trained(network, feed, state.history, state.best_epoch, augmentation, course.pace)
 
 
 def input_of(examples: Examples, split: str, settings: Settings, trained: Trained) -> Input:
@@ -196,37 +162,6 @@ def _first_weights(settings: Settings, features: Sequence[OutputFeature], tasks:
     with precise(settings.execution.precision):
         weights: list[Any] = _begun(settings, features, tasks, lambda _: None)[0].get_weights()
     return weights
-
-
-def _finished(source: Stream, batch_size: int, first: int, step: int) -> tf.data.Dataset:
-    """The batches after a step of the stage that began with an epoch, also where the step finishes them."""
-    batches = source.batches(EpochSteps(source.rows, batch_size, 1, first).position(step))
-    return batches.map(source.finish) if source.in_step else batches
-
-
-def _compile(
-    network: keras.Model,
-    settings: Settings,
-    stage: Stage,
-    tasks: Sequence[Task],
-    rows: int,
-    chosen: Chosen,
-    **again: bool,
-) -> None:
-    """Compiles the network for a stage over so many examples an epoch."""
-    told = settings.of_stage(stage)
-    steps = EpochSteps(rows, told.batch_size, told.epochs)
-    factor = rate_factor(settings.execution.scale_learning_rate, chosen.replicas)
-    with chosen.scope():
-        compile_network(network, told, tasks, steps, factor=factor, **again)
-    if settings.execution.xla:
-        compile_by_xla(network)
-
-
-def _masked(data: StageData, own: StageData) -> StageData:
-    """The stage's data without the rows that a fold holds out."""
-    same = data.examples.digest == own.examples.digest and data.train == own.train
-    return replace(data, only=own.only) if same else data
 
 
 def _stepper(network: keras.Model, settings: Settings, chosen: Chosen) -> Stepper:

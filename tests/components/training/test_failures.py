@@ -61,7 +61,6 @@ def stepping(inputs, outputs, task):
 
 
 @keras.saving.register_keras_serializable("headrace_tests")
-@keras.saving.register_keras_serializable("headrace_tests")
 class Greedy(keras.Model):
     def train_step(self, data):
         if data[0].shape[0] == 40:
