@@ -44,6 +44,7 @@ class Study:
         self._optuna = require_optuna()
         self._settings = settings
         self._distributions = {name: self._distribution(axis) for name, axis in settings.over.items()}
+        self._params: list[dict[str, Any]] = []
         self._values: list[dict[str, Any]] = []
         self._trials: list[Any] = []
         self._last: dict[int, int] = {}
@@ -69,6 +70,7 @@ class Study:
             params, values = self._next(len(self._values))
             self._study.enqueue_trial(params)
             self._trials.append(self._study.ask(self._distributions))
+            self._params.append(params)
             self._values.append(values)
         return self._values[number]
 
@@ -80,10 +82,9 @@ class Study:
             return {name: _place(over[name], value) for name, value in values.items()}, values
         for attempt in range(_ATTEMPTS):
             params = self._drawn(number, attempt)
-            values = {name: _value(over[name], drawn) for name, drawn in params.items()}
-            if size(over) is None or values not in self._values:
+            if size(over) is None or params not in self._params:  # of values, 1 and true would be equal
                 break
-        return params, values
+        return params, {name: _value(over[name], drawn) for name, drawn in params.items()}
 
     def _drawn(self, number: int, attempt: int) -> dict[str, Any]:
         """A random setting, by Optuna's sampler with a seed of its own."""

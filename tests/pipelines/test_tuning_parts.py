@@ -102,6 +102,13 @@ def test_a_random_search_of_few_settings_tries_each_once():
     tried = [tuple(study.values(number).values()) for number in range(8)]
     assert len(set(tried)) == 8
     assert all(isinstance(width, int) for width, _ in tried)
+    alike = Study(tune_settings({"over": {"fit.args.width": [0, False, 1, True]}, "metric": "fit.val_loss"}))
+    assert {repr(alike.values(number)["fit.args.width"]) for number in range(4)} == {
+        "0",
+        "False",
+        "1",
+        "True",
+    }
 
 
 def test_hyperband_gives_up_what_is_behind():
