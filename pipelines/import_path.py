@@ -68,7 +68,10 @@ def find_problem(path: str) -> Problem | None:
             remedy="install it, run from the folder that holds it, or name its file: folder/file.py:function",
         )
     if not file.is_file():
-        return Problem(f"there is no file {place}", remedy="a path is relative to the pipeline's file, and on the command line to the working folder")
+        return Problem(
+            f"there is no file {place}",
+            remedy="a path is relative to the pipeline's file, and on the command line to the working folder",
+        )
     return _definition_problem(file, name)
 
 

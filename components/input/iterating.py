@@ -76,13 +76,19 @@ class Batches(Iterator[tuple[Any, ...]]):
         remainder; it is counted in examples.
 
         Raises:
-            DataError: it is the state of other examples, or of another order.
+            DataError: it is the state of other examples, or of another order, or tells no place in them.
         """
         differing = [key for key, value in self._of.items() if state.get(key) != value]
         if differing:
             told = ", ".join(f"{key} {state.get(key)!r} and not {self._of[key]!r}" for key in differing)
             raise DataError(f"the state is of other batches: {told}", argument="state")
-        self._position = Position(int(state["epoch"]), int(state["examples"]))
+        place = Position(int(state["epoch"]), int(state["examples"]))
+        if place.epoch < 0 or not 0 <= place.examples < max(self._reader.rows, 1):
+            what = (
+                f"there is no example {place.examples} in epoch {place.epoch} of {self._reader.rows:,} each"
+            )
+            raise DataError(what, argument="state")
+        self._position = place
         self._batches = None
 
     def _behind(self) -> Position:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,13 @@ class Wanted:
     cache: Cache = "none"
     sampling: Sampling = "natural"
     device: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, choices in (("remainder", Remainder), ("cache", Cache), ("sampling", Sampling)):
+            given, available = getattr(self, name), get_args(choices)
+            if given not in available:
+                what = f"{name} can't be {given!r}"
+                raise DataError(what, argument=name, given=str(given), available=available)
 
 
 class Source:

@@ -38,6 +38,7 @@ from .on_plateau import OnPlateau
 from .pretrained import load_weights, look_at_scale
 from .settings import Settings
 from .stage_data import StageData
+from .staging import Stages
 from .steps import Stepper, TensorFlowStepper
 from .stream import IN_MEMORY_BYTES
 from .tasks import Task

@@ -249,6 +249,19 @@ def test_a_state_goes_on_with_the_very_next_example(examples: Examples, remainde
     half = np.arange(ROWS) % 2 == 0
     with pytest.raises(DataError, match="the state is of other batches: only None and not"):
         iterate(examples, seed=4, only=half).restore(states[0])
+    with pytest.raises(DataError, match="there is no example 1000000 in epoch 0"):
+        other.restore({**other.state(), "examples": 10**6})
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"remainder": "crop"}, {"cache": "memry"}, {"sampling": "balance"}],
+    ids=lambda told: next(iter(told)),
+)
+def test_a_misspelt_choice_is_an_error_and_no_other_choice(examples, told):
+    with pytest.raises(DataError, match="can't be '") as refused:
+        iterate(examples, **told)
+    assert refused.value.problems[0].argument == next(iter(told))
 
 
 def test_the_documented_loop_is_ended_and_goes_on(tmp_path: Path) -> None:
