@@ -118,7 +118,8 @@ def train(
             your own as for the loss; `accuracy` for classes by default.
         patience: stop after so many epochs without a better validation loss.
         train_split: the split to learn from.
-        validation_split: the split that chooses the epoch; without rows in it the last epoch is kept.
+        validation_split: the split that chooses the epoch; without rows in it, or with `none`, the last epoch
+            is kept.
         augment: what is done to the images of the train split, anew in each epoch: a list of `flip`,
             `rotate90`, `rotate`, `shift`, `zoom`, `shear`, `affine`, `random_crop`, `brightness`, `contrast`,
             `noise` and `cutout`, each a name, `{name: value}` or `{name: {argument: value}}`, as in

@@ -26,6 +26,8 @@ from .stages import OWN, PRETRAINING, stage_problems
 TASK_OF_KIND = {"value": "regression", "class": "classification", "multi": "multilabel", "": ""}
 """What a label of a kind is for; "classification" is binary or multi-class, "" isn't known yet."""
 Arguments = Mapping[str, Any]
+NO_VALIDATION = ("validation", "none")
+"""Splits to validate on that need not be there: the default, and a word for none."""
 
 
 def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[Problem]:
@@ -59,6 +61,11 @@ def training_problems(arguments: Arguments, known: Mapping[str, Known]) -> list[
     if splits and isinstance(split, str) and split not in splits:
         what = f"the examples have no split {split!r}"
         problems.append(Problem(what, argument="train_split", given=split, available=splits))
+    held_out = arguments.get("validation_split")
+    if splits and isinstance(held_out, str) and held_out not in (*splits, *NO_VALIDATION):
+        what = f"the examples have no split {held_out!r}"
+        fix = "none trains without validation, and keeps the last epoch"
+        problems.append(Problem(what, "", "validation_split", given=held_out, available=splits, remedy=fix))
     return problems
 
 

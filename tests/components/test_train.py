@@ -10,6 +10,7 @@ import pytest
 
 from headrace.components import train
 from headrace.components.strategies.batches import default_batch_size
+from headrace.components.training.argument_checks import training_problems
 from headrace.components.training.networks import load_network, weights_digest
 from headrace.pipelines.component import Known
 from headrace.pipelines.errors import DataError, InvalidRequestError, StepError
@@ -327,3 +328,13 @@ def test_the_built_in_models_take_what_the_check_says() -> None:
 
     for name, arguments in BUILT_IN.items():
         assert tuple(inspect.signature(model_function(name)).parameters)[3:] == arguments
+
+
+def test_a_misspelt_validation_split_is_told_before_a_run_and_none_is_none() -> None:
+    known = {"examples": Known(splits=("train", "validation"))}
+
+    def told(split: str) -> list[str]:
+        problems = training_problems({"validation_split": split}, known)
+        return [problem.closest for problem in problems if problem.argument == "validation_split"]
+
+    assert told("valdation") == ["validation"] and told("none") == told("validation") == []
