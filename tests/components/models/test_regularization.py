@@ -11,7 +11,7 @@ import pytest
 
 from headrace.components.models import BUILT_IN, IMAGE_MODELS, arguments_of, model_function
 from headrace.components.models.inputs import FeatureInput, Packed
-from headrace.components.models.layers import IdWeights
+from headrace.components.models.layers import IdWeights, custom_objects
 from headrace.components.training.argument_checks import model_problems
 from headrace.components.training.freezing import leaves
 from headrace.components.training.networks import save_network
@@ -107,7 +107,7 @@ def test_the_bound_holds_after_each_step_and_is_read_back(name: str, tmp_path: P
 
     assert longest(network) <= 0.5 * (1 + 1e-5) < longest(free)
     save_network(network, tmp_path, name)  # compares the weights
-    again = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    again = keras.saving.load_model(tmp_path / "model.keras", custom_objects(), compile=False)
     assert float(sum(again.losses)) == pytest.approx(float(sum(network.losses)), rel=1e-6)
     bounded = [layer for _, layer in leaves(again) if getattr(layer, "kernel_constraint", None) is not None]
     assert all(layer.kernel_constraint.max_value == 0.5 for layer in bounded)
