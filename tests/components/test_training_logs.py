@@ -245,6 +245,6 @@ def test_a_model_has_its_logs(paths: Paths, prepared: Prepared) -> None:
     assert [step for step, _, values in told if "batch_loss" in values] == list(range(16, 121, 16))
     live = [event["progress"] for event in paths.events if "progress" in event]
     assert live[-1]["epoch"] == live[-1]["epochs"] == 3
-    assert list(live[-1])[5:7] == ["loss", "val_loss"] and live[-1]["learning_rate"] == 0
+    assert list(live[-1])[5:8] == ["validated", "loss", "val_loss"] and live[-1]["learning_rate"] == 0
     said = [event["say"] for event in paths.events if "say" in event]
     assert any("examples/s, " in text and "of the time waiting for them" in text for text in said)
