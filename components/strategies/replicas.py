@@ -61,6 +61,8 @@ class ReplicaStepper(TensorFlowStepper):
         steps_per_execution: how many steps TensorFlow runs in one go; no part of the result.
     """
 
+    takes_ahead = False  # a strategy's steps return while the devices are still at work
+
     def __init__(
         self, network: keras.Model, strategy: tf.distribute.Strategy, steps_per_execution: int = 1
     ) -> None:

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ..input.ahead import Ahead
+
 State = dict[str, npt.NDArray[Any]]
 """Host copies of variables by key: `model/…`, `optimizer/…`, `metric/…` and `random/…`."""
 SAMPLED = 32
@@ -91,7 +93,10 @@ class TensorFlowStepper:
     Attributes:
         network: the same.
         waited: see `Stepper`.
+        takes_ahead: whether the next batch is taken while a step runs.
     """
+
+    takes_ahead = True
 
     def __init__(self, network: keras.Model, steps_per_execution: int = 1) -> None:
         self.network = network
@@ -107,7 +112,7 @@ class TensorFlowStepper:
         """Takes a new source; see `Stepper`."""
         self._build(batches)
         self._compile()
-        self._source, self._batches = batches, self._iterate(batches)
+        self._source, self._batches = batches, self._taken(batches)
         self.waited, self._executions = 0.0, 0
 
     def run(self, count: int) -> None:
@@ -187,7 +192,12 @@ class TensorFlowStepper:
         Those are a second optimizer's, or Keras' generator for random numbers without a seed.
         """
         self._single(1)
-        self._batches, self.waited = self._iterate(self._source), 0.0
+        self._batches, self.waited = self._taken(self._source), 0.0
+
+    def _taken(self, batches: tf.data.Dataset) -> Iterator[Any]:
+        """An iterator to learn from; Keras takes the batches of several steps itself."""
+        made = self._iterate(batches)
+        return Ahead(made) if self.takes_ahead and self._together == 1 else made
 
     def _iterate(self, batches: tf.data.Dataset) -> Iterator[Any]:
         """An iterator over batches as the compiled step takes them; a strategy distributes them here."""
