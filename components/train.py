@@ -12,8 +12,7 @@ from ..pipelines.artifact import Examples, Model, Transform
 from ..pipelines.component import CodePath, Known, Marker, component
 from ..pipelines.context import Context
 from ..pipelines.errors import Problem
-from .strategies.asking import execution_problems
-from .strategies.asking import process_of as _process_of
+from .strategies.asking import execution_problems, process_of
 from .strategies.batches import rate_factor
 from .training.argument_checks import known_tasks, training_problems
 from .training.own_code import ARGUMENTS as OWN_CODE
@@ -264,7 +263,4 @@ def _check(
     return problems, {"output": Known(facts=facts)}
 
 
-@train.process_of
-def process_of_train(arguments: Mapping[str, Any]) -> str:
-    """Of a backend of its own, or with virtual devices, where the strategy asks for them."""
-    return _process_of(arguments)
+train.process_of(process_of)

@@ -83,7 +83,6 @@ class Stream:
         sampling: Sampling = "natural",
         share: Share | None = None,
     ) -> None:
-        self._examples = examples
         self._split = split
         self._feed = feed
         self._batch_size = batch_size

@@ -13,6 +13,7 @@ from ..checks import check_components
 from ..component import Known
 from ..errors import PipelineError, Problem
 from ..pipeline import StepOutput
+from ..planning import Selection
 from ..values import convert_given, located, plain, resolve_paths
 from .settings import TuneSettings
 from .space import probes
@@ -144,12 +145,7 @@ def _metric_problems(step: str, path: list[str], known: Mapping[StepOutput, Know
 
 def upstream(bound: BoundPipeline, step: str) -> tuple[str, ...]:
     """A step and all that it needs, in topological order."""
-    found, todo = set[str](), [step]
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            found.add(name)
-            todo.extend(bound.steps[name].upstream)
+    found = Selection(end=step).steps(bound)
     return tuple(name for name in bound.steps if name in found)
 
 
