@@ -174,8 +174,8 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
     largest = max(len(coder.encode(unit)) for unit in enumerate(units))
     if largest > LARGEST_ELEMENT:
         raise ValueError(f"{stage}: a unit's description has {largest} bytes, more than {LARGEST_ELEMENT}")
-    threads = threads_of(ctx.runner)
-    with _progress(ctx, folder, len(units)), _own_errors(folder), beam_pipeline(ctx.runner) as pipeline:
+    threads, runner = threads_of(ctx.runner), ctx.open_runner()
+    with _progress(ctx, folder, len(units)), _own_errors(folder), beam_pipeline(runner) as pipeline:
         (
             pipeline
             # A runner's workers are dealt the units by a shuffle; our own threads take them from one bundle.
