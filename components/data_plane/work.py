@@ -10,15 +10,13 @@ result doesn't depend on workers or bundling.
 from __future__ import annotations
 
 import json
-import os
 import threading
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import apache_beam as beam
 import pyarrow as pa
@@ -26,32 +24,16 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from ...pipelines.beam import beam_pipeline, threads_of
-from ...pipelines.context import Context
+from ...pipelines.context import Context, Exchange
 from ...pipelines.errors import error_from_json
-from ...pipelines.worker import failure
 from .result import Result
+from .spilling import Partial, Spill, WriteReferences, counted
 
 T = TypeVar("T")
 
 LARGEST_ELEMENT = 64 * 2**10
 """Bytes that an element crossing a stage may have: a unit's description, a result's reference. What is
 larger belongs in a file, since a runner may keep every such element in one process's memory."""
-
-
-class Partial(NamedTuple):
-    """The reference to a unit's spilled result.
-
-    Attributes:
-        unit: the unit's number from 0.
-        rows: how many rows the unit read.
-        path: the file that holds the result's bytes.
-        worker: process and thread that did it.
-    """
-
-    unit: int
-    rows: int
-    path: str
-    worker: str
 
 
 class MapUnits(beam.PTransform):
@@ -63,18 +45,25 @@ class MapUnits(beam.PTransform):
         threads: how many units of a bundle are worked on at once. More than one asks for the global window.
             The work is NumPy and Arrow, which let other threads run, and a thread takes the next unit when
             it is done with one, where a runner would deal them out beforehand.
+        exchange: how the workers reach the files that the work names, if not by themselves.
     """
 
-    def __init__(self, work: Callable[[Any], Result], folder: Path, threads: int = 0) -> None:
+    def __init__(
+        self,
+        work: Callable[[Any], Result],
+        folder: Path,
+        threads: int = 0,
+        exchange: Exchange | None = None,
+    ) -> None:
         super().__init__()
-        self._work = work
-        self._folder = folder
+        spill = Spill(work, folder)
+        self._do = exchange.around(spill) if exchange else spill
         self._threads = threads
 
     def expand(self, units: Any) -> Any:
         """Applies the work to each unit."""
-        spill = _Spill(self._work, str(self._folder))
-        return units | beam.ParDo(spill if self._threads < 2 else _SpillInThreads(spill, self._threads))
+        few = self._threads < 2
+        return units | beam.ParDo(_Do(self._do) if few else _DoInThreads(self._do, self._threads))
 
 
 class GatherPartials(beam.PTransform):
@@ -85,35 +74,19 @@ class GatherPartials(beam.PTransform):
         return partials | "Key" >> beam.Map(_keyed) | "Group" >> beam.GroupByKey()
 
 
-class _Spill(beam.DoFn):
-    def __init__(self, work: Callable[[Any], Result], folder: str) -> None:
-        self._work = work
-        self._folder = folder
+class _Do(beam.DoFn):
+    def __init__(self, do: Callable[[tuple[int, Any]], Partial]) -> None:
+        self._do = do
 
     def process(self, element: tuple[int, Any]) -> Iterator[Partial]:
-        yield self.spilled(element)
-
-    def spilled(self, element: tuple[int, Any]) -> Partial:
-        """Works on one unit, and writes what it gave."""
-        unit, item = element
-        try:
-            result = self._work(item)
-        except Exception as error:
-            # Beam hands an exception on as text below hundreds of lines of its own; the driver reads this
-            # file and raises the error as it was.
-            with suppress(OSError):  # the disk may be full, which then is the error that comes through
-                _write(Path(self._folder) / f"{unit:06d}.error", json.dumps(failure(error)).encode())
-            raise
-        path = Path(self._folder) / f"{unit:06d}-{result.rows}-{uuid.uuid4().hex}"
-        _write(path, result.payload)
-        return Partial(unit, result.rows, str(path), f"{os.getpid()}-{threading.get_ident()}")
+        yield self._do(element)
 
 
-class _SpillInThreads(beam.DoFn):
-    """`_Spill` for several units of a bundle at once; an error leaves the units that weren't begun undone."""
+class _DoInThreads(beam.DoFn):
+    """`_Do` for several units of a bundle at once; an error leaves the units that weren't begun undone."""
 
-    def __init__(self, spill: _Spill, threads: int) -> None:
-        self._spill = spill
+    def __init__(self, do: Callable[[tuple[int, Any]], Partial], threads: int) -> None:
+        self._do = do
         self._threads = threads
 
     def start_bundle(self) -> None:
@@ -121,7 +94,7 @@ class _SpillInThreads(beam.DoFn):
         self._asked: deque[Future[Partial]] = deque()
 
     def process(self, element: tuple[int, Any]) -> Iterator[Partial]:
-        self._asked.append(self._pool.submit(self._spill.spilled, element))
+        self._asked.append(self._pool.submit(self._do, element))
         if len(self._asked) > 2 * self._threads:
             yield self._next()
 
@@ -137,16 +110,6 @@ class _SpillInThreads(beam.DoFn):
         except BaseException:
             self._pool.shutdown(cancel_futures=True)
             raise
-
-
-class _WriteReferences(beam.DoFn):
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def process(self, element: tuple[None, Any]) -> None:
-        partials = [tuple(partial) for partial in element[1]]
-        largest = max(len(json.dumps(partial)) for partial in partials)
-        _write(Path(self._path), json.dumps({"partials": sorted(partials), "largest": largest}).encode())
 
 
 def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], Result]) -> Iterator[bytes]:
@@ -173,15 +136,20 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
     largest = max(len(coder.encode(unit)) for unit in enumerate(units))
     if largest > LARGEST_ELEMENT:
         raise ValueError(f"{stage}: a unit's description has {largest} bytes, more than {LARGEST_ELEMENT}")
-    threads = threads_of(ctx.runner)
-    with _progress(ctx, folder, len(units)), _own_errors(folder), beam_pipeline(ctx.runner) as pipeline:
+    threads, exchange, references = threads_of(ctx.runner), ctx.exchange, WriteReferences(index)
+    with (
+        _progress(ctx, folder, len(units)),
+        _own_errors(folder),
+        _collected(exchange, folder),
+        beam_pipeline(ctx.runner) as pipeline,
+    ):
         (
             pipeline
             # A runner's workers are dealt the units by a shuffle; our own threads take them from one bundle.
             | "Units" >> beam.Create(list(enumerate(units)), reshuffle=not threads)
-            | stage >> MapUnits(work, folder, threads)
+            | stage >> MapUnits(work, folder, threads, exchange)
             | "Gather" >> GatherPartials()
-            | "Write" >> beam.ParDo(_WriteReferences(str(index)))
+            | "Write" >> beam.Map(exchange.around(references) if exchange else references)
         )
     # What the units took is free by now, and Arrow would keep it while the next stage takes its own.
     pa.default_memory_pool().release_unused()
@@ -193,18 +161,21 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
     ctx.work(
         stage, units=len(units), workers=workers, largest_element_bytes=max(largest, gathered["largest"])
     )
-    return (Path(partial.path).read_bytes() for partial in partials)
+    return ((folder / Path(partial.path).name).read_bytes() for partial in partials)
 
 
 def _keyed(partial: Partial) -> tuple[None, Partial]:
     return None, partial
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Writes a file that is there whole or not at all."""
-    partly = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partly")
-    partly.write_bytes(content)
-    partly.rename(path)
+@contextmanager
+def _collected(exchange: Exchange | None, folder: Path) -> Iterator[None]:
+    """Brings what the workers wrote here when the job has ended, well or not."""
+    try:
+        yield
+    finally:
+        if exchange is not None:
+            exchange.collect(folder)
 
 
 @contextmanager
@@ -228,9 +199,9 @@ def _progress(ctx: Context, folder: Path, total: int, seconds: float = 0.5) -> I
     stop = threading.Event()
 
     def look() -> None:
-        names = [path.name for path in folder.iterdir() if path.name.count("-") == 2 and not path.suffix]
-        rows = sum(int(name.split("-")[1]) for name in names)
-        ctx.progress(done=min(len(names), total), total=total, rows=rows)
+        names = ctx.exchange.names(folder) if ctx.exchange else (path.name for path in folder.iterdir())
+        done, rows = counted(names)
+        ctx.progress(done=done, total=total, rows=rows)
 
     def watch() -> None:
         while not stop.wait(seconds):
