@@ -40,12 +40,24 @@ class RunnerSettings:
     """Which Beam runner executes, and its options. Never part of a fingerprint.
 
     Attributes:
-        name: `direct`.
-        options: Beam pipeline options by name, without dashes.
+        name: `direct`, `flink`, `spark`, `dataflow` or `portable`.
+        options: Beam pipeline options by name, without dashes, as the user stated them.
+        flags: what the run added, as flags of Beam's command line: the endpoint of a job server that it
+            started, the environment of the workers, packages.
     """
 
     name: str = "direct"
     options: Mapping[str, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """For another process."""
+        return {"name": self.name, "options": dict(self.options), "flags": list(self.flags)}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> RunnerSettings:
+        """What `to_json` gave."""
+        return cls(told["name"], told["options"], tuple(told["flags"]))
 
 
 class Exchange(Protocol):
@@ -84,7 +96,7 @@ class Context:
         step: the step's name.
         staging: a folder of this attempt's own, on the store's file system, so that every worker
             reaches it and a finished artifact can be renamed into place. Removed after the attempt.
-        runner: the Beam runner to use, see `headrace.pipelines.beam`.
+        runner: the Beam runner to use, see `headrace.pipelines.runners`.
         listener: receives progress and messages.
         reuse: what earlier attempts left to be used again; None where there is no store.
         resumables: what killed attempts left to go on from; None where there is no store.

@@ -24,6 +24,8 @@ from .planning import Decision, Planner, Selection
 from .records import StepRecord, begin_record, new_run_id
 from .resumable import Resumables, end_resumables
 from .reuse import Reuse, code_of, keep_notes
+from .runners.opened import OpenRunners
+from .runners.settings import settings_of
 from .store import Store, remove_tree
 
 if TYPE_CHECKING:
@@ -40,14 +42,15 @@ class Request:
 
     Attributes:
         selection: which steps may run.
-        runner: the Beam runner of the steps that don't state their own.
+        runner: the Beam runner of the steps that don't state their own; without a name,
+            the pipeline's.
         jobs: how many steps run side by side.
         resumes: the run that this one goes on from, for the record.
         about: more that the record tells, as JSON values by key, such as `trial`.
     """
 
     selection: Selection = field(default_factory=Selection)
-    runner: RunnerSettings = field(default_factory=RunnerSettings)
+    runner: RunnerSettings = field(default_factory=lambda: RunnerSettings(""))
     jobs: int = 1
     resumes: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -191,6 +194,7 @@ class _Run:
         self.own: WorkerPool | None = None
         self.workers: Any = None
         self.halt = halt
+        self.runners = OpenRunners(staging, store.run_folder(run) / "log.txt")
 
     def execute(self) -> RunResult:
         started = time.time()
@@ -222,6 +226,7 @@ class _Run:
             self.workers.close()
         if self.own is not None:
             self.own.close()
+        self.runners.close()
         until = time.monotonic() + patience  # a step in this process can't be ended
         for thread in self.threads:
             if thread.ident is not None:  # else the interrupt came just before its start
@@ -344,10 +349,7 @@ class _Run:
             remove_tree(folder)  # before the record is written: the disk may be full of it
 
     def _runner(self, step: BoundStep) -> RunnerSettings:
-        stated = {**(self.bound.runner or {}), **(step.runner or {})}
-        name = stated.pop("name", self.request.runner.name)
-        options = {**{k: str(v) for k, v in stated.items()}, **self.request.runner.options}
-        return RunnerSettings(name, options)
+        return self.runners.of(settings_of(self.bound.runner, step.runner, self.request.runner))
 
     def _in_worker(
         self, step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context

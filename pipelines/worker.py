@@ -81,7 +81,7 @@ def do(job: Mapping[str, Any], tell: Any) -> dict[str, str]:
         for name, value in job["parameters"].items()
     }
     arguments.update({name: load_artifact(Path(path)) for name, path in job["inputs"].items()})
-    settings = RunnerSettings(job["runner"]["name"], job["runner"]["options"])
+    settings = RunnerSettings.from_json(job["runner"])
     staging, reuse = Path(job["staging"]), None
     if job["reuse"]:
         reuse = Reuse(Path(job["reuse"]["store"]), job["reuse"]["code"], staging, job["reuse"]["fresh"])

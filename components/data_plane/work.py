@@ -23,9 +23,10 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from ...pipelines.beam import beam_pipeline, threads_of
 from ...pipelines.context import Context, Exchange
 from ...pipelines.errors import error_from_json
+from ...pipelines.runners.beam import beam_pipeline
+from ...pipelines.runners.settings import threads_of
 from .result import Result
 from .spilling import Partial, Spill, WriteReferences, counted
 
