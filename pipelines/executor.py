@@ -24,6 +24,7 @@ from .planning import Decision, Planner, Selection
 from .records import StepRecord, begin_record, new_run_id
 from .resumable import Resumables, end_resumables
 from .reuse import Reuse, code_of, keep_notes
+from .runners.jobs import StepJobs
 from .runners.opened import OpenRunners
 from .runners.settings import settings_of
 from .store import Store, remove_tree
@@ -226,11 +227,11 @@ class _Run:
             self.workers.close()
         if self.own is not None:
             self.own.close()
-        self.runners.close()
         until = time.monotonic() + patience  # a step in this process can't be ended
         for thread in self.threads:
             if thread.ident is not None:  # else the interrupt came just before its start
                 thread.join(max(0.0, until - time.monotonic()))
+        self.runners.close()  # after the threads, which cancel the jobs that their steps left
         while not self.finished.empty():
             name, decision, outcome, seconds = self.finished.get()
             if not isinstance(outcome, BaseException):
@@ -326,7 +327,11 @@ class _Run:
         folder = self.staging / step.name.replace("/", "_")
         folder.mkdir()
 
+        runner = self._runner(step)
+        jobs = StepJobs(runner)
+
         def tell(event: Mapping[str, Any]) -> None:
+            jobs.note(event)
             if "progress" not in event:
                 messages.append(dict(event))
             self.listen({"step": step.name, **event})
@@ -334,11 +339,12 @@ class _Run:
         reuse = reuse_of(decision, self.store, folder)
         # A forced step that was killed goes on where it was, though its resumed run forces it too.
         resumables = resumables_of(decision, self.store, folder, self.run, bool(self.request.resumes))
-        ctx = Context(step.name, folder, self._runner(step), tell, reuse=reuse, resumables=resumables)
+        ctx = Context(step.name, folder, runner, tell, reuse=reuse, resumables=resumables)
         try:
-            outputs = (
-                self._in_worker(step, inputs, ctx) if importable(step) else in_process(step, inputs, ctx)
-            )
+            with jobs.cancelled_after(ctx.warn):
+                outputs = (
+                    self._in_worker(step, inputs, ctx) if importable(step) else in_process(step, inputs, ctx)
+                )
             published = {name: self.store.publish(artifact) for name, artifact in outputs.items()}
             keep_notes(self.store.folder, folder)
             end_resumables(self.store.folder, folder)

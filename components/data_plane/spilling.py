@@ -9,6 +9,7 @@ count what is done without opening a file.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -22,10 +23,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...pipelines.errors import HeadraceError, StoreError
+from ...pipelines.runners.probe import Proof
 from ...pipelines.worker import failure
 from .result import Result
 
 _RESULT = re.compile(r"(\d{6,})-(\d+)-[0-9a-f]{32}")
+
+_PASSING = (ConnectionError, TimeoutError, MemoryError, StoreError)
+_PASSING_CODES = (errno.EIO, errno.ESTALE, errno.EAGAIN)
 
 
 class Partial(NamedTuple):
@@ -51,21 +56,25 @@ class Spill:
     Attributes:
         work: gives a unit's Result.
         folder: where it is written; every worker has to reach it, by itself or through an exchange.
+        proof: what a worker elsewhere proves before its first unit.
     """
 
     work: Callable[[Any], Result]
     folder: Path
+    proof: Proof | None = None
 
     def __call__(self, element: tuple[int, Any]) -> Partial:
         """Does one unit."""
         unit, item = element
         try:
+            if self.proof is not None:
+                self.proof.give()
             result = self.work(item)
         except Exception as error:
             # Beam hands an exception on as text below hundreds of lines of its own; the driver reads this
             # file and raises the error as it was.
             with suppress(OSError):  # the disk may be full, which then is the error that comes through
-                write_whole(self.folder / f"{unit:06d}.error", json.dumps(told_error(error)).encode())
+                write_whole(self.folder / f"{unit:06d}.error", json.dumps(told_error(unit, error)).encode())
             raise
         path = self.folder / f"{unit:06d}-{result.rows}-{uuid.uuid4().hex}"
         write_whole(path, result.payload)
@@ -86,10 +95,16 @@ class WriteReferences:
         write_whole(self.path, told.encode())
 
 
-def told_error(error: Exception) -> dict[str, Any]:
-    """An error as `worker.failure` tells it, and whether another attempt would only meet it again."""
-    certain = isinstance(error, HeadraceError) and not isinstance(error, StoreError)
-    return {**failure(error), "certain": certain}
+def told_error(unit: int | str, error: Exception) -> dict[str, Any]:
+    """An error as `worker.failure` tells it, with what is to be done about it.
+
+    `certain`: another attempt would only meet it again, so that the job may end at once. `passing`: the
+    machine is to blame, and another attempt may do. What is neither is an exception that nobody foresaw.
+    """
+    told = failure(error)
+    passing = isinstance(error, _PASSING) or getattr(error, "errno", 0) in _PASSING_CODES
+    certain = isinstance(error, HeadraceError) and not passing
+    return {**told, "unit": unit, "certain": certain, "passing": passing}
 
 
 def worker_name() -> str:
@@ -105,6 +120,14 @@ def counted(names: Iterable[str]) -> tuple[int, int]:
         if found := _RESULT.fullmatch(name):
             rows[found[1]] = int(found[2])  # a unit that was done twice counts once
     return len(rows), sum(rows.values())
+
+
+def finished(folder: Path) -> dict[int, Partial]:
+    """The results that are in a stage's folder, by unit, whoever did them."""
+    found = (_RESULT.fullmatch(path.name) for path in sorted(folder.iterdir()))
+    return {
+        int(each[1]): Partial(int(each[1]), int(each[2]), str(folder / each[0]), "") for each in found if each
+    }
 
 
 def write_whole(path: Path, content: bytes) -> None:

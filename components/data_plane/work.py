@@ -10,28 +10,33 @@ result doesn't depend on workers or bundling.
 from __future__ import annotations
 
 import json
-import threading
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from ...pipelines.context import Context, Exchange
-from ...pipelines.errors import error_from_json
 from ...pipelines.runners.beam import beam_pipeline
+from ...pipelines.runners.jobs import NAMESPACE, run_job
+from ...pipelines.runners.probe import Proof, notes
 from ...pipelines.runners.settings import threads_of
+from .passing import Pass
 from .result import Result
-from .spilling import Partial, Spill, WriteReferences, counted
+from .spilling import Partial, Spill, WriteReferences
 
 T = TypeVar("T")
 
+TRIES = 3
+"""How often what is left of a pass is given to a remote runner, if nothing but its machines is to blame."""
 LARGEST_ELEMENT = 64 * 2**10
 """Bytes that an element crossing a stage may have: a unit's description, a result's reference. What is
 larger belongs in a file, since a runner may keep every such element in one process's memory."""
@@ -47,6 +52,7 @@ class MapUnits(beam.PTransform):
             The work is NumPy and Arrow, which let other threads run, and a thread takes the next unit when
             it is done with one, where a runner would deal them out beforehand.
         exchange: how the workers reach the files that the work names, if not by themselves.
+        proof: what workers elsewhere prove before their first unit.
     """
 
     def __init__(
@@ -55,9 +61,10 @@ class MapUnits(beam.PTransform):
         folder: Path,
         threads: int = 0,
         exchange: Exchange | None = None,
+        proof: Proof | None = None,
     ) -> None:
         super().__init__()
-        spill = Spill(work, folder)
+        spill = Spill(work, folder, proof)
         self._do = exchange.around(spill) if exchange else spill
         self._threads = threads
 
@@ -80,7 +87,11 @@ class _Do(beam.DoFn):
         self._do = do
 
     def process(self, element: tuple[int, Any]) -> Iterator[Partial]:
-        yield self._do(element)
+        done = self._do(element)
+        # What a runner's own pages show; a unit that was done twice counts twice.
+        Metrics.counter(NAMESPACE, "units").inc()
+        Metrics.counter(NAMESPACE, "rows").inc(done.rows)
+        yield done
 
 
 class _DoInThreads(beam.DoFn):
@@ -132,87 +143,72 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
     if not units:
         return iter(())
     folder = ctx.scratch(stage)
-    index = folder / "index.json"
     coder = beam.coders.FastPrimitivesCoder()
     largest = max(len(coder.encode(unit)) for unit in enumerate(units))
     if largest > LARGEST_ELEMENT:
         raise ValueError(f"{stage}: a unit's description has {largest} bytes, more than {LARGEST_ELEMENT}")
-    threads, exchange, references = threads_of(ctx.runner), ctx.exchange, WriteReferences(index)
-    with (
-        _progress(ctx, folder, len(units)),
-        _own_errors(folder),
-        _collected(exchange, folder),
-        beam_pipeline(ctx.runner) as pipeline,
-    ):
-        (
-            pipeline
-            # A runner's workers are dealt the units by a shuffle; our own threads take them from one bundle.
-            | "Units" >> beam.Create(list(enumerate(units)), reshuffle=not threads)
-            | stage >> MapUnits(work, folder, threads, exchange)
-            | "Gather" >> GatherPartials()
-            | "Write" >> beam.Map(exchange.around(references) if exchange else references)
-        )
+    watched = Pass(ctx, folder, len(units))
+    done: dict[int, Partial] = {}
+    facts: dict[str, Any] = {}
+    while left := [(number, unit) for number, unit in enumerate(units) if number not in done]:
+        try:
+            partials, told = _run(ctx, stage, left, work, watched)
+            done |= partials
+            facts |= told
+        except Exception as error:
+            cause, again = watched.failure(error)
+            facts["tries"] = facts.get("tries", 1) + 1
+            if not again or facts["tries"] > TRIES:
+                raise cause from None
+            done |= watched.done()
+            ctx.warn(f"{cause}\nwhat is left of {stage} is tried again")
+    watched.look()
     # What the units took is free by now, and Arrow would keep it while the next stage takes its own.
     pa.default_memory_pool().release_unused()
-    gathered = json.loads(index.read_text())
-    partials = [Partial(*partial) for partial in gathered["partials"]]
-    if [partial.unit for partial in partials] != list(range(len(units))):
-        raise RuntimeError(f"{stage}: {len(units)} units went in and {len(partials)} results came out")
-    workers = sorted({partial.worker for partial in partials})
-    ctx.work(
-        stage, units=len(units), workers=workers, largest_element_bytes=max(largest, gathered["largest"])
+    workers = sorted({partial.worker for partial in done.values() if partial.worker})
+    largest = max(largest, facts.pop("largest", 0))
+    ctx.work(stage, units=len(units), workers=workers, largest_element_bytes=largest, **facts)
+    if note := notes(folder):
+        ctx.warn(note)
+    return ((folder / Path(done[number].path).name).read_bytes() for number in range(len(units)))
+
+
+def _run(
+    ctx: Context,
+    stage: str,
+    units: Sequence[tuple[int, Any]],
+    work: Callable[[Any], Result],
+    watched: Pass,
+) -> tuple[dict[int, Partial], dict[str, Any]]:
+    """One attempt at some units: their results, and what is told of it."""
+    index = watched.folder / f"{uuid.uuid4().hex}.json"
+    threads, exchange, references = threads_of(ctx.runner), ctx.exchange, WriteReferences(index)
+    proof = None if ctx.runner.name == "direct" else Proof.ask(watched.folder, shared=exchange is None)
+    pipeline = beam_pipeline(ctx.runner)
+    (
+        pipeline
+        # A runner's workers are dealt the units by a shuffle; our own threads take them from one bundle.
+        | "Units" >> beam.Create(list(units), reshuffle=not threads)
+        | stage >> MapUnits(work, watched.folder, threads, exchange, proof)
+        | "Gather" >> GatherPartials()
+        | "Write" >> beam.Map(exchange.around(references) if exchange else references)
     )
-    return ((folder / Path(partial.path).name).read_bytes() for partial in partials)
+    told: dict[str, Any] = {}
+    try:
+        if ctx.runner.name == "direct":
+            with watched.looking():
+                pipeline.run().wait_until_finish()
+        else:
+            told = {"counters": run_job(pipeline, ctx.runner, partial(ctx.job, stage=stage), watched.look)}
+    finally:
+        if exchange is not None:
+            exchange.collect(watched.folder)
+    gathered = json.loads(index.read_text())
+    partials = [Partial(*each) for each in gathered["partials"]]
+    if [each.unit for each in partials] != [number for number, _ in units]:
+        raise RuntimeError(f"{stage}: {len(units)} units went in and {len(partials)} results came out")
+    return {each.unit: each for each in partials}, {**told, "largest": gathered["largest"]}
 
 
 def _keyed(partial: Partial) -> tuple[None, Partial]:
     return None, partial
-
-
-@contextmanager
-def _collected(exchange: Exchange | None, folder: Path) -> Iterator[None]:
-    """Brings what the workers wrote here when the job has ended, well or not."""
-    try:
-        yield
-    finally:
-        if exchange is not None:
-            exchange.collect(folder)
-
-
-@contextmanager
-def _own_errors(folder: Path) -> Iterator[None]:
-    """Turns Beam's wrapping of a worker's error back into that error; one nobody foresaw is a StepError."""
-    try:
-        yield
-    except Exception:
-        for path in sorted(folder.glob("*.error")):
-            told = json.loads(path.read_text())
-            error = error_from_json(told["failed"])
-            if "traceback" in told:
-                error.add_note(told["traceback"])
-            raise error from None
-        raise
-
-
-@contextmanager
-def _progress(ctx: Context, folder: Path, total: int, seconds: float = 0.5) -> Iterator[None]:
-    """Tells `ctx` how many units are done, by looking at the spilled files, until the block ends."""
-    stop = threading.Event()
-
-    def look() -> None:
-        names = ctx.exchange.names(folder) if ctx.exchange else (path.name for path in folder.iterdir())
-        done, rows = counted(names)
-        ctx.progress(done=done, total=total, rows=rows)
-
-    def watch() -> None:
-        while not stop.wait(seconds):
-            look()
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-        look()
-    finally:
-        stop.set()
-        thread.join()

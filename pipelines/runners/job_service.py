@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from apache_beam.portability import common_urns
-from apache_beam.portability.api import beam_fn_api_pb2, beam_job_api_pb2, beam_runner_api_pb2
+from apache_beam.portability.api import beam_fn_api_pb2, beam_runner_api_pb2
 from apache_beam.runners.portability import local_job_service
 from apache_beam.runners.portability.fn_api_runner import worker_handlers
 
@@ -28,7 +28,7 @@ GRACE = 5.0
 """Seconds that a worker has to end when it isn't needed any more."""
 
 
-class ProcessWorkerHandler(worker_handlers.GrpcWorkerHandler):
+class ProcessWorkerHandler(worker_handlers.GrpcWorkerHandler):  # type: ignore[misc]
     """A worker that a command starts; when it ends, so does what waits for it."""
 
     def __init__(self, payload: Any, state: Any, provision_info: Any, grpc_server: Any) -> None:
@@ -102,7 +102,7 @@ def _refuse(future: Any, why: str) -> None:
     future.set(beam_fn_api_pb2.InstructionResponse(instruction_id=future.instruction_id, error=why))
 
 
-class Job(local_job_service.BeamJob):
+class Job(local_job_service.BeamJob):  # type: ignore[misc]
     """A job that can be cancelled."""
 
     def __init__(self, job_id: str, pipeline: Any, options: Any, provision_info: Any, *rest: Any) -> None:

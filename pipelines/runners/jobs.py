@@ -220,8 +220,17 @@ class StepJobs:
             told = event["job"]
             (self._running.discard if told["state"] in ENDED else self._running.add)(told["id"])
 
-    def cancel(self) -> list[str]:
-        """Cancels the jobs that still run; gives those of which it isn't known that they ended."""
+    @contextlib.contextmanager
+    def cancelled_after(self, warn: Callable[[str], None]) -> Iterator[None]:
+        """Cancels what still runs of the step's jobs when the block ends, however it does."""
+        try:
+            yield
+        finally:
+            for job in self._cancel():
+                warn(f"the job {job} couldn't be cancelled, and may still run; cancel it where it runs")
+
+    def _cancel(self) -> list[str]:
+        """Cancels the jobs that run; gives those of which it isn't known that they ended."""
         left = []
         jobs = jobs_of(self._settings) if self._running else None
         for job in sorted(self._running):
@@ -318,13 +327,3 @@ def counters_of(result: Any) -> dict[str, int]:
         for counter in told["counters"]:
             found[counter.key.metric.name] = found.get(counter.key.metric.name, 0) + int(counter.result)
     return found
-
-
-@contextlib.contextmanager
-def cancelled_with(jobs: StepJobs, warn: Callable[[str], None]) -> Iterator[None]:
-    """Cancels what still runs of a step's jobs when the block ends, however it does."""
-    try:
-        yield
-    finally:
-        for job in jobs.cancel():
-            warn(f"the job {job} couldn't be cancelled, and may still run; cancel it where it runs")

@@ -6,9 +6,14 @@ import re
 
 from ..errors import StepError
 
-_BLOCK = re.compile(r"Traceback \(most recent call last\):\n((?:[ \t]+.*\n)+)(\w[^\n]*(?:\n(?!Traceback|\n|[ \t]+at )[^\n]+)*)")
+_BLOCK = re.compile(
+    r"Traceback \(most recent call last\):\n((?:[ \t]+.*\n)+)"
+    r"(\w[^\n]*(?:\n(?!Traceback|\n|[ \t]+at )[^\n]+)*)"
+)
 _FRAME = re.compile(r'[ \t]+File "([^"]+)", line (\d+)')
-_MISSING = re.compile(r"(?:ModuleNotFoundError|ImportError): .*?(?:No module named|cannot import name) '([\w.]+)'")
+_MISSING = re.compile(
+    r"(?:ModuleNotFoundError|ImportError): .*?(?:No module named|cannot import name) '([\w.]+)'"
+)
 _CAUSE = re.compile(r"Caused by: (?:[\w$]+\.)*([\w$]+(?:: [^\n]*)?)")
 _BEAM = ("/apache_beam/", "apache_beam/")
 
@@ -21,8 +26,8 @@ def remote_error(what: str, text: str) -> StepError:
         text: what the runner told, Java and Python alike; all of it is in the log already.
 
     Returns:
-        An error with the Python exception and its traceback, without Beam's frames, if there is one; else with
-        the last cause that Java names.
+        An error with the Python exception and its traceback, without Beam's frames, if there is one; else
+        with the last cause that Java names.
     """
     trace = python_trace(text)
     if trace:
@@ -72,8 +77,8 @@ def _without_beam(message: str) -> str:
 def _remedy(text: str) -> str:
     if found := _MISSING.search(text):
         return (
-            f"the workers lack the module {found[1]!r}: install it where they run, or put the code beside the "
-            "pipeline's file, from where it travels with the job"
+            f"the workers lack the module {found[1]!r}: install it where they run, or put the code beside "
+            "the pipeline's file, from where it travels with the job"
         )
     return "see `headrace runs logs`"
 

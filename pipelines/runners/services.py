@@ -179,12 +179,12 @@ def _java_service(settings: RunnerSettings, folder: Path, log: Path, stack: Exit
 
 
 def _beams_service(settings: RunnerSettings, folder: Path, log: Path, stack: ExitStack) -> int:
-    """Beam's own job service in Python; gives its port."""
-    module = "apache_beam.runners.portability.local_job_service_main"
-    where = f"--staging_dir={folder / 'artifacts'}"
+    """Beam's own job service in Python, see `job_service`; gives its port."""
+    module = "headrace.pipelines.runners.job_service"
+    where = f"--staging={folder / 'artifacts'}"
 
     def command(port: int) -> list[str]:
-        return [sys.executable, "-P", "-m", module, f"--job_port={port}", where]
+        return [sys.executable, "-P", "-m", module, f"--port={port}", where]
 
     return _started(stack, "Beam's job service", log, folder, command)
 
@@ -201,14 +201,5 @@ def _workers(settings: RunnerSettings, folder: Path, log: Path, stack: ExitStack
         f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P {shlex.quote(str(boot))} "$@" 1>&2\n'
     )
     program.chmod(0o755)
-    if settings.name != "portable":
-        config = json.dumps({"command": str(program)})
-        return ["--environment_type=PROCESS", f"--environment_config={config}"]
-    module = "apache_beam.runners.worker.worker_pool_main"
-
-    def command(port: int) -> list[str]:
-        start = [sys.executable, "-P", "-m", module]
-        return [*start, f"--container_executable={program}", f"--service_port={port}"]
-
-    port = _started(stack, "the pool of workers", log, folder, command)
-    return ["--environment_type=EXTERNAL", f"--environment_config=localhost:{port}"]
+    config = json.dumps({"command": str(program)})
+    return ["--environment_type=PROCESS", f"--environment_config={config}"]
