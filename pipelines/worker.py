@@ -27,6 +27,7 @@ from .errors import HeadraceError, StepError, disk_error, error_to_json
 from .resumable import Resumables
 from .reuse import Reuse
 from .runners.jobs import cancel_running
+from .staged_code import as_written
 from .tracebacks import own_place, own_trace
 from .worker_kinds import WorkerKind, configure
 
@@ -92,7 +93,12 @@ def do(job: Mapping[str, Any], tell: Any) -> dict[str, str]:
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """An error as an event, with the traceback of one that nobody foresaw."""
+    """An error as an event, with the traceback of one that nobody foresaw; files as the run names them."""
+    told: dict[str, Any] = as_written(_failure(error))
+    return told
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
     if isinstance(error, OSError):
         error = disk_error(error, "") or error
     if isinstance(error, HeadraceError):
