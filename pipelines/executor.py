@@ -24,6 +24,7 @@ from .planning import Decision, Planner, Selection
 from .records import StepRecord, begin_record, new_run_id
 from .resumable import Resumables, end_resumables
 from .reuse import Reuse, code_of, keep_notes
+from .runners.jobs import StepJobs
 from .runners.opened import OpenRunners
 from .runners.settings import settings_by_step, settings_of
 from .store import Store, remove_tree
@@ -214,7 +215,7 @@ class _Run:
         self.own: WorkerPool | None = None
         self.workers: Any = None
         self.halt = halt
-        self.runners = OpenRunners(staging, store.run_folder(run) / "log.txt")
+        self.runners = OpenRunners(self.bound, staging, store.run_folder(run) / "log.txt")
 
     def execute(self) -> RunResult:
         started = time.time()
@@ -233,7 +234,8 @@ class _Run:
             self._end_work()
             seconds = time.time() - started
             self._record_unreached(status)
-            self.store.write_run(self.run, {**record, "status": status, "seconds": round(seconds, 3)})
+            ended = {"status": status, "seconds": round(seconds, 3), "runners": self.runners.to_json()}
+            self.store.write_run(self.run, {**record, **ended})
         ordered = {name: self.records[name] for name in self.bound.steps}
         self.listen({"end": self.run, "status": status, "seconds": seconds})
         return RunResult(self.run, status, seconds, ordered, self.artifacts, self.errors)
@@ -246,11 +248,11 @@ class _Run:
             self.workers.close()
         if self.own is not None:
             self.own.close()
-        self.runners.close()
         until = time.monotonic() + patience  # a step in this process can't be ended
         for thread in self.threads:
             if thread.ident is not None:  # else the interrupt came just before its start
                 thread.join(max(0.0, until - time.monotonic()))
+        self.runners.close()  # after the threads, which cancel the jobs that their steps left
         while not self.finished.empty():
             name, decision, outcome, seconds = self.finished.get()
             if not isinstance(outcome, BaseException):
@@ -347,6 +349,7 @@ class _Run:
         folder.mkdir()
 
         def tell(event: Mapping[str, Any]) -> None:
+            jobs.note(event)
             if "progress" not in event:
                 messages.append(dict(event))
             self.listen({"step": step.name, **event})
@@ -356,11 +359,13 @@ class _Run:
         resumables = resumables_of(decision, self.store, folder, self.run, bool(self.request.resumes))
         settings = settings_of(self.bound.runner, step.runner, self.request.runner)
         ctx = Context(step.name, folder, settings, tell, reuse=reuse, resumables=resumables)
-        ctx.opener = self.runners.open
+        ctx.opener = lambda wanted: self.runners.open(wanted, ctx.say)
+        jobs = StepJobs(lambda: ctx.runner)
         try:
-            outputs = (
-                self._in_worker(step, inputs, ctx) if importable(step) else in_process(step, inputs, ctx)
-            )
+            with jobs.cancelled_after(ctx.warn):
+                outputs = (
+                    self._in_worker(step, inputs, ctx) if importable(step) else in_process(step, inputs, ctx)
+                )
             published = {name: self.store.publish(artifact) for name, artifact in outputs.items()}
             keep_notes(self.store.folder, folder)
             end_resumables(self.store.folder, folder)

@@ -26,6 +26,7 @@ from .context import Context, RunnerSettings
 from .errors import HeadraceError, StepError, disk_error, error_from_json, error_to_json
 from .resumable import Resumables
 from .reuse import Reuse
+from .runners.jobs import cancel_running
 from .staged_code import as_written
 from .tracebacks import own_place, own_trace
 from .worker_kinds import WorkerKind, configure
@@ -184,7 +185,9 @@ def _read_jobs(stream: BinaryIO, jobs: queue.Queue[Any], stops: Stops, questions
             questions.answers.put(message["answer"])
         else:
             jobs.put(message)
-    # The parent closed the pipe or died; SIGKILL of the group also reaches the workers that Beam started.
+    # The parent closed the pipe or died, and nobody else knows of the jobs that are with a remote runner.
+    cancel_running()
+    # SIGKILL of the group also reaches the workers that Beam started.
     os.killpg(0, signal.SIGKILL)
 
 
