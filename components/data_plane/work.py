@@ -199,7 +199,8 @@ def _run(
             with watched.looking():
                 pipeline.run().wait_until_finish()
         else:
-            told = {"counters": run_job(pipeline, ctx.runner, partial(ctx.job, stage=stage), watched.look)}
+            name, tell = f"{ctx.step}-{stage}", partial(ctx.job, stage=stage)
+            told = {"counters": run_job(pipeline, ctx.runner, name, tell, watched.look)}
     finally:
         if exchange is not None:
             exchange.collect(watched.folder)
