@@ -212,7 +212,8 @@ def cancel_running(seconds: float = 5.0) -> None:
 class StepJobs:
     """The jobs of a step, as the run's own process is told of them."""
 
-    def __init__(self, settings: RunnerSettings) -> None:
+    def __init__(self, settings: Callable[[], RunnerSettings]) -> None:
+        """Begins with none; `settings` gives those of the opened runner, and is asked if a job is left."""
         self._settings = settings
         self._running: set[str] = set()
 
@@ -234,11 +235,9 @@ class StepJobs:
     def _cancel(self) -> list[str]:
         """Cancels the jobs that run; gives those of which it isn't known that they ended."""
         left = []
-        jobs = jobs_of(self._settings) if self._running else None
         for job in sorted(self._running):
-            assert jobs is not None
             try:
-                _Running(jobs, job).cancel()
+                _Running(jobs_of(self._settings()), job).cancel()
             except Exception:
                 left.append(job)
         self._running.clear()

@@ -18,7 +18,8 @@ _CAUSE = re.compile(r"Caused by: (?:[\w$]+\.)*([\w$]+(?:: [^\n]*)?)")
 _JAVA_PACKAGE = re.compile(r"\b(?:[a-z][\w$]*\.)+(?=[A-Z])")
 _LOST = re.compile(
     r"the worker \S+ (?:was killed by \w+|ended with code \d+)|Process died with exit code \d+"
-    r"|Channel closed prematurely|StatusRuntimeException: (?:CANCELLED|UNAVAILABLE)[^\n]*|(?:TaskManager|Executor|worker)[^\n]{0,80} (?:was lost|no longer reachable)"
+    r"|Channel closed prematurely|StatusRuntimeException: (?:CANCELLED|UNAVAILABLE)[^\n]*"
+    r"|(?:TaskManager|Executor|worker)[^\n]{0,80} (?:was lost|no longer reachable)"
 )
 _LOST_REMEDY = (
     "a worker that nobody ended is mostly one that used up the memory: take fewer at once on a host "
