@@ -24,6 +24,9 @@ from .planning import Decision, Planner, Selection
 from .records import StepRecord, begin_record, new_run_id
 from .resumable import Resumables, end_resumables
 from .reuse import Reuse, code_of, keep_notes
+from .runners.jobs import StepJobs
+from .runners.opened import OpenRunners
+from .runners.settings import settings_of
 from .store import Store, remove_tree
 
 if TYPE_CHECKING:
@@ -40,14 +43,15 @@ class Request:
 
     Attributes:
         selection: which steps may run.
-        runner: the Beam runner of the steps that don't state their own.
+        runner: the Beam runner of the steps that don't state their own; without a name,
+            the pipeline's.
         jobs: how many steps run side by side.
         resumes: the run that this one goes on from, for the record.
         about: more that the record tells, as JSON values by key, such as `trial`.
     """
 
     selection: Selection = field(default_factory=Selection)
-    runner: RunnerSettings = field(default_factory=RunnerSettings)
+    runner: RunnerSettings = field(default_factory=lambda: RunnerSettings(""))
     jobs: int = 1
     resumes: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -191,6 +195,7 @@ class _Run:
         self.own: WorkerPool | None = None
         self.workers: Any = None
         self.halt = halt
+        self.runners = OpenRunners(staging, store.run_folder(run) / "log.txt")
 
     def execute(self) -> RunResult:
         started = time.time()
@@ -226,6 +231,7 @@ class _Run:
         for thread in self.threads:
             if thread.ident is not None:  # else the interrupt came just before its start
                 thread.join(max(0.0, until - time.monotonic()))
+        self.runners.close()  # after the threads, which cancel the jobs that their steps left
         while not self.finished.empty():
             name, decision, outcome, seconds = self.finished.get()
             if not isinstance(outcome, BaseException):
@@ -321,7 +327,11 @@ class _Run:
         folder = self.staging / step.name.replace("/", "_")
         folder.mkdir()
 
+        runner = self._runner(step)
+        jobs = StepJobs(runner)
+
         def tell(event: Mapping[str, Any]) -> None:
+            jobs.note(event)
             if "progress" not in event:
                 messages.append(dict(event))
             self.listen({"step": step.name, **event})
@@ -329,11 +339,12 @@ class _Run:
         reuse = reuse_of(decision, self.store, folder)
         # A forced step that was killed goes on where it was, though its resumed run forces it too.
         resumables = resumables_of(decision, self.store, folder, self.run, bool(self.request.resumes))
-        ctx = Context(step.name, folder, self._runner(step), tell, reuse=reuse, resumables=resumables)
+        ctx = Context(step.name, folder, runner, tell, reuse=reuse, resumables=resumables)
         try:
-            outputs = (
-                self._in_worker(step, inputs, ctx) if importable(step) else in_process(step, inputs, ctx)
-            )
+            with jobs.cancelled_after(ctx.warn):
+                outputs = (
+                    self._in_worker(step, inputs, ctx) if importable(step) else in_process(step, inputs, ctx)
+                )
             published = {name: self.store.publish(artifact) for name, artifact in outputs.items()}
             keep_notes(self.store.folder, folder)
             end_resumables(self.store.folder, folder)
@@ -344,10 +355,7 @@ class _Run:
             remove_tree(folder)  # before the record is written: the disk may be full of it
 
     def _runner(self, step: BoundStep) -> RunnerSettings:
-        stated = {**(self.bound.runner or {}), **(step.runner or {})}
-        name = stated.pop("name", self.request.runner.name)
-        options = {**{k: str(v) for k, v in stated.items()}, **self.request.runner.options}
-        return RunnerSettings(name, options)
+        return self.runners.of(settings_of(self.bound.runner, step.runner, self.request.runner))
 
     def _in_worker(
         self, step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context

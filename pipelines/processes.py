@@ -224,7 +224,7 @@ def job_of(
         "staging": str(ctx.staging),
         "reuse": ctx.reuse.to_json() if ctx.reuse else None,
         "resumables": ctx.resumables.to_json() if ctx.resumables else None,
-        "runner": {"name": ctx.runner.name, "options": dict(ctx.runner.options)},
+        "runner": ctx.runner.to_json(),
         "path": [str(Path(entry).resolve()) for entry in sys.path],
     }
 

@@ -26,6 +26,8 @@ from .context import Context, RunnerSettings
 from .errors import HeadraceError, StepError, disk_error, error_to_json
 from .resumable import Resumables
 from .reuse import Reuse
+from .runners.jobs import cancel_running
+from .staged_code import as_written
 from .tracebacks import own_place, own_trace
 from .worker_kinds import WorkerKind, configure
 
@@ -81,7 +83,7 @@ def do(job: Mapping[str, Any], tell: Any) -> dict[str, str]:
         for name, value in job["parameters"].items()
     }
     arguments.update({name: load_artifact(Path(path)) for name, path in job["inputs"].items()})
-    settings = RunnerSettings(job["runner"]["name"], job["runner"]["options"])
+    settings = RunnerSettings.from_json(job["runner"])
     staging, reuse = Path(job["staging"]), None
     if job["reuse"]:
         reuse = Reuse(Path(job["reuse"]["store"]), job["reuse"]["code"], staging, job["reuse"]["fresh"])
@@ -91,7 +93,12 @@ def do(job: Mapping[str, Any], tell: Any) -> dict[str, str]:
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """An error as an event, with the traceback of one that nobody foresaw."""
+    """An error as an event, with the traceback of one that nobody foresaw; files as the run names them."""
+    told: dict[str, Any] = as_written(_failure(error))
+    return told
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
     if isinstance(error, OSError):
         error = disk_error(error, "") or error
     if isinstance(error, HeadraceError):
@@ -156,7 +163,9 @@ def _read_jobs(stream: BinaryIO, jobs: queue.Queue[Any], stops: Stops) -> None:
             stops.asked = message["stop"]
         else:
             jobs.put(message)
-    # The parent closed the pipe or died; SIGKILL of the group also reaches the workers that Beam started.
+    # The parent closed the pipe or died, and nobody else knows of the jobs that are with a remote runner.
+    cancel_running()
+    # SIGKILL of the group also reaches the workers that Beam started.
     os.killpg(0, signal.SIGKILL)
 
 

@@ -17,10 +17,10 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from ...pipelines.beam import runner_and_options
 from ...pipelines.context import Context
 from ...pipelines.errors import InvalidRequestError, StepError
 from ...pipelines.import_path import load_function
+from ...pipelines.runners.beam import runner_and_options
 from .naming import INFO, default_data_dir, parse_name
 
 _LOOK_SECONDS = 1.0

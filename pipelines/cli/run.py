@@ -112,11 +112,12 @@ def resume(
 
 def runner_settings(runner: str, options: Sequence[str]) -> RunnerSettings:
     """The Beam runner that was asked for; raises InvalidRequestError for one that isn't there."""
-    from ..beam import check_runner
     from ..context import RunnerSettings
+    from ..runners.settings import check_runner
 
-    settings = RunnerSettings(runner or "direct", pairs("--runner-option", options))
-    check_runner(settings)
+    settings = RunnerSettings(runner, pairs("--runner-option", options))
+    if runner:
+        check_runner(settings)
     return settings
 
 
@@ -191,5 +192,5 @@ def _request_of(record: dict[str, Any], settings: RunnerSettings, jobs: int | No
     ran = {name for name, step in record["steps"].items() if step["status"] == "ran"}
     chosen = Selection(asked["from"], asked["to"], asked["only"], frozenset(asked["force"]) - ran)
     then = RunnerSettings(asked["runner"], asked["runner_options"])
-    same = settings.name == "direct" and not settings.options
+    same = not settings.name and not settings.options
     return Request(chosen, then if same else settings, jobs or asked["jobs"], record["run"])
