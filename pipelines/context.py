@@ -101,6 +101,7 @@ class Context:
         reuse: what earlier attempts left to be used again; None where there is no store.
         resumables: what killed attempts left to go on from; None where there is no store.
         exchange: how workers elsewhere reach the store; None where its folder is reached by all.
+        opener: makes a runner ready, see `open_runner`; None where it is ready, or needs nothing.
     """
 
     step: str
@@ -111,6 +112,17 @@ class Context:
     reuse: Reuse | None = None
     resumables: Resumables | None = None
     exchange: Exchange | None = None
+    opener: Callable[[RunnerSettings], RunnerSettings] | None = None
+
+    def open_runner(self) -> RunnerSettings:
+        """The Beam runner, ready to take jobs.
+
+        What it needs on this machine, such as a job server, is started when the first step of a run asks for
+        it, and ended with the run: a run that has nothing for Beam to do starts nothing.
+        """
+        if self.opener is not None:
+            self.runner, self.opener = self.opener(self.runner), None
+        return self.runner
 
     def output(self, kind: type[A], name: str = "output") -> Draft[A]:
         """A new artifact of type `kind` to be filled and finished; `name` is the output's name."""

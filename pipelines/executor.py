@@ -26,7 +26,7 @@ from .resumable import Resumables, end_resumables
 from .reuse import Reuse, code_of, keep_notes
 from .runners.jobs import StepJobs
 from .runners.opened import OpenRunners
-from .runners.settings import settings_of
+from .runners.settings import settings_by_step, settings_of
 from .store import Store, remove_tree
 
 if TYPE_CHECKING:
@@ -157,13 +157,33 @@ def run_pipeline(
     """
     request = request or Request()
     planner = Planner(bound, store, request.selection)
-    if planner.selected != set(bound.steps):
-        problems = planner.missing(planner.plan())
-        if problems:
-            raise PipelineError(problems)
+    _check_before(planner, request, store)
     run = new_run_id()
     with store.running(run) as staging:
         return _Run(run, planner, store, request, listen, staging, pool, halt or Halt()).execute()
+
+
+def _check_before(planner: Planner, request: Request, store: Store) -> None:
+    """Raises PipelineError for what would keep steps from running, before any of them starts."""
+    bound = planner.bound
+    settings = settings_by_step(bound, request.runner)
+    elsewhere = any(each.name != "direct" for each in settings.values())
+    if planner.selected == set(bound.steps) and not elsewhere:
+        return
+    plan = planner.plan()
+    problems = planner.missing(plan)
+    if elsewhere:
+        from .runners.needs import problems_before
+
+        run = [bound.steps[name] for name, decision in plan.items() if decision.action == "run"]
+        problems += problems_before([settings[step.name] for step in run if may_use_beam(step)], store)
+    if problems:
+        raise PipelineError(problems)
+
+
+def may_use_beam(step: BoundStep) -> bool:
+    """Whether a step may have work for Beam; one that states a process of TensorFlow's has none."""
+    return not step.component.process
 
 
 class _Run:
@@ -327,8 +347,8 @@ class _Run:
         folder = self.staging / step.name.replace("/", "_")
         folder.mkdir()
 
-        runner = self._runner(step)
-        jobs = StepJobs(runner)
+        settings = settings_of(self.bound.runner, step.runner, self.request.runner)
+        jobs = StepJobs(lambda: self.runners.open(settings))
 
         def tell(event: Mapping[str, Any]) -> None:
             jobs.note(event)
@@ -339,7 +359,8 @@ class _Run:
         reuse = reuse_of(decision, self.store, folder)
         # A forced step that was killed goes on where it was, though its resumed run forces it too.
         resumables = resumables_of(decision, self.store, folder, self.run, bool(self.request.resumes))
-        ctx = Context(step.name, folder, runner, tell, reuse=reuse, resumables=resumables)
+        ctx = Context(step.name, folder, settings, tell, reuse=reuse, resumables=resumables)
+        ctx.opener = self.runners.open
         try:
             with jobs.cancelled_after(ctx.warn):
                 outputs = (
@@ -353,9 +374,6 @@ class _Run:
             if self.halt.for_good:
                 end_resumables(self.store.folder, folder)
             remove_tree(folder)  # before the record is written: the disk may be full of it
-
-    def _runner(self, step: BoundStep) -> RunnerSettings:
-        return self.runners.of(settings_of(self.bound.runner, step.runner, self.request.runner))
 
     def _in_worker(
         self, step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context
@@ -448,8 +466,14 @@ def in_worker(
 
     given = {k: v for k, v in step.parameters.items() if k not in inputs}
     job = job_of(step.uses or name_of(step.component), ctx, msgspec.to_builtins(given, str_keys=True), inputs)
-    done = workers.do(kind, job, ctx.listener)
+    done = workers.do(kind, job, ctx.listener, lambda asked: _answer(ctx, asked))
     return {name: load_artifact(Path(path)) for name, path in done.items()}
+
+
+def _answer(ctx: Context, asked: Mapping[str, Any]) -> Any:
+    """What a worker asks its run for in the middle of a job: the runner, made ready."""
+    assert "open_runner" in asked
+    return ctx.open_runner().to_json()
 
 
 def in_process(step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context) -> dict[str, Artifact]:

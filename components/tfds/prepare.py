@@ -72,7 +72,7 @@ def _config(ctx: Context, recipe: Recipe) -> Any:
     """How TFDS downloads and prepares: nothing from its bucket, Beam by this run's runner."""
     import tensorflow_datasets as tfds
 
-    runner, options = runner_and_options(ctx.runner)
+    runner, options = runner_and_options(ctx.open_runner())
     return tfds.download.DownloadConfig(
         try_download_gcs=False, manual_dir=recipe.manual_dir, beam_runner=runner, beam_options=options
     )

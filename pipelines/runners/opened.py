@@ -9,6 +9,7 @@ from typing import Any
 
 from ..context import RunnerSettings
 from ..errors import StepError
+from .settings import key_of
 
 
 class OpenRunners:
@@ -22,7 +23,7 @@ class OpenRunners:
         self._opened: dict[Any, RunnerSettings] = {}
         self._closed = False
 
-    def of(self, settings: RunnerSettings) -> RunnerSettings:
+    def open(self, settings: RunnerSettings) -> RunnerSettings:
         """The settings with what leads to the opened runner; one that two steps want is opened once.
 
         Raises:
@@ -30,7 +31,7 @@ class OpenRunners:
         """
         if settings.name == "direct":
             return settings
-        key = (settings.name, tuple(sorted(settings.options.items())))
+        key = key_of(settings)
         with self._lock:
             if self._closed:
                 raise StepError("the run was interrupted")

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..context import RunnerSettings
 from ..errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from ..bound import BoundPipeline
 
 RUNNERS = ("direct", "flink", "spark", "dataflow", "portable")
 DIRECT_OPTIONS = (
@@ -35,6 +38,11 @@ _NUMBERS = {
 _MODES = ("in_memory", "multi_threading", "multi_processing")
 _OPTION = re.compile(r"[A-Za-z]\w*")
 _ENDPOINT = re.compile(r"[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
+MASTERS: Mapping[str, tuple[str, str]] = {
+    "flink": ("flink_master", "[local]"),
+    "spark": ("spark_master_url", "local[*]"),
+}
+"""The option that names a cluster, and its value for one of the job server's own."""
 _LOCAL_MASTERS = ("[local]", "[auto]")
 _SECRET = re.compile(
     r"password|passwd|passphrase|token|secret|credential|(^|_)(api_?)?key($|_)", re.IGNORECASE
@@ -63,6 +71,11 @@ def check_runner(settings: RunnerSettings) -> None:
             raise _wrong(f"{name!r} can't be an option of Beam", remedy="give its name without dashes")
         if name == "runner":
             raise _wrong("the runner is named by --runner, or by `name` in the section `runner`")
+        if value == MASK:
+            raise _wrong(
+                f"the run's record doesn't hold the value of {name}, since it is a secret",
+                remedy=f"give it again: --runner-option {name}=VALUE",
+            )
         _check_address(name, value)
 
 
@@ -122,6 +135,28 @@ def settings_of(
     return RunnerSettings(name, options)
 
 
+def settings_by_step(bound: BoundPipeline, asked: RunnerSettings) -> dict[str, RunnerSettings]:
+    """The runner of each step, checked as far as that needs nothing heavy.
+
+    Raises:
+        InvalidRequestError: a runner or an option isn't right.
+    """
+    found = {name: settings_of(bound.runner, step.runner, asked) for name, step in bound.steps.items()}
+    for settings in distinct(found.values()):
+        check_runner(settings)
+    return found
+
+
+def distinct(many: Iterable[RunnerSettings]) -> list[RunnerSettings]:
+    """Each runner with its options once, in order."""
+    return list({key_of(settings): settings for settings in many}.values())
+
+
+def key_of(settings: RunnerSettings) -> tuple[Any, ...]:
+    """What two steps have in common that share a runner."""
+    return settings.name, tuple(sorted(settings.options.items()))
+
+
 def is_local(settings: RunnerSettings) -> bool:
     """Whether a run starts the runner's cluster itself, on this machine."""
     options = settings.options
@@ -129,11 +164,9 @@ def is_local(settings: RunnerSettings) -> bool:
         return settings.name == "direct"
     if "job_endpoint" in options:
         return False
-    if settings.name == "flink":
-        return options.get("flink_master", "[local]") in _LOCAL_MASTERS
-    if settings.name == "spark":
-        return options.get("spark_master_url", "local").startswith("local")
-    return True
+    option, default = MASTERS.get(settings.name, ("", "local"))
+    master = options.get(option, default)
+    return master in _LOCAL_MASTERS or master.startswith("local")
 
 
 def is_secret(option: str) -> bool:
