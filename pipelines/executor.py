@@ -215,7 +215,7 @@ class _Run:
         self.own: WorkerPool | None = None
         self.workers: Any = None
         self.halt = halt
-        self.runners = OpenRunners(staging, store.run_folder(run) / "log.txt")
+        self.runners = OpenRunners(self.bound, staging, store.run_folder(run) / "log.txt")
 
     def execute(self) -> RunResult:
         started = time.time()
@@ -234,7 +234,8 @@ class _Run:
             self._end_work()
             seconds = time.time() - started
             self._record_unreached(status)
-            self.store.write_run(self.run, {**record, "status": status, "seconds": round(seconds, 3)})
+            ended = {"status": status, "seconds": round(seconds, 3), "runners": self.runners.to_json()}
+            self.store.write_run(self.run, {**record, **ended})
         ordered = {name: self.records[name] for name in self.bound.steps}
         self.listen({"end": self.run, "status": status, "seconds": seconds})
         return RunResult(self.run, status, seconds, ordered, self.artifacts, self.errors)
@@ -360,7 +361,7 @@ class _Run:
         # A forced step that was killed goes on where it was, though its resumed run forces it too.
         resumables = resumables_of(decision, self.store, folder, self.run, bool(self.request.resumes))
         ctx = Context(step.name, folder, settings, tell, reuse=reuse, resumables=resumables)
-        ctx.opener = self.runners.open
+        ctx.opener = lambda wanted: self.runners.open(wanted, ctx.say)
         try:
             with jobs.cancelled_after(ctx.warn):
                 outputs = (
