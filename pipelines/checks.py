@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .beam import check_runner
 from .bound import BoundStep
 from .component import Argument, Component, Known
 from .context import RunnerSettings
 from .errors import HeadraceError, Problem
 from .expanding import MISSING, Used
 from .pipeline import Pipeline, StepOutput, leaves, topological
+from .runners.settings import check_runner
 from .values import convert_given, plain, resolve_paths, shown
 
 
