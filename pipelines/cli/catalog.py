@@ -26,7 +26,7 @@ def components(name: str, as_json: bool) -> int:
         if as_json:
             echo_json(component_json(name, component))
         else:
-            click.echo("\n".join(_described(name, component)))
+            click.echo("\n".join(described(name, component)))
         return 0
     from ..resolve import components as all_components
 
@@ -80,7 +80,8 @@ def _place(component: Component[..., Any]) -> str:
     return named if place.endswith(".py") else f"{component.module}:{component.name}"
 
 
-def _described(name: str, component: Component[..., Any]) -> Iterator[str]:
+def described(name: str, component: Component[..., Any]) -> Iterator[str]:
+    """A component with each of its arguments, as lines."""
     yield f"{name}  ({_place(component)})\n"
     yield inspect.getdoc(component.function) or "It has no description."
     inputs = [_row(argument) for argument in component.arguments.values() if argument.artifacts]
