@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from .linking import use
     from .pipeline import Pipeline
-    from .tracing import PipelineFunction, pipeline
+    from .tracing import PipelineFunction, each, pipeline, when
     from .tuning.tune import Tuned, tune
 
 _PLACES = {
@@ -48,7 +48,7 @@ _PLACES = {
     "context": ("Context", "RunnerSettings"),
     "linking": ("use",),
     "pipeline": ("Pipeline",),
-    "tracing": ("PipelineFunction", "pipeline"),
+    "tracing": ("PipelineFunction", "each", "pipeline", "when"),
     "tuning.tune": ("Tuned", "tune"),
     "errors": (
         "DataError", "DocumentError", "GateError", "HeadraceError", "InvalidRequestError", "PipelineError",
@@ -90,9 +90,11 @@ __all__ = [
     "Trials",
     "Tuned",
     "component",
+    "each",
     "pipeline",
     "tune",
     "use",
+    "when",
 ]
 
 
