@@ -7,14 +7,14 @@ component's own check, in topological order, and hands on what is known of the a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .artifact import Artifact
 from .beam import check_runner
 from .bound import BoundStep
 from .component import Argument, Component, Known
-from .conditions import Condition, Fact, shape_problem
+from .conditions import HOMES, Condition, Fact, shape_problem
 from .context import RunnerSettings
 from .errors import HeadraceError, Problem
 from .expanding import Used
@@ -88,12 +88,26 @@ class _StepCheck:
         if MISSING in (condition.left, condition.right):
             self.failed = True
             return
+        for side in (condition.left, condition.right):
+            if isinstance(side, StepOutput):
+                self.artifact(side)
+                return
         if problem := shape_problem(condition):
             self.failed = True
             self.problems.append(self.used.place(problem.at(argument="when")))
         for fact in condition.facts:
             assert isinstance(fact.source, StepOutput)
             self.given(fact.source, "when")
+
+    def artifact(self, source: StepOutput) -> None:
+        """A condition on an artifact as a whole, or on an entry without its home."""
+        component = self.steps[source.step].component if source.step in self.steps else None
+        meant, entry = str(source)[2:-1], "ENTRY"
+        if component is not None and source.output != "output" and source.output not in component.outputs:
+            meant, entry = str(StepOutput(source.step))[2:-1], source.output
+        what = f"{source} is no entry of an artifact's {' or '.join(HOMES)}, which a condition looks at"
+        remedy = " or ".join(f"${{{meant}.{home}.{entry}}}" for home in HOMES)
+        self.wrong(what, "when", remedy=f"write {remedy}")
 
     def argument(self, argument: Argument, value: Any) -> None:
         """One argument that is given."""
@@ -258,6 +272,11 @@ def check_components(
     return problems, known
 
 
+def _begins(path: str, names: Iterable[str]) -> bool:
+    """Whether a dotted path leads to one of the names, or into it."""
+    return any(f"{path}.".startswith(f"{name}.") for name in names)
+
+
 def _no_entry(fact: Fact, known: Mapping[StepOutput, Known]) -> Problem | None:
     """The problem that a condition looks at what isn't there, where the step's check tells what is."""
     assert isinstance(fact.source, StepOutput)
@@ -265,9 +284,9 @@ def _no_entry(fact: Fact, known: Mapping[StepOutput, Known]) -> Problem | None:
     entries, metrics = facts.get(fact.home), facts.get("metrics")
     head, _, rest = fact.path.partition(".")
     what = f"{fact}: {fact.source.step} gives no such entry"
-    if entries is not None and fact.path not in entries and head not in entries:
+    if entries is not None and not _begins(fact.path, entries):
         return Problem(what, argument="when", given=head, available=tuple(entries))
-    if metrics is not None and (fact.home, head) == ("summary", "metrics") and rest not in metrics:
+    if metrics is not None and (fact.home, head) == ("summary", "metrics") and not _begins(rest, metrics):
         return Problem(what, argument="when", given=rest, available=tuple(metrics))
     return None
 

@@ -83,14 +83,22 @@ class Condition:
     said: str = field(default="", compare=False)
 
     def __str__(self) -> str:
+        return self._written(_operand)
+
+    def _written(self, operand: Callable[[Any], str]) -> str:
         if self.operator in ("", "not"):
-            return f"{self.operator} {_operand(self.left)}".strip()
-        return f"{_operand(self.left)} {self.operator} {_operand(self.right)}"
+            return f"{self.operator} {operand(self.left)}".strip()
+        return f"{operand(self.left)} {self.operator} {operand(self.right)}"
 
     @property
     def text(self) -> str:
         """The condition for people: where nothing but parameters decides, as it was written."""
         return str(self) if self.facts or not self.said else self.said
+
+    @property
+    def label(self) -> str:
+        """The condition without the names of steps, as a picture shows it at an arrow."""
+        return self._written(lambda side: side.short if isinstance(side, Fact) else _operand(side))
 
     @property
     def facts(self) -> tuple[Fact, ...]:
@@ -179,11 +187,6 @@ def parse_condition(value: Any, reference: Callable[[str], Any]) -> Condition | 
 def shape_problem(condition: Condition) -> Problem | None:
     """What is wrong with a condition whatever the artifacts say."""
     for side in (condition.left, condition.right):
-        if isinstance(side, StepOutput):
-            inside = str(side)[2:-1]
-            what = f"{side} is an artifact, and a condition looks at what its summary or properties say"
-            remedy = f"write ${{{inside}.summary.ENTRY}} or ${{{inside}.properties.ENTRY}}"
-            return Problem(what, remedy=remedy)
         if isinstance(side, Mapping | list | tuple):
             return Problem(f"when {condition.text}: {shown(side)} can't be compared", remedy=_REMEDY)
     if not condition.facts:

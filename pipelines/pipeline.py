@@ -139,6 +139,11 @@ def unkeyed(name: str) -> str:
     return re.sub(r"\[[^\]]*\]", "", name)
 
 
+def base_name(name: str, steps: Container[str]) -> str:
+    """The declared step that a reference's `name` means: itself, or what is left without the key behind it."""
+    return name if name in steps else re.sub(r"\[[^\]]*\]$", "", name)
+
+
 def step_output(name: str, steps: Container[str]) -> StepOutput:
     """What stands behind `steps.` in a reference.
 
@@ -150,7 +155,7 @@ def step_output(name: str, steps: Container[str]) -> StepOutput:
     dots = [match.start() for match in re.finditer(r"\.(?![^\[]*\])", name)]
     for end in [len(name), *reversed(dots)]:
         step = name[:end]
-        if step in steps or re.sub(r"\[[^\]]*\]$", "", step) in steps:
+        if base_name(step, steps) in steps:
             return StepOutput(step, name[end + 1 :] or "output")
     return StepOutput(name[: dots[0]], name[dots[0] + 1 :]) if dots else StepOutput(name)
 

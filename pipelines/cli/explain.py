@@ -139,7 +139,7 @@ def _text(told: Mapping[str, Any]) -> str:
     lines = [f"{told['step']} {told['status']}{where}{when}{took}", f"  reason: {told['reason']}"]
     lines += [f"  {name}: {reason}" for name, reason in told.get("because", {}).items()]
     lines += [
-        f"  condition: {one['when']}: {'holds' if one['met'] else 'does not hold'}, it is {brief(one['seen'])}"
+        f"  {'holds' if one['met'] else 'does not hold'}: {one['when']}, it is {brief(one['seen'])}"
         for one in told.get("conditions", ())
     ]
     if told.get("pending"):

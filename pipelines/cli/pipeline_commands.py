@@ -145,6 +145,7 @@ def graph_json(bound: BoundPipeline) -> dict[str, Any]:
             "uses": step.uses,
             "inputs": {argument: [source.step, source.output] for argument, source in step.inputs.items()},
             "outputs": {output: kind.__name__ for output, kind in step.component.outputs.items()},
+            "when": [condition.text for condition in step.when],
             "file": step.file,
             "line": step.line,
         }

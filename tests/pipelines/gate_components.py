@@ -38,7 +38,11 @@ def check(
 
 @check.check
 def _entries(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
-    facts = {"summary": ("ok", "kind", "metrics"), "properties": ("length",), "metrics": ("score", "by.class")}
+    facts = {
+        "summary": ("ok", "kind", "metrics"),
+        "properties": ("length",),
+        "metrics": ("score", "by.class"),
+    }
     return [], {"output": Known(facts=facts)}
 
 
