@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from ..schemas import yaml12
-from .conditions import HOMES, Condition, Fact, parse_condition
+from .conditions import HOMES, Condition, Fact, judge, parse_condition
 from .errors import DocumentError, PipelineError, Problem
 from .pipeline import (
     NAME,
@@ -341,7 +341,7 @@ def _written_step(step: Step) -> dict[str, Any]:
     entry: dict[str, Any] = {"each": written(step.each)} if step.each else {}
     entry["uses"] = step.uses
     if step.when:
-        conditions = [str(one) for one in step.when]
+        conditions = [_written_condition(one) for one in step.when]
         entry["when"] = conditions[0] if len(conditions) == 1 else conditions
     if step.arguments:
         try:
@@ -353,6 +353,12 @@ def _written_step(step: Step) -> dict[str, Any]:
     if step.runner is not None:
         entry["runner"] = dict(step.runner)
     return entry
+
+
+def _written_condition(condition: Condition) -> str | bool:
+    """A condition as it stands in a document; one that looks at nothing any more is decided."""
+    sides = (condition.left, condition.right)
+    return str(condition) if any(isinstance(s, _REFERENCES) for s in sides) else judge(condition, {}).met
 
 
 def written(value: Any) -> Any:

@@ -140,7 +140,7 @@ def unkeyed(name: str) -> str:
 
 
 def base_name(name: str, steps: Container[str]) -> str:
-    """The declared step that a reference's `name` means: itself, or what is left without the key behind it."""
+    """The declared step that a reference's `name` means: itself, or what is left without its key."""
     return name if name in steps else re.sub(r"\[[^\]]*\]$", "", name)
 
 

@@ -29,20 +29,22 @@ def blocks(steps: Mapping[str, Step], order: list[str]) -> list[Block]:
         steps: by name.
         order: their names in topological order; it is kept where nothing is mapped.
     """
+    if not any(step.each for step in steps.values()):
+        return [Block({}, list(order))]
     found: list[Block] = []
     waiting = list(order)
     while waiting:
-        done = {name for block in found for name in block.steps}
-        ready = [
-            n for n in waiting if {base_name(s.step, steps) for s in steps[n].references} & set(steps) <= done
-        ]
-        here = [n for n in ready if found and _joins(steps[n], found[-1])]
-        name = (here or ready)[0] if any(step.each for step in steps.values()) else waiting[0]
+        ready = [name for name in waiting if not _referred(steps[name], steps) & set(waiting)]
+        name = next((name for name in ready if found and _joins(steps[name], found[-1])), ready[0])
         if not (found and _joins(steps[name], found[-1])):
             found.append(Block(steps[name].each))
         found[-1].steps.append(name)
         waiting.remove(name)
     return found
+
+
+def _referred(step: Step, steps: Mapping[str, Step]) -> set[str]:
+    return {base_name(source.step, steps) for source in step.references}
 
 
 def _joins(step: Step, block: Block) -> bool:
@@ -64,6 +66,5 @@ def kept(steps: Mapping[str, Step], made: list[Block], outside: list[str]) -> se
     """
     found = {base_name(name, steps) for name in outside}
     for block in made:
-        referred = {base_name(s.step, steps) for name in block.steps for s in steps[name].references}
-        found |= referred - set(block.steps)
+        found |= {n for name in block.steps for n in _referred(steps[name], steps)} - set(block.steps)
     return {name for name in found if name in steps and steps[name].each}

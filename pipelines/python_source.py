@@ -79,11 +79,8 @@ class _Writer:
             *Artifact.types,
         }
         self.taken |= {self.function, *pipeline.params}
-        steps = pipeline.steps
-        sources = [
-            *(source for step in steps.values() for source in step.references),
-            *pipeline.outputs.values(),
-        ]
+        steps, outputs = pipeline.steps, list(pipeline.outputs.values())
+        sources = [*(source for step in steps.values() for source in step.references), *outputs]
         self.read = {base_name(source.step, steps) for source in sources}
         for step in steps.values():
             self._import(step)
@@ -91,10 +88,8 @@ class _Writer:
         items = dict.fromkeys(name for step in steps.values() for name in step.each)
         self.items = {name: self._free(_identifier(name)) for name in items}
         self.blocks = blocks(steps, self._order())
-        outside = kept(steps, self.blocks, [source.step for source in pipeline.outputs.values()])
-        self.by_key = {
-            name: self._free(f"{self.variables[name]}_by_key") for name in steps if name in outside
-        }
+        outside = kept(steps, self.blocks, [source.step for source in outputs])
+        self.by_key = {n: self._free(f"{v}_by_key") for n, v in self.variables.items() if n in outside}
         self.block = Block({})
 
     def source(self) -> str:
@@ -163,7 +158,7 @@ class _Writer:
             lines += self._step(self.pipeline.steps[name])
             if name in self.by_key:
                 lines.append(f"{self.by_key[name]}[{self._key(block.each)}] = {self.variables[name]}")
-        for name, items in reversed(block.each.items()):
+        for name, items in reversed(list(block.each.items())):
             self._from("headrace.pipelines", "each")
             head = f"for {self.items[name]} in each({self._value(items)}):"
             lines = [head, *(f"    {line}" for line in lines)]
@@ -268,7 +263,7 @@ class _Writer:
             return isinstance(self.pipeline.params.get(value.name), str)
         items = self.block.each[value.name]
         items = self.pipeline.params.get(items.name) if isinstance(items, ParamValue) else items
-        return not value.entry and bool(items) and all(isinstance(item, str) for item in items)
+        return not value.entry and bool(items) and all(isinstance(item, str) for item in items or ())
 
     def _signature(self, returned: str) -> list[str]:
         params = []

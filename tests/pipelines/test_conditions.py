@@ -11,13 +11,9 @@ import pytest
 
 from headrace.pipelines.binding import bind
 from headrace.pipelines.bound import BoundPipeline
-from headrace.pipelines.conditions import Condition, Fact, entry
-from headrace.pipelines.document import parse_pipeline, write_pipeline
 from headrace.pipelines.errors import DocumentError, PipelineError
 from headrace.pipelines.executor import Request, RunResult, run_pipeline
-from headrace.pipelines.pipeline import ParamValue, StepOutput
 from headrace.pipelines.planning import Planner, Selection
-from headrace.pipelines.python_source import write_python
 from headrace.pipelines.resolve import load_pipeline
 from headrace.pipelines.store import Store
 
