@@ -20,6 +20,7 @@ from .tuning.schema import tune_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = r"^[^\W\d][\w.-]*$"
+_STEP_NAME = r"^[^\W\d]([\w.,+-]|\[[^\[\]]+\])*$"
 _REFERENCE = {"$ref": "#/$defs/reference"}
 _STEP_REFERENCE = {"$ref": "#/$defs/step_reference"}
 
@@ -52,7 +53,7 @@ def document_schema(components: Mapping[str, Component[..., Any]] | None = None)
                 "type": "object",
                 "description": "The steps by name.",
                 "minProperties": 1,
-                "propertyNames": {"pattern": _NAME},
+                "propertyNames": {"pattern": _STEP_NAME},
                 "additionalProperties": {"$ref": "#/$defs/step"},
             },
             "outputs": {
@@ -71,13 +72,47 @@ def document_schema(components: Mapping[str, Component[..., Any]] | None = None)
 _SHARED: Mapping[str, Any] = {
     "reference": {
         "type": "string",
-        "pattern": r"^\$\{(params|steps)\.[^{}]+\}$",
-        "description": "A parameter or an output: ${params.NAME}, ${steps.NAME}, ${steps.NAME.OUTPUT}.",
+        "pattern": r"^\$\{(params|steps|each)\.[^{}]+\}$",
+        "description": "A parameter, an output or an item: ${params.NAME}, ${steps.NAME}, "
+        "${steps.NAME.OUTPUT}, ${each.NAME}.",
     },
     "step_reference": {
         "type": "string",
         "pattern": r"^\$\{(params|steps)\.[^{}]+\}$",
         "description": "An output of a step: ${steps.NAME} or ${steps.NAME.OUTPUT}.",
+    },
+    "condition": {
+        "type": ["string", "boolean"],
+        "pattern": r"^\s*(not\s+)?\$\{[^{}]+\}\s*((==|!=|<=|>=|<|>)\s*\S.*)?$",
+        "description": "${steps.NAME.summary.ENTRY}, not ${…}, or ${…} compared with a value.",
+    },
+    "when": {
+        "description": "Conditions that all have to hold, else the step and all below it are skipped.",
+        "anyOf": [
+            {"$ref": "#/$defs/condition"},
+            {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/condition"}},
+        ],
+    },
+    "each": {
+        "type": "object",
+        "description": "Lists by name: the step is there once for each item, ${each.NAME}, as `step[key]`.",
+        "minProperties": 1,
+        "propertyNames": {"pattern": r"^[^\W\d][\w-]*$"},
+        "additionalProperties": {
+            "anyOf": [
+                _REFERENCE,
+                {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
+                        "anyOf": [
+                            {"type": ["string", "number", "boolean"]},
+                            {"type": "object", "required": ["key"]},
+                        ]
+                    },
+                },
+            ]
+        },
     },
     "runner": {
         "description": "The Beam runner: its name, or its name and options.",
@@ -106,7 +141,9 @@ def _step(components: Mapping[str, Component[..., Any]]) -> dict[str, Any]:
         "required": ["uses"],
         "additionalProperties": False,
         "properties": {
+            "each": {"$ref": "#/$defs/each"},
             "uses": {"description": "The component or pipeline.", "anyOf": [*known, other]},
+            "when": {"$ref": "#/$defs/when"},
             "with": {"type": ["object", "null"], "description": "The arguments."},
             "runner": {"$ref": "#/$defs/runner"},
         },
