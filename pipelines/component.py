@@ -39,11 +39,15 @@ class Marker:
 
     Attributes:
         kind: one of these.
-        words: texts that are no paths in an argument marked `file`, and stay as they are.
+        words: texts that are no paths in an argument marked `file`, and stay as they are; in one marked
+            `code` or `codes` the names that are built in.
+        offers: the kind of what other packages offer that plain names in the argument stand for, one of
+            `entry_points.KINDS`; they are replaced by their import paths when a pipeline is bound.
     """
 
     kind: str
     words: tuple[str, ...] = ()
+    offers: str = ""
 
 
 FilePath = Annotated[str, Marker("file")]
@@ -70,7 +74,7 @@ class Argument:
         artifacts: the artifact types that it accepts; empty for a parameter.
         annotation: the type of a parameter's value; None if only artifacts are accepted.
         markers: kinds of the markers on the annotation.
-        words: texts that are no paths, see `Marker`.
+        words, offers: see `Marker`.
         default: the default, converted as a given value would be (`1` of a `float` is `1.0`), or
             `inspect.Parameter.empty`.
     """
@@ -81,6 +85,7 @@ class Argument:
     markers: frozenset[str]
     default: Any
     words: frozenset[str] = frozenset()
+    offers: str = ""
 
     @property
     def required(self) -> bool:
@@ -264,6 +269,7 @@ def component(function: Any = None, *, process: str = "") -> Any:
 def _argument(name: str, annotation: Any, default: Any) -> Argument:
     markers: set[str] = set()
     words: set[str] = set()
+    offers = ""
     artifacts: list[type[Artifact]] = []
     values: list[Any] = []
     for member in _members(annotation):
@@ -272,6 +278,7 @@ def _argument(name: str, annotation: Any, default: Any) -> Argument:
             if isinstance(note, Marker):
                 markers.add(note.kind)
                 words.update(note.words)
+                offers = offers or note.offers
         if isinstance(bare, type) and issubclass(bare, Artifact):
             artifacts.append(bare)
         else:
@@ -279,7 +286,7 @@ def _argument(name: str, annotation: Any, default: Any) -> Argument:
     rest = [member for member in values if member is not type(None)]
     value = (Union[tuple(values)] if rest else None) if artifacts else annotation  # noqa: UP007 - built at run time
     default = _converted(default, value)
-    return Argument(name, tuple(artifacts), value, frozenset(markers), default, frozenset(words))
+    return Argument(name, tuple(artifacts), value, frozenset(markers), default, frozenset(words), offers)
 
 
 def _converted(default: Any, annotation: Any) -> Any:
