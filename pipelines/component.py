@@ -136,6 +136,7 @@ class Component(Generic[P, R]):
         self.checker: Check | None = None
         self.code_finder: Callable[[str, Any], Sequence[str]] | None = None
         self.source_finder: SourceFinder | None = None
+        self.schema_finder: Callable[[str], dict[str, Any] | None] | None = None
         signature = inspect.signature(function)
         self.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
 
@@ -184,6 +185,14 @@ class Component(Generic[P, R]):
         """Decorator: `function(parameters)` gives files and folders that are read and that no one argument
         names; their content is fingerprinted, and of pairs of a file and a name the name too."""
         self.source_finder = function
+        return function
+
+    def schema_of(
+        self, function: Callable[[str], dict[str, Any] | None]
+    ) -> Callable[[str], dict[str, Any] | None]:
+        """Decorator: `function(name)` gives the JSON Schema of an argument where its annotation says less
+        than editors should know, or None; what stands under `$defs` in it is shared by all."""
+        self.schema_finder = function
         return function
 
     def process_of(self, function: Callable[[Mapping[str, Any]], str]) -> Callable[[Mapping[str, Any]], str]:

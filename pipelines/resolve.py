@@ -292,6 +292,16 @@ def ready_names() -> tuple[str, ...]:
     return tuple(sorted({*ready_pipelines(), *entry_points.offers("pipelines")}))
 
 
+def ready_params() -> dict[str, dict[str, Any]]:
+    """The parameters of the pipelines that run as they are, by plain name; not of those that are broken."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in ready_names():
+        with suppress(HeadraceError):
+            ready = ready_pipeline(name)
+            found[name] = {} if ready is None else dict(ready.params)
+    return found
+
+
 def ready_pipeline(name: str) -> Pipeline | PipelineFunction[..., Any] | None:
     """The pipeline of that plain name: a built-in one, or another package's; None if there is none.
 
