@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Container, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -115,9 +115,10 @@ def offered_paths(argument: Argument, value: Any) -> tuple[Any, list[Problem]]:
     what there is. Looks at installed packages only if there is a name that isn't built in.
     """
     problems: list[Problem] = []
+    built_in = set(map(_bare, argument.words))
 
     def path(leaf: Any) -> Any:
-        if not is_plain(leaf) or leaf in argument.words:
+        if not is_plain(leaf) or _bare(leaf) in built_in:
             return leaf
         try:
             return import_path(argument.offers, leaf) or leaf
@@ -128,20 +129,25 @@ def offered_paths(argument: Argument, value: Any) -> tuple[Any, list[Problem]]:
     return (map_values(value, path) if argument.offers else value), problems
 
 
-def claim_problems(kind: str, built_in: Container[str]) -> list[Problem]:
+def claim_problems(kind: str, built_in: Iterable[str]) -> list[Problem]:
     """What is wrong with the names of a kind: claimed by several packages, built in, or not to be written."""
-    problems = []
+    problems, taken = [], set(map(_bare, built_in))
     for name, found in _claims(kind).items():
         if len(found) > 1:
             problems.append(_claimed_twice(found))
         for one in found:
-            if name in built_in:
+            if _bare(name) in taken:
                 remedy = f"the built-in one is used; write {one.path} for the other"
                 problems.append(Problem(f"{one} has the name of a built-in one", remedy=remedy))
             elif not is_plain(name):
                 what = f"{one} has a name that no document can use"
                 problems.append(Problem(what, remedy="letters, digits, _, - and . make a name"))
     return problems
+
+
+def _bare(name: str) -> str:
+    """A name without case and underscores, as Keras compares its own: `MeanSquaredError` is built in too."""
+    return name.replace("_", "").lower()
 
 
 def _claimed_twice(found: tuple[Offer, ...]) -> Problem:

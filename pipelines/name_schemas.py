@@ -27,9 +27,9 @@ def with_names(schema: dict[str, Any], argument: Argument) -> dict[str, Any]:
     """
     if not argument.offers:
         return schema
-    words = {word: "" for word in argument.words if word == word.lower()}
+    words = dict.fromkeys(sorted(argument.words), "")
     other = {"type": "string", "pattern": "[:.A-Z]"}
-    return _replaced(schema, {"anyOf": [*named_choices(dict(sorted(words.items())), argument.offers), other]})
+    return _replaced(schema, {"anyOf": [*named_choices(words, argument.offers), other]})
 
 
 def _replaced(schema: dict[str, Any], text: dict[str, Any]) -> dict[str, Any]:

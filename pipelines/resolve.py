@@ -12,7 +12,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Container
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -96,7 +96,7 @@ def components() -> dict[str, Component[..., Any]]:
     return dict(sorted(found.items()))
 
 
-def offer_problems(kind: str, built_in: Container[str]) -> list[Problem]:
+def offer_problems(kind: str, built_in: Iterable[str]) -> list[Problem]:
     """What is wrong with what other packages offer; each problem names the package.
 
     Args:

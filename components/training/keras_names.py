@@ -5,8 +5,6 @@ A test compares them with the installed Keras.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 LOSSES = (
     "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy",
     "categorical_focal_crossentropy", "categorical_hinge", "cosine_similarity", "dice", "hinge", "huber",
@@ -25,11 +23,6 @@ METRICS = (
     "sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy", "squared_hinge",
     "top_k_categorical_accuracy",
 )  # fmt: skip
-
-
-def spellings(names: Iterable[str]) -> tuple[str, ...]:
-    """The names as functions and as classes are written, `huber_loss` and `HuberLoss`."""
-    return tuple(one for name in names for one in (name, name.title().replace("_", ""), name.upper()))
 
 
 def bare(name: str) -> str:

@@ -28,11 +28,11 @@ from typing import Annotated, Any
 from ...pipelines.component import Marker
 from ...pipelines.errors import Problem
 from ...pipelines.import_path import find_problem, plain_definition, split_path
-from .keras_names import LOSSES, METRICS, spellings
+from .keras_names import LOSSES, METRICS
 
-LossNames = Annotated[str | dict[str, str], Marker("codes", spellings(LOSSES), "losses")]
+LossNames = Annotated[str | dict[str, str], Marker("codes", LOSSES, "losses")]
 """A loss, or one by label: a Keras name, an import path, or the plain name of another package's."""
-MetricNames = Annotated[list[str] | dict[str, list[str]], Marker("codes", spellings(METRICS), "metrics")]
+MetricNames = Annotated[list[str] | dict[str, list[str]], Marker("codes", METRICS, "metrics")]
 """Metrics, or such by label, named likewise."""
 ARGUMENTS = ("loss", "metrics")
 """The arguments of `train` that take import paths of such code."""
