@@ -259,7 +259,9 @@ def _check(
     arguments: Mapping[str, Any], known: Mapping[str, Known]
 ) -> tuple[list[Problem], dict[str, Known]]:
     tasks = known_tasks(arguments, known)
-    facts = {} if tasks is None else {"tasks": tasks}
+    facts: dict[str, Any] = {} if tasks is None else {"tasks": tasks}
+    if inputs := known.get("transform", Known()).facts.get("inputs"):
+        facts["inputs"] = inputs
     problems = training_problems(arguments, known) + execution_problems(arguments)
     return problems, {"output": Known(facts=facts)}
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .artifact import Artifact
 from .bound import BoundPipeline, BoundStep
-from .component import Argument, Component
+from .component import Argument, Component, Known
 from .context import Context
 from .entry_points import offered_paths
 from .errors import PipelineError, Problem
@@ -122,10 +122,24 @@ def bind_call(
             parameters[name], unnamed = (told, []) if found else offered_paths(argument, told)
             problems += [found.at(argument=name)] if found else unnamed
     if not problems and component.checker is not None:
-        problems = component.checker(parameters, {})[0]
+        problems = component.checker(parameters, {name: known_of(made) for name, made in inputs.items()})[0]
     if problems:
         raise PipelineError([problem.at(step=component.name) for problem in problems])
     return BoundStep(component.name, "", component, parameters, {}), inputs
+
+
+def known_of(artifact: Artifact) -> Known:
+    """What a component's check can know of an artifact that is there already."""
+    columns, splits = artifact.properties.get("columns"), artifact.properties.get("splits")
+    types = columns if isinstance(columns, Mapping) else None
+    facts = {"types": dict(types)} if types is not None else {}
+    if form := artifact.properties.get("format"):
+        facts["format"] = form
+    return Known(
+        tuple(types) if types is not None else None,
+        tuple(splits) if isinstance(splits, Mapping) else None,
+        facts,
+    )
 
 
 def _wrong_artifact(component: Component[..., Any], argument: Argument, value: Artifact) -> list[Problem]:

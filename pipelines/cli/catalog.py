@@ -59,7 +59,7 @@ def _describe(name: str, kind: str, as_json: bool) -> None:
     if as_json:
         echo_json({**component_json(name, component), **_package("components", name)})
     else:
-        click.echo("\n".join(_described(name, component)))
+        click.echo("\n".join(described(name, component)))
 
 
 def _listed(kind: str) -> tuple[list[dict[str, Any]], list[Problem]]:
@@ -133,7 +133,8 @@ def _place(component: Component[..., Any]) -> str:
     return named if place.endswith(".py") else f"{component.module}:{component.name}"
 
 
-def _described(name: str, component: Component[..., Any]) -> Iterator[str]:
+def described(name: str, component: Component[..., Any]) -> Iterator[str]:
+    """A component with each of its arguments, as lines."""
     yield f"{name}  ({_place(component)})\n"
     yield inspect.getdoc(component.function) or "It has no description."
     inputs = [_row(argument) for argument in component.arguments.values() if argument.artifacts]
