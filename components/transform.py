@@ -132,6 +132,14 @@ def code_of_transform(name: str, value: Any) -> tuple[str, ...]:
     return own_code(**{name: value})
 
 
+@transform.schema_of
+def schema_of_transform(name: str) -> dict[str, Any] | None:
+    """What editors know of `features` and `label`."""
+    from .preprocessing.features_schema import argument_schema
+
+    return argument_schema(name)
+
+
 @transform.process_of
 def process_of_transform(arguments: Mapping[str, Any]) -> str:
     """TensorFlow's where there is an image to decode."""

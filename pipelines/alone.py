@@ -16,6 +16,7 @@ from .artifact import Artifact
 from .bound import BoundPipeline, BoundStep
 from .component import Argument, Component, Known
 from .context import Context
+from .entry_points import offered_paths
 from .errors import PipelineError, Problem
 from .executor import Request, in_process, in_worker, resumables_of, reuse_of, run_pipeline
 from .planning import Planner
@@ -120,8 +121,9 @@ def bind_call(
             inputs[name] = value
             problems += _wrong_artifact(component, argument, value)
         else:
-            parameters[name], found = _parameter(argument, value, name in arguments)
-            problems += [found.at(argument=name)] if found else []
+            told, found = _parameter(argument, value, name in arguments)
+            parameters[name], unnamed = (told, []) if found else offered_paths(argument, told)
+            problems += [found.at(argument=name)] if found else unnamed
     if not problems and component.checker is not None:
         problems = component.checker(parameters, {name: known_of(made) for name, made in inputs.items()})[0]
     if problems:
