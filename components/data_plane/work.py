@@ -147,6 +147,7 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
         return iter(())
     largest = check_descriptions(stage, units, work)
     folder = ctx.scratch(stage).absolute()
+    ctx.open_runner()
     watched = Pass(ctx, folder, len(units))
     done: dict[int, Partial] = {}
     facts: dict[str, Any] = {}
