@@ -29,12 +29,15 @@ from ...pipelines.runners.beam import beam_pipeline
 from ...pipelines.runners.jobs import NAMESPACE, run_job
 from ...pipelines.runners.probe import Proof, notes
 from ...pipelines.runners.settings import threads_of
+from .descriptions import check_descriptions
 from .passing import Pass
 from .result import Result
 from .spilling import Partial, Spill, WriteReferences
 
 T = TypeVar("T")
 
+TRIES = 3
+"""How often what is left of a pass is given to a remote runner, if nothing but its machines is to blame."""
 TRIES = 3
 """How often what is left of a pass is given to a remote runner, if nothing but its machines is to blame."""
 LARGEST_ELEMENT = 64 * 2**10
@@ -138,15 +141,12 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
         Each unit's payload, read from disk when asked for, so that one at a time is in memory.
 
     Raises:
-        ValueError: a unit's description is larger than LARGEST_ELEMENT.
+        ValueError: a unit's description can't travel, see `check_descriptions`.
     """
     if not units:
         return iter(())
-    folder = ctx.scratch(stage)
-    coder = beam.coders.FastPrimitivesCoder()
-    largest = max(len(coder.encode(unit)) for unit in enumerate(units))
-    if largest > LARGEST_ELEMENT:
-        raise ValueError(f"{stage}: a unit's description has {largest} bytes, more than {LARGEST_ELEMENT}")
+    largest = check_descriptions(stage, units, work)
+    folder = ctx.scratch(stage).absolute()
     ctx.open_runner()
     watched = Pass(ctx, folder, len(units))
     done: dict[int, Partial] = {}
@@ -163,7 +163,7 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
                 raise cause from None
             done |= watched.done()
             ctx.warn(f"{cause}\nwhat is left of {stage} is tried again")
-    watched.look()
+    watched.look(last=True)
     # What the units took is free by now, and Arrow would keep it while the next stage takes its own.
     pa.default_memory_pool().release_unused()
     workers = sorted({partial.worker for partial in done.values() if partial.worker})
@@ -184,8 +184,9 @@ def _run(
     """One attempt at some units: their results, and what is told of it."""
     index = watched.folder / f"{uuid.uuid4().hex}.json"
     threads, exchange, references = threads_of(ctx.runner), ctx.exchange, WriteReferences(index)
-    proof = None if ctx.runner.name == "direct" else Proof.ask(watched.folder, shared=exchange is None)
-    pipeline = beam_pipeline(ctx.runner)
+    runner, remote = ctx.open_runner(), ctx.runner.name != "direct"
+    proof = Proof.ask(watched.folder, shared=exchange is None) if remote else None
+    pipeline = beam_pipeline(runner)
     (
         pipeline
         # A runner's workers are dealt the units by a shuffle; our own threads take them from one bundle.
@@ -196,11 +197,12 @@ def _run(
     )
     told: dict[str, Any] = {}
     try:
-        if ctx.runner.name == "direct":
+        if remote:
+            name, tell = f"{ctx.step}-{stage}", partial(ctx.job, stage=stage)
+            told = {"counters": run_job(pipeline, runner, name, tell, watched.look)}
+        else:
             with watched.looking():
                 pipeline.run().wait_until_finish()
-        else:
-            told = {"counters": run_job(pipeline, ctx.runner, partial(ctx.job, stage=stage), watched.look)}
     finally:
         if exchange is not None:
             exchange.collect(watched.folder)

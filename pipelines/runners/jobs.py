@@ -8,6 +8,8 @@ worker whose run was killed cancels what it has running before it ends.
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import sys
 import threading
 import time
@@ -34,11 +36,14 @@ class JobError(StepError):
     """A job ended without success.
 
     Attributes:
+        state: what it ended as.
         text: what the runner told of it, Java and Python alike.
     """
 
-    def __init__(self, what: str, text: str = "", **details: Any) -> None:
-        super().__init__(what, **details)
+    def __init__(self, what: str, state: str, text: str) -> None:
+        remedy = "" if state == "FAILED" else "look who cancelled it; `headrace resume` does what is left"
+        super().__init__(what, remedy=remedy)
+        self.state = state
         self.text = text
 
 
@@ -151,25 +156,25 @@ class DataflowJobs:
         self._client = apiclient.DataflowApplicationClient(pipeline_options(settings))
 
     def state(self, job: str) -> str:
-        """See `Jobs`."""
-        from apache_beam.runners.dataflow.dataflow_runner import DataflowPipelineResult
-
-        told = self._client.get_job(job).currentState
-        return str(DataflowPipelineResult.api_jobstate_to_pipeline_state(told))
+        """See `Jobs`; Dataflow's states are Beam's with a prefix."""
+        return str(self._client.get_job(job).current_state.name).removeprefix("JOB_STATE_")
 
     def cancel(self, job: str) -> None:
         """See `Jobs`."""
         self._client.modify_job_state(job, "JOB_STATE_CANCELLED")
 
     def errors(self, job: str) -> Callable[[float], str]:
-        """See `Jobs`."""
-        return lambda seconds: "\n".join(
-            message.messageText for message in self._client.list_messages(job)[0] if _is_error(message)
-        )
+        """See `Jobs`; they are asked for when the job has ended."""
 
+        def end(seconds: float) -> str:
+            if not seconds:
+                return ""
+            messages, _ = self._client.list_messages(job, minimum_importance="JOB_MESSAGE_ERROR")
+            text = "\n".join(message.message_text for message in messages)
+            sys.stderr.write(f"{job}: {text}\n")
+            return text
 
-def _is_error(message: Any) -> bool:
-    return str(message.messageImportance).endswith("ERROR")
+        return end
 
 
 def jobs_of(settings: RunnerSettings) -> Jobs:
@@ -211,7 +216,8 @@ class StepJobs:
     """The jobs of a step, as the run's own process is told of them."""
 
     def __init__(self, settings: Callable[[], RunnerSettings]) -> None:
-        self._settings = settings  # a runner is opened when the step asks for it
+        """Begins with none; `settings` gives those of the opened runner, and is asked if a job is left."""
+        self._settings = settings
         self._running: set[str] = set()
 
     def note(self, event: Mapping[str, Any]) -> None:
@@ -232,11 +238,9 @@ class StepJobs:
     def _cancel(self) -> list[str]:
         """Cancels the jobs that run; gives those of which it isn't known that they ended."""
         left = []
-        jobs = jobs_of(self._settings()) if self._running else None
         for job in sorted(self._running):
-            assert jobs is not None
             try:
-                _Running(jobs, job).cancel()
+                _Running(jobs_of(self._settings()), job).cancel()
             except Exception:
                 left.append(job)
         self._running.clear()
@@ -246,6 +250,7 @@ class StepJobs:
 def run_job(
     pipeline: beam.Pipeline,
     settings: RunnerSettings,
+    name: str,
     tell: Callable[..., None],
     look: Callable[[str], None],
 ) -> dict[str, int]:
@@ -254,6 +259,7 @@ def run_job(
     Args:
         pipeline: as it was made by `beam_pipeline(settings)`.
         settings: of a remote runner.
+        name: what the runner's own pages call the job, unless the user's options name it.
         tell: takes the job's `id` and `state`, at first and at its end.
         look: called with the job's state again and again; what it raises cancels the job.
 
@@ -264,6 +270,7 @@ def run_job(
         JobError: the job failed, or was cancelled by somebody else.
         StepError: it couldn't be submitted, or the runner doesn't answer any more.
     """
+    _name_job(pipeline, name)
     result = _submitted(pipeline, settings)
     jobs = jobs_of(settings)
     job = str(result.job_id() if settings.name == "dataflow" else result._job_id)
@@ -283,7 +290,7 @@ def run_job(
     except JobError:
         raise
     except ServiceGoneError:
-        state = "CANCELLED"  # nobody is left who could be asked to
+        state = "CANCELLED"  # as far as this run is concerned: nobody is left who could be asked
         raise
     except BaseException:
         with contextlib.suppress(StepError):
@@ -296,6 +303,16 @@ def run_job(
         errors(0.0)
         with contextlib.suppress(Exception):
             result._cleanup()  # ends workers of the environment LOOPBACK, which live in this process
+
+
+def _name_job(pipeline: beam.Pipeline, name: str) -> None:
+    """Names a job after its step: a letter, then lower-case letters, digits and dashes, as Dataflow wants."""
+    from apache_beam.options.pipeline_options import GoogleCloudOptions
+
+    options = pipeline.options.view_as(GoogleCloudOptions)
+    if not options.job_name:
+        safe = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
+        options.job_name = f"headrace-{safe}-{os.urandom(3).hex()}"
 
 
 def _submitted(pipeline: beam.Pipeline, settings: RunnerSettings) -> Any:
@@ -312,9 +329,8 @@ def _submitted(pipeline: beam.Pipeline, settings: RunnerSettings) -> Any:
 
 
 def _failed(settings: RunnerSettings, job: str, state: str, text: str) -> JobError:
-    if state != "FAILED":
-        return JobError(f"the job {job} on {settings.name} ended as {state.lower()}", text)
-    return JobError(f"the job {job} on {settings.name} failed", text)
+    how = "failed" if state == "FAILED" else f"was ended from elsewhere: {state.lower()}"
+    return JobError(f"the job {job} on {settings.name} {how}", state, text)
 
 
 def counters_of(result: Any) -> dict[str, int]:
