@@ -16,6 +16,7 @@ import msgspec
 from .component import Argument, Component
 from .docstrings import argument_texts, summary
 from .resolve import components as named_components
+from .runners.schema import runner_schema
 from .tuning.schema import tune_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -79,18 +80,7 @@ _SHARED: Mapping[str, Any] = {
         "pattern": r"^\$\{(params|steps)\.[^{}]+\}$",
         "description": "An output of a step: ${steps.NAME} or ${steps.NAME.OUTPUT}.",
     },
-    "runner": {
-        "description": "The Beam runner: its name, or its name and options.",
-        "anyOf": [
-            {"type": "string"},
-            {"type": "null"},
-            {
-                "type": "object",
-                "properties": {"name": {"type": "string"}},
-                "additionalProperties": {"type": ["string", "number", "boolean"]},
-            },
-        ],
-    },
+    "runner": runner_schema(),
 }
 
 
