@@ -184,8 +184,9 @@ def _run(
     """One attempt at some units: their results, and what is told of it."""
     index = watched.folder / f"{uuid.uuid4().hex}.json"
     threads, exchange, references = threads_of(ctx.runner), ctx.exchange, WriteReferences(index)
-    proof = None if ctx.runner.name == "direct" else Proof.ask(watched.folder, shared=exchange is None)
-    pipeline = beam_pipeline(ctx.runner)
+    runner, remote = ctx.open_runner(), ctx.runner.name != "direct"
+    proof = Proof.ask(watched.folder, shared=exchange is None) if remote else None
+    pipeline = beam_pipeline(runner)
     (
         pipeline
         # A runner's workers are dealt the units by a shuffle; our own threads take them from one bundle.
@@ -196,11 +197,12 @@ def _run(
     )
     told: dict[str, Any] = {}
     try:
-        if ctx.runner.name == "direct":
+        if remote:
+            name, tell = f"{ctx.step}-{stage}", partial(ctx.job, stage=stage)
+            told = {"counters": run_job(pipeline, runner, name, tell, watched.look)}
+        else:
             with watched.looking():
                 pipeline.run().wait_until_finish()
-        else:
-            told = {"counters": run_job(pipeline, ctx.runner, partial(ctx.job, stage=stage), watched.look)}
     finally:
         if exchange is not None:
             exchange.collect(watched.folder)

@@ -278,8 +278,7 @@ def logs(name: str, uri: str, as_json: bool) -> int:
     """Print the log of a run: what its steps and their libraries wrote."""
     store = store_to_read(uri)
     run = run_id(store, name)
-    path = store.run_folder(run) / "log.txt"
-    text = path.read_text("utf-8", "replace") if path.is_file() else ""
+    text = store.run_log(run)
     if as_json:
         echo_json({"run": run, "log": text})
     elif text:

@@ -2,7 +2,8 @@
 
 Beam's waits for ever for a worker that died, doesn't end what a cancelled job does, and knows no workers that
 are processes started by a command (the environment PROCESS), as Flink's and Spark's job servers do. Here a
-job fails when one of its workers ends, and its workers end when it is cancelled.
+job fails when one of its workers ends, its workers end when it is cancelled, and it has as many of them as
+`sdk_worker_parallelism` says.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from apache_beam.options.pipeline_options import PortableOptions
 from apache_beam.portability import common_urns
-from apache_beam.portability.api import beam_fn_api_pb2, beam_runner_api_pb2
+from apache_beam.portability.api import beam_fn_api_pb2, beam_job_api_pb2, beam_runner_api_pb2
 from apache_beam.runners.portability import local_job_service
-from apache_beam.runners.portability.fn_api_runner import worker_handlers
+from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_handlers
 
+from .settings import cores
+
+_SIGNALS = frozenset(int(number) for number in signal.Signals)
 GRACE = 5.0
 """Seconds that a worker has to end when it isn't needed any more."""
 
@@ -35,7 +40,7 @@ class ProcessWorkerHandler(worker_handlers.GrpcWorkerHandler):  # type: ignore[m
         super().__init__(state, provision_info, grpc_server)
         self._payload = payload
         self._stopped = False
-        self._job = provision_info.job_name
+        self._job = _jobs[provision_info.job_name]
 
     def start_worker(self) -> None:
         """Starts the process, and looks after it from then on."""
@@ -55,7 +60,7 @@ class ProcessWorkerHandler(worker_handlers.GrpcWorkerHandler):  # type: ignore[m
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # what it starts ends with it
         )
-        _workers.setdefault(self._job, []).append(self)
+        self._job.workers.append(self)
         threading.Thread(target=self._look_after, daemon=True).start()
 
     def stop_worker(self) -> None:
@@ -71,16 +76,17 @@ class ProcessWorkerHandler(worker_handlers.GrpcWorkerHandler):  # type: ignore[m
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        with contextlib.suppress(ValueError):
+            self._job.workers.remove(self)
 
     def _look_after(self) -> None:
         code = self._process.wait()
         if not self._stopped:
-            how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-            give_up(self.control_conn, f"the worker {self.worker_id} {how}")
-
-
-_workers: dict[str, list[ProcessWorkerHandler]] = {}
-"""The workers of each job."""
+            number = -code if code < 0 else code - 128  # as shells tell of a signal
+            killed = f"was killed by {signal.Signals(number).name}" if number in _SIGNALS else ""
+            why = f"the worker {self.worker_id} {killed or f'ended with code {code}'}"
+            self._job.tell_error(why)
+            give_up(self.control_conn, why)
 
 
 def give_up(connection: Any, why: str) -> None:
@@ -108,21 +114,36 @@ class Job(local_job_service.BeamJob):  # type: ignore[misc]
     def __init__(self, job_id: str, pipeline: Any, options: Any, provision_info: Any, *rest: Any) -> None:
         super().__init__(job_id, pipeline, options, provision_info, *rest)
         provision_info.job_name = job_id  # the name that its client gave may be another job's too
+        self.workers: list[ProcessWorkerHandler] = []
+        _jobs[job_id] = self
+
+    def tell_error(self, text: str) -> None:
+        """Tells an error to who reads the job's messages."""
+        told = beam_job_api_pb2.JobMessage(
+            importance=beam_job_api_pb2.JobMessage.JOB_MESSAGE_ERROR, message_text=text
+        )
+        self._log_queues.put(told)
 
     def cancel(self) -> None:
         """Ends the job and its workers."""
-        if self.is_terminal_state(self.state):
-            return
         super().cancel()
-        for worker in _workers.pop(self._job_id, []):
+        for worker in list(self.workers):
             worker.kill()
 
     def set_state(self, new_state: Any) -> None:
-        """Sets the state, unless the job has ended: what fails in a cancelled job doesn't matter."""
+        """Sets the state, unless the job has ended: the workers of a cancelled one fail, and it doesn't."""
         if not self.is_terminal_state(self.state):
             super().set_state(new_state)
-        if self.is_terminal_state(self.state):
-            _workers.pop(self._job_id, None)
+
+    def _invoke_runner(self) -> Any:
+        self.set_state(beam_job_api_pb2.JobState.RUNNING)
+        options = self.pipeline_options()
+        runner = fn_runner.FnApiRunner(provision_info=self._provision_info)
+        runner._num_workers = int(options.view_as(PortableOptions).sdk_worker_parallelism) or cores()
+        return runner.run_via_runner_api(self._pipeline_proto, options)
+
+
+_jobs: dict[str, Job] = {}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -143,8 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _end() -> None:
-    for workers in list(_workers.values()):
-        for worker in workers:
+    for job in list(_jobs.values()):
+        for worker in list(job.workers):
             worker.kill()
     os._exit(0)
 

@@ -8,6 +8,8 @@ worker whose run was killed cancels what it has running before it ends.
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import sys
 import threading
 import time
@@ -211,7 +213,8 @@ class StepJobs:
     """The jobs of a step, as the run's own process is told of them."""
 
     def __init__(self, settings: Callable[[], RunnerSettings]) -> None:
-        self._settings = settings  # a runner is opened when the step asks for it
+        """Begins with none; `settings` gives those of the opened runner, and is asked if a job is left."""
+        self._settings = settings
         self._running: set[str] = set()
 
     def note(self, event: Mapping[str, Any]) -> None:
@@ -232,11 +235,9 @@ class StepJobs:
     def _cancel(self) -> list[str]:
         """Cancels the jobs that run; gives those of which it isn't known that they ended."""
         left = []
-        jobs = jobs_of(self._settings()) if self._running else None
         for job in sorted(self._running):
-            assert jobs is not None
             try:
-                _Running(jobs, job).cancel()
+                _Running(jobs_of(self._settings()), job).cancel()
             except Exception:
                 left.append(job)
         self._running.clear()
@@ -246,6 +247,7 @@ class StepJobs:
 def run_job(
     pipeline: beam.Pipeline,
     settings: RunnerSettings,
+    name: str,
     tell: Callable[..., None],
     look: Callable[[str], None],
 ) -> dict[str, int]:
@@ -254,6 +256,7 @@ def run_job(
     Args:
         pipeline: as it was made by `beam_pipeline(settings)`.
         settings: of a remote runner.
+        name: what the runner's own pages call the job, unless the user's options name it.
         tell: takes the job's `id` and `state`, at first and at its end.
         look: called with the job's state again and again; what it raises cancels the job.
 
@@ -264,6 +267,7 @@ def run_job(
         JobError: the job failed, or was cancelled by somebody else.
         StepError: it couldn't be submitted, or the runner doesn't answer any more.
     """
+    _name_job(pipeline, name)
     result = _submitted(pipeline, settings)
     jobs = jobs_of(settings)
     job = str(result.job_id() if settings.name == "dataflow" else result._job_id)
@@ -296,6 +300,16 @@ def run_job(
         errors(0.0)
         with contextlib.suppress(Exception):
             result._cleanup()  # ends workers of the environment LOOPBACK, which live in this process
+
+
+def _name_job(pipeline: beam.Pipeline, name: str) -> None:
+    """Names a job after its step: a letter, then lower-case letters, digits and dashes, as Dataflow wants."""
+    from apache_beam.options.pipeline_options import GoogleCloudOptions
+
+    options = pipeline.options.view_as(GoogleCloudOptions)
+    if not options.job_name:
+        safe = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
+        options.job_name = f"headrace-{safe}-{os.urandom(3).hex()}"
 
 
 def _submitted(pipeline: beam.Pipeline, settings: RunnerSettings) -> Any:

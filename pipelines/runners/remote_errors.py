@@ -15,6 +15,16 @@ _MISSING = re.compile(
     r"(?:ModuleNotFoundError|ImportError): .*?(?:No module named|cannot import name) '([\w.]+)'"
 )
 _CAUSE = re.compile(r"Caused by: (?:[\w$]+\.)*([\w$]+(?:: [^\n]*)?)")
+_JAVA_PACKAGE = re.compile(r"\b(?:[a-z][\w$]*\.)+(?=[A-Z])")
+_LOST = re.compile(
+    r"the worker \S+ (?:was killed by \w+|ended with code \d+)|Process died with exit code \d+"
+    r"|Channel closed prematurely|StatusRuntimeException: (?:CANCELLED|UNAVAILABLE)[^\n]*"
+    r"|(?:TaskManager|Executor|worker)[^\n]{0,80} (?:was lost|no longer reachable)"
+)
+_LOST_REMEDY = (
+    "a worker that nobody ended is mostly one that used up the memory: take fewer at once on a host "
+    "(sdk_worker_parallelism), or more memory; see `headrace runs logs`"
+)
 _BEAM = ("/apache_beam/", "apache_beam/")
 
 
@@ -29,6 +39,9 @@ def remote_error(what: str, text: str) -> StepError:
         An error with the Python exception and its traceback, without Beam's frames, if there is one; else
         with the last cause that Java names.
     """
+    if lost := _LOST.search(text):
+        told = lost[0] if lost[0].startswith("the worker") else f"a worker was lost ({lost[0]})"
+        return StepError(f"{what}: {told}", remedy=_LOST_REMEDY)
     trace = python_trace(text)
     if trace:
         last = trace.strip().splitlines()[-1]
@@ -37,7 +50,7 @@ def remote_error(what: str, text: str) -> StepError:
         return error
     causes = _CAUSE.findall(text)
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("at ")]
-    cause = causes[-1] if causes else lines[0] if lines else ""
+    cause = causes[-1] if causes else _JAVA_PACKAGE.sub("", lines[0]) if lines else ""
     return StepError(f"{what}: {_cut(cause)}" if cause else what, remedy=_remedy(text))
 
 
