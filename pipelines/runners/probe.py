@@ -122,8 +122,8 @@ class Proof:
             "what": f"a worker on {socket.gethostname()} (user {user}) can't reach the store's folder "
             f"{self.folder}: it {what}",
             "remedy": "give a store by --store that all workers reach: a folder that is mounted there under "
-            "the same path and that their users may write to (`chgrp GROUP F && chmod 2775 F` before the store is "
-            "made), or an s3:// or gs:// address",
+            "the same path and that their users may write to (`chgrp GROUP F && chmod 2775 F` first of all), "
+            "or an s3:// or gs:// address",
         }
 
     def _library_problem(self) -> dict[str, str]:
