@@ -208,6 +208,7 @@ class _Run:
         self.records: dict[str, StepRecord] = {}
         self.artifacts: dict[str, dict[str, Artifact]] = {}
         self.errors: dict[str, HeadraceError] = {}
+        self.unmet: dict[str, str] = {}
         self.finished: queue.SimpleQueue[tuple[str, Decision, Any, float]] = queue.SimpleQueue()
         self.active = 0
         self.threads: list[threading.Thread] = []
@@ -280,16 +281,20 @@ class _Run:
         return still
 
     def _settle(self, step: BoundStep) -> None:
-        """Takes a step from the cache, or starts it."""
+        """Takes a step from the cache, starts it, or skips it."""
         inputs = self.planner.inputs(step, self.artifacts)
         try:
-            decision = self.planner.decide(step, inputs)
+            held = self.planner.held(step, self.artifacts, self.unmet)
+            verdicts = () if held else self.planner.verdicts(step, self.artifacts)
+            decision = held or self.planner.decide(step, inputs, verdicts)
         except (HeadraceError, OSError) as error:
             self._failed(step.name, error, Decision(step.name, "run", "its inputs can't be read"), 0.0)
             return
         if decision.action == "run":
             self._start(step, decision, inputs)
         else:
+            if decision.unmet:
+                self.unmet[step.name] = decision.unmet
             self.artifacts[step.name] = dict(decision.outputs)
             status = "cached" if decision.action == "cached" else "skipped"
             self._note(StepRecord.of(step.name, status, decision, decision.outputs))
@@ -345,7 +350,8 @@ class _Run:
     def _work(
         self, step: BoundStep, decision: Decision, inputs: Mapping[str, Artifact], messages: list[Any]
     ) -> dict[str, Artifact]:
-        folder = self.staging / step.name.replace("/", "_")
+        # No brackets: in a pattern that a component makes of a path they would mean something.
+        folder = self.staging / step.name.replace("[", "(").replace("]", ")")
         folder.mkdir()
 
         settings = settings_of(self.bound.runner, step.runner, self.request.runner)
@@ -357,6 +363,7 @@ class _Run:
                 messages.append(dict(event))
             self.listen({"step": step.name, **event})
 
+        inputs = {name: self.store.fetch(artifact) for name, artifact in inputs.items()}
         reuse = reuse_of(decision, self.store, folder)
         # A forced step that was killed goes on where it was, though its resumed run forces it too.
         resumables = resumables_of(decision, self.store, folder, self.run, bool(self.request.resumes))
