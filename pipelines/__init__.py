@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         ExportedModel,
         Files,
         Model,
+        Predictions,
         Schema,
         Statistics,
         Transform,
@@ -36,19 +37,19 @@ if TYPE_CHECKING:
     )
     from .linking import use
     from .pipeline import Pipeline
-    from .tracing import PipelineFunction, pipeline
+    from .tracing import PipelineFunction, each, pipeline, when
     from .tuning.tune import Tuned, tune
 
 _PLACES = {
     "artifact": (
-        "Anomalies", "Artifact", "Evaluation", "Examples", "ExportedModel", "Files", "Model", "Schema",
-        "Statistics", "Transform", "Trials",
+        "Anomalies", "Artifact", "Evaluation", "Examples", "ExportedModel", "Files", "Model", "Predictions",
+        "Schema", "Statistics", "Transform", "Trials",
     ),
     "component": ("CodePath", "Component", "FilePath", "FilePaths", "Known", "Source", "component"),
     "context": ("Context", "RunnerSettings"),
     "linking": ("use",),
     "pipeline": ("Pipeline",),
-    "tracing": ("PipelineFunction", "pipeline"),
+    "tracing": ("PipelineFunction", "each", "pipeline", "when"),
     "tuning.tune": ("Tuned", "tune"),
     "errors": (
         "DataError", "DocumentError", "GateError", "HeadraceError", "InvalidRequestError", "PipelineError",
@@ -79,6 +80,7 @@ __all__ = [
     "Pipeline",
     "PipelineError",
     "PipelineFunction",
+    "Predictions",
     "Problem",
     "RunnerSettings",
     "Schema",
@@ -90,9 +92,11 @@ __all__ = [
     "Trials",
     "Tuned",
     "component",
+    "each",
     "pipeline",
     "tune",
     "use",
+    "when",
 ]
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from .artifact import Artifact
 from .bound import BoundPipeline, BoundStep
-from .component import Argument, Component
+from .component import Argument, Component, Known
 from .context import Context
+from .entry_points import offered_paths
 from .errors import PipelineError, Problem
 from .executor import Request, in_process, in_worker, resumables_of, reuse_of, run_pipeline
 from .planning import Planner
@@ -120,13 +121,28 @@ def bind_call(
             inputs[name] = value
             problems += _wrong_artifact(component, argument, value)
         else:
-            parameters[name], found = _parameter(argument, value, name in arguments)
-            problems += [found.at(argument=name)] if found else []
+            told, found = _parameter(argument, value, name in arguments)
+            parameters[name], unnamed = (told, []) if found else offered_paths(argument, told)
+            problems += [found.at(argument=name)] if found else unnamed
     if not problems and component.checker is not None:
-        problems = component.checker(parameters, {})[0]
+        problems = component.checker(parameters, {name: known_of(made) for name, made in inputs.items()})[0]
     if problems:
         raise PipelineError([problem.at(step=component.name) for problem in problems])
     return BoundStep(component.name, "", component, parameters, {}), inputs
+
+
+def known_of(artifact: Artifact) -> Known:
+    """What a component's check can know of an artifact that is there already."""
+    columns, splits = artifact.properties.get("columns"), artifact.properties.get("splits")
+    types = columns if isinstance(columns, Mapping) else None
+    facts = {"types": dict(types)} if types is not None else {}
+    if form := artifact.properties.get("format"):
+        facts["format"] = form
+    return Known(
+        tuple(types) if types is not None else None,
+        tuple(splits) if isinstance(splits, Mapping) else None,
+        facts,
+    )
 
 
 def _wrong_artifact(component: Component[..., Any], argument: Argument, value: Artifact) -> list[Problem]:

@@ -104,11 +104,11 @@ class Files(Artifact):
     """Plain files, as another component wants to read them."""
 
 
-class Examples(Artifact):
-    """Rows in splits: Parquet parts as ingested, or TFRecord shards as transformed.
+class RowsInSplits(Artifact):
+    """Rows in splits, each in files: what Examples and Predictions have in common.
 
-    Properties: `format` ("parquet" or "tfrecord") and `splits`, a mapping from the split's name to
-    `{"rows": int, "parts": [{"path": str, "rows": int}, …]}`; the rest is stated by the component.
+    Properties: `format`, and `splits`, a mapping from the split's name to `{"rows": int, "parts": [{"path":
+    str, "rows": int}, …]}`; the rest is stated by the component.
     """
 
     def __repr__(self) -> str:
@@ -131,6 +131,11 @@ class Examples(Artifact):
     def parts(self, split: str) -> list[Path]:
         """The files of a split, in order."""
         return [self.file(part["path"]) for part in self.splits[split]["parts"]]
+
+
+class Examples(RowsInSplits):
+    """Rows in splits: Parquet parts as ingested (`format` is "parquet"), or TFRecord shards as transformed
+    ("tfrecord")."""
 
 
 class Statistics(Artifact):
@@ -159,6 +164,13 @@ class Evaluation(Artifact):
 
 class ExportedModel(Artifact):
     """A SavedModel with the preprocessing inside, in a version folder."""
+
+
+class Predictions(RowsInSplits):
+    """The answers of an exported model to rows, in their order; `format` is "parquet", "csv" or "tfrecord".
+
+    Properties: `model`, the ExportedModel's digest; `columns`, their types by name.
+    """
 
 
 class Trials(Artifact):

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .code_files import BUILT_IN, Project, project_of, sources_below
+from .code_files import BUILT_IN, Project, is_installed, project_of, sources_below
 from .code_syntax import (
     SourceModule,
     encode,
@@ -68,6 +68,8 @@ def code_digest(module: str, file: Path, name: str) -> CodeDigest:
         OSError, SyntaxError: a file of the project can't be read.
     """
     walk = _Walk(project_of(module, file))
+    if is_installed(file) and not module.startswith("headrace."):
+        walk.libraries.add(module.partition(".")[0])  # its data files count by its version
     walk.modules[module] = entry = SourceModule(module, file, walk.project)
     if name in entry.definitions:
         walk.symbol(module, name)

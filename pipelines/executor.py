@@ -208,6 +208,7 @@ class _Run:
         self.records: dict[str, StepRecord] = {}
         self.artifacts: dict[str, dict[str, Artifact]] = {}
         self.errors: dict[str, HeadraceError] = {}
+        self.unmet: dict[str, str] = {}
         self.finished: queue.SimpleQueue[tuple[str, Decision, Any, float]] = queue.SimpleQueue()
         self.active = 0
         self.threads: list[threading.Thread] = []
@@ -215,7 +216,7 @@ class _Run:
         self.own: WorkerPool | None = None
         self.workers: Any = None
         self.halt = halt
-        self.runners = OpenRunners(staging, store.run_folder(run) / "log.txt")
+        self.runners = OpenRunners(self.bound, staging, store.run_folder(run) / "log.txt")
 
     def execute(self) -> RunResult:
         started = time.time()
@@ -234,7 +235,8 @@ class _Run:
             self._end_work()
             seconds = time.time() - started
             self._record_unreached(status)
-            self.store.write_run(self.run, {**record, "status": status, "seconds": round(seconds, 3)})
+            ended = {"status": status, "seconds": round(seconds, 3), "runners": self.runners.to_json()}
+            self.store.write_run(self.run, {**record, **ended})
         ordered = {name: self.records[name] for name in self.bound.steps}
         self.listen({"end": self.run, "status": status, "seconds": seconds})
         return RunResult(self.run, status, seconds, ordered, self.artifacts, self.errors)
@@ -279,16 +281,20 @@ class _Run:
         return still
 
     def _settle(self, step: BoundStep) -> None:
-        """Takes a step from the cache, or starts it."""
+        """Takes a step from the cache, starts it, or skips it."""
         inputs = self.planner.inputs(step, self.artifacts)
         try:
-            decision = self.planner.decide(step, inputs)
+            held = self.planner.held(step, self.artifacts, self.unmet)
+            verdicts = () if held else self.planner.verdicts(step, self.artifacts)
+            decision = held or self.planner.decide(step, inputs, verdicts)
         except (HeadraceError, OSError) as error:
             self._failed(step.name, error, Decision(step.name, "run", "its inputs can't be read"), 0.0)
             return
         if decision.action == "run":
             self._start(step, decision, inputs)
         else:
+            if decision.unmet:
+                self.unmet[step.name] = decision.unmet
             self.artifacts[step.name] = dict(decision.outputs)
             status = "cached" if decision.action == "cached" else "skipped"
             self._note(StepRecord.of(step.name, status, decision, decision.outputs))
@@ -344,7 +350,8 @@ class _Run:
     def _work(
         self, step: BoundStep, decision: Decision, inputs: Mapping[str, Artifact], messages: list[Any]
     ) -> dict[str, Artifact]:
-        folder = self.staging / step.name.replace("/", "_")
+        # No brackets: in a pattern that a component makes of a path they would mean something.
+        folder = self.staging / step.name.replace("[", "(").replace("]", ")")
         folder.mkdir()
 
         settings = settings_of(self.bound.runner, step.runner, self.request.runner)
@@ -361,7 +368,7 @@ class _Run:
         # A forced step that was killed goes on where it was, though its resumed run forces it too.
         resumables = resumables_of(decision, self.store, folder, self.run, bool(self.request.resumes))
         ctx = Context(step.name, folder, settings, tell, reuse=reuse, resumables=resumables)
-        ctx.opener = self.runners.open
+        ctx.opener = lambda wanted: self.runners.open(wanted, ctx.say)
         try:
             with jobs.cancelled_after(ctx.warn):
                 outputs = (

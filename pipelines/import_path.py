@@ -125,6 +125,19 @@ def load_function(path: str) -> Callable[..., Any]:
 
 def module_file(name: str) -> Path | None:
     """The source file of a module, found without importing its parent packages as `find_spec` would."""
+    spec = _spec(name)
+    return Path(spec.origin) if spec is not None and spec.origin else None
+
+
+def package_folders(name: str) -> tuple[Path, ...]:
+    """The folders of a package, of one without an `__init__.py` too; none if there is no such package."""
+    top, *rest = name.split(".")
+    spec = _spec(top)
+    places = [] if spec is None else [Path(one, *rest) for one in spec.submodule_search_locations or ()]
+    return tuple(place for place in places if place.is_dir())
+
+
+def _spec(name: str) -> Any:
     search: Any = None
     spec = None
     parts = name.split(".")
@@ -135,8 +148,8 @@ def module_file(name: str) -> Path | None:
         spec = next((one for one in found if one is not None), None)
         search = None if spec is None else spec.submodule_search_locations
         if spec is None or (search is None and depth < len(parts)):
-            return module_file(name) if _look_here(parts[0]) else None
-    return Path(spec.origin) if spec is not None and spec.origin else None
+            return _spec(name) if _look_here(parts[0]) else None
+    return spec
 
 
 def source_of(place: str) -> Path | None:

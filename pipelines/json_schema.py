@@ -15,26 +15,39 @@ import msgspec
 
 from .component import Argument, Component
 from .docstrings import argument_texts, summary
+from .name_schemas import params_schema, with_names
 from .resolve import components as named_components
+from .resolve import ready_params
 from .tuning.schema import tune_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = r"^[^\W\d][\w.-]*$"
+_STEP_NAME = r"^[^\W\d]([\w.,+-]|\[[^\[\]]+\])*$"
 _REFERENCE = {"$ref": "#/$defs/reference"}
 _STEP_REFERENCE = {"$ref": "#/$defs/step_reference"}
 
 
-def document_schema(components: Mapping[str, Component[..., Any]] | None = None) -> dict[str, Any]:
+def document_schema(
+    components: Mapping[str, Component[..., Any]] | None = None,
+    pipelines: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
     """The JSON Schema of a pipeline document.
 
     Args:
         components: by the name that `uses` has; all that are installed if None.
+        pipelines: parameters with their defaults by the name that `uses` has; all that are installed if None.
     """
     named = named_components() if components is None else components
+    ready = {
+        name: params
+        for name, params in (ready_params() if pipelines is None else pipelines).items()
+        if name not in named
+    }
     definitions: dict[str, Any] = dict(_SHARED)
     for name, component in named.items():
         definitions[f"with_{name}"] = _with(component, definitions)
-    definitions["step"] = _step(named)
+    definitions.update((f"with_{name}", params_schema(name, params)) for name, params in ready.items())
+    definitions["step"] = _step(named, ready)
     return {
         "$schema": DIALECT,
         "title": "headrace pipeline",
@@ -52,7 +65,7 @@ def document_schema(components: Mapping[str, Component[..., Any]] | None = None)
                 "type": "object",
                 "description": "The steps by name.",
                 "minProperties": 1,
-                "propertyNames": {"pattern": _NAME},
+                "propertyNames": {"pattern": _STEP_NAME},
                 "additionalProperties": {"$ref": "#/$defs/step"},
             },
             "outputs": {
@@ -71,13 +84,47 @@ def document_schema(components: Mapping[str, Component[..., Any]] | None = None)
 _SHARED: Mapping[str, Any] = {
     "reference": {
         "type": "string",
-        "pattern": r"^\$\{(params|steps)\.[^{}]+\}$",
-        "description": "A parameter or an output: ${params.NAME}, ${steps.NAME}, ${steps.NAME.OUTPUT}.",
+        "pattern": r"^\$\{(params|steps|each)\.[^{}]+\}$",
+        "description": "A parameter, an output or an item: ${params.NAME}, ${steps.NAME}, "
+        "${steps.NAME.OUTPUT}, ${each.NAME}.",
     },
     "step_reference": {
         "type": "string",
         "pattern": r"^\$\{(params|steps)\.[^{}]+\}$",
         "description": "An output of a step: ${steps.NAME} or ${steps.NAME.OUTPUT}.",
+    },
+    "condition": {
+        "type": ["string", "boolean"],
+        "pattern": r"^\s*(not\s+)?\$\{[^{}]+\}\s*((==|!=|<=|>=|<|>)\s*\S.*)?$",
+        "description": "${steps.NAME.summary.ENTRY}, not ${…}, or ${…} compared with a value.",
+    },
+    "when": {
+        "description": "Conditions that all have to hold, else the step and all below it are skipped.",
+        "anyOf": [
+            {"$ref": "#/$defs/condition"},
+            {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/condition"}},
+        ],
+    },
+    "each": {
+        "type": "object",
+        "description": "Lists by name: the step is there once for each item, ${each.NAME}, as `step[key]`.",
+        "minProperties": 1,
+        "propertyNames": {"pattern": r"^[^\W\d][\w-]*$"},
+        "additionalProperties": {
+            "anyOf": [
+                _REFERENCE,
+                {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
+                        "anyOf": [
+                            {"type": ["string", "number", "boolean"]},
+                            {"type": "object", "required": ["key"]},
+                        ]
+                    },
+                },
+            ]
+        },
     },
     "runner": {
         "description": "The Beam runner: its name, or its name and options.",
@@ -94,8 +141,16 @@ _SHARED: Mapping[str, Any] = {
 }
 
 
-def _step(components: Mapping[str, Component[..., Any]]) -> dict[str, Any]:
+def _step(
+    components: Mapping[str, Component[..., Any]], ready: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     known = [{"const": name, "description": summary(component)} for name, component in components.items()]
+    known += [{"const": name, "description": f"The pipeline {name}."} for name in ready]
+    required = {
+        name: any(one.required for one in component.arguments.values())
+        for name, component in components.items()
+    }
+    required.update((name, None in params.values()) for name, params in ready.items())
     other = {
         "type": "string",
         "pattern": r"(:|\.ya?ml$)",
@@ -106,17 +161,19 @@ def _step(components: Mapping[str, Component[..., Any]]) -> dict[str, Any]:
         "required": ["uses"],
         "additionalProperties": False,
         "properties": {
+            "each": {"$ref": "#/$defs/each"},
             "uses": {"description": "The component or pipeline.", "anyOf": [*known, other]},
+            "when": {"$ref": "#/$defs/when"},
             "with": {"type": ["object", "null"], "description": "The arguments."},
             "runner": {"$ref": "#/$defs/runner"},
         },
-        "allOf": [_rule(name, component) for name, component in components.items()],
+        "allOf": [_rule(name, needed) for name, needed in required.items()],
     }
 
 
-def _rule(name: str, component: Component[..., Any]) -> dict[str, Any]:
+def _rule(name: str, required: bool) -> dict[str, Any]:
     then: dict[str, Any] = {"properties": {"with": {"$ref": f"#/$defs/with_{name}"}}}
-    if any(argument.required for argument in component.arguments.values()):
+    if required:
         then["required"] = ["with"]
     return {"if": {"properties": {"uses": {"const": name}}, "required": ["uses"]}, "then": then}
 
@@ -128,7 +185,7 @@ def _with(component: Component[..., Any], definitions: dict[str, Any]) -> dict[s
         "description": summary(component.function),
         "additionalProperties": False,
         "properties": {
-            name: _argument(argument, texts.get(name, ""), definitions)
+            name: _argument(component, argument, texts.get(name, ""), definitions)
             for name, argument in component.arguments.items()
         },
     }
@@ -140,7 +197,9 @@ def _with(component: Component[..., Any], definitions: dict[str, Any]) -> dict[s
     return schema
 
 
-def _argument(argument: Argument, text: str, definitions: dict[str, Any]) -> dict[str, Any]:
+def _argument(
+    component: Component[..., Any], argument: Argument, text: str, definitions: dict[str, Any]
+) -> dict[str, Any]:
     described: dict[str, Any] = {"description": text} if text else {}
     if argument.artifacts:
         kinds = " or ".join(kind.__name__ for kind in argument.artifacts)
@@ -153,7 +212,12 @@ def _argument(argument: Argument, text: str, definitions: dict[str, Any]) -> dic
             [_STEP_REFERENCE, {"type": "null"}] if argument.default is None else [_STEP_REFERENCE]
         )
         return {**described, "anyOf": allowed}
-    values = with_references(annotation_schema(argument.annotation, definitions))
+    told = component.schema_finder(argument.name) if component.schema_finder else None
+    if told is None:
+        told = with_names(annotation_schema(argument.annotation, definitions), argument)
+    for name, inner in told.pop("$defs", {}).items():
+        definitions[name] = with_references(inner)
+    values = with_references(told)
     if argument.artifacts:
         return {**described, "anyOf": [_STEP_REFERENCE, values]}
     return {**described, **values}

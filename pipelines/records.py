@@ -73,6 +73,7 @@ class StepRecord:
         fingerprint, parts: what decided; empty where it never got as far.
         outputs: `{"type", "digest", "summary"}` by output.
         messages: what the step said, warned of and told of its work.
+        conditions: what became of the step's conditions, `{"when", "seen", "met"}` each.
         error: the error as JSON values, of a step that failed.
     """
 
@@ -85,6 +86,7 @@ class StepRecord:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     messages: Sequence[Any] = ()
     error: Mapping[str, Any] | None = None
+    conditions: Sequence[Any] = ()
 
     @classmethod
     def of(
@@ -106,6 +108,7 @@ class StepRecord:
             decision.parts.to_json() if decision.parts else {},
             {n: {"type": a.type, "digest": a.digest, "summary": dict(a.summary)} for n, a in outputs.items()},
             tuple(messages),
+            conditions=tuple(verdict.to_json() for verdict in decision.verdicts),
         )
 
     def to_json(self, run: str, pipeline: str, started: float) -> dict[str, Any]:
@@ -123,6 +126,8 @@ class StepRecord:
             "outputs": dict(self.outputs),
             "messages": list(self.messages),
         }
+        if self.conditions:
+            written["conditions"] = list(self.conditions)
         return written | ({"error": dict(self.error)} if self.error else {})
 
     def summary(self, paths: Mapping[str, str]) -> dict[str, Any]:

@@ -147,6 +147,7 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
     largest = max(len(coder.encode(unit)) for unit in enumerate(units))
     if largest > LARGEST_ELEMENT:
         raise ValueError(f"{stage}: a unit's description has {largest} bytes, more than {LARGEST_ELEMENT}")
+    ctx.open_runner()
     watched = Pass(ctx, folder, len(units))
     done: dict[int, Partial] = {}
     facts: dict[str, Any] = {}

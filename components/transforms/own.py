@@ -3,7 +3,7 @@
     features:
       price: {clip.py:clip: {low: 0, high: 10}}     # file.py:name, relative to the pipeline's file
       size: my_package.scaling:Fold                 # module:name
-      age: fold                                     # an entry point of the group headrace.transforms
+      age: fold                                     # by an entry point of an installed package
 
 A function `def clip(xp, column, low=0.0, high=1.0)` takes a column of numbers, float32 [n] with NaN where one
 is missing, and gives such a column; its further parameters are the transform's arguments. A class is a frozen
@@ -39,8 +39,6 @@ from ...pipelines.step_parts import source_file
 from .base import Analyzer, Constants, Kind, Transform, argument_name
 from .target import TargetMean
 
-GROUP = "headrace.transforms"
-"""The entry point group of other packages' transforms."""
 DTYPES = {"float": "float32", "vector": "float32", "int": "int64", "time": "int64", "ids": "int64",
           "one_hot": "int64", "sequence": "int64", "pixels": "uint8"}  # fmt: skip
 """The dtype of a column, by the kinds that are arrays of numbers."""
@@ -52,15 +50,6 @@ _PATHS: dict[type[Transform], str] = {}
 def path_of(kind: type[Transform]) -> str:
     """The import path of one's own transform; empty for those that are built in."""
     return _PATHS.get(kind, "")
-
-
-@lru_cache(maxsize=1)
-def entry_points() -> Mapping[str, str]:
-    """Import path by name, of the transforms that installed packages offer."""
-    # importlib.metadata reads every installed package's metadata: some 80 ms, so only where it is needed.
-    from importlib.metadata import entry_points as installed
-
-    return {point.name: point.value for point in installed(group=GROUP)}
 
 
 def find_own(path: str) -> type[Transform]:

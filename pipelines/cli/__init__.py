@@ -16,6 +16,7 @@ from ..errors import HeadraceError
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run", "Run a pipeline; what is in the store already is not computed again."),
     "resume": ("run", "Go on with a run that failed, was interrupted or was killed."),
+    "step": ("step", "Run one component by itself, with artifacts of the store and values."),
     "tune": ("tune", "Search for the best values of parameters."),
     "plan": ("pipeline_commands", "Say for each step whether it would run, and why."),
     "explain": ("explain", "Say why a step ran or was cached, or what would become of it."),

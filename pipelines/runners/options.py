@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import functools
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,8 +59,11 @@ class _Collector(argparse.ArgumentParser):
 @functools.cache
 def known_options() -> Mapping[str, Known]:
     """All options of the installed Beam and of its job servers, by name."""
-    import apache_beam.options.pipeline_options as beam_options
-
+    logging.disable(logging.WARNING)  # Beam says on import that Google's parts are not installed
+    try:
+        import apache_beam.options.pipeline_options as beam_options
+    finally:
+        logging.disable(logging.NOTSET)
     collector = _Collector()
     for kind in _below(beam_options.PipelineOptions):
         # Options that somebody else's package adds to Beam's are Beam's to read too.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import socket
 import subprocess
 import sys
@@ -20,9 +19,12 @@ from pathlib import Path
 
 from ..context import RunnerSettings
 from ..errors import Problem, StepError
-from .java import SERVERS, find_server, java_of, server_command
+from .boot import write_boot
+from .java import SERVERS, beam_version, find_server, java_of, server_command
 from .settings import cores, is_local
 
+BOOT = "headrace-beam-worker"
+"""The program that runs Python workers."""
 PATIENCE = 90.0
 """Seconds that a service has until it answers; a job server takes three on an idle machine."""
 TRIES = 3
@@ -110,11 +112,21 @@ def open_runner(
     log.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         flags = [f"--extra_package={package}" for package in packages]
-        flags += _workers(settings, folder, log, stack)
+        flags += _workers(settings, folder)
         if settings.name in ("flink", "spark", "portable") and "job_endpoint" not in settings.options:
             start = _beams_service if settings.name == "portable" else _java_service
             flags.append(f"--job_endpoint=localhost:{start(settings, folder, log, stack)}")
         yield replace(settings, flags=(*settings.flags, *flags))
+
+
+def versions_of(settings: RunnerSettings) -> dict[str, str]:
+    """The versions that a runner works with, as far as they are known here."""
+    told = {"beam": beam_version()}
+    if settings.name in SERVERS and "job_endpoint" not in settings.options:
+        found = find_server(SERVERS[settings.name], settings.options)
+        if not isinstance(found, Problem):
+            told |= {"job_server": found.beam} | ({"flink": found.flink} if found.flink else {})
+    return told
 
 
 def _started(
@@ -189,17 +201,18 @@ def _beams_service(settings: RunnerSettings, folder: Path, log: Path, stack: Exi
     return _started(stack, "Beam's job service", log, folder, command)
 
 
-def _workers(settings: RunnerSettings, folder: Path, log: Path, stack: ExitStack) -> list[str]:
-    """The flags of the environment in which a local cluster's workers run; none where the user states it."""
-    if not is_local(settings) or "environment_type" in settings.options:
+def _workers(settings: RunnerSettings, folder: Path) -> list[str]:
+    """The flags of the environment in which workers run, as far as the user leaves it open."""
+    options = settings.options
+    stated = options.get("environment_type", "")
+    if settings.name == "dataflow" or (stated and stated != "PROCESS") or "environment_config" in options:
         return []
-    boot = Path(__file__).with_name("boot.py")
-    if not boot.exists():
-        return ["--environment_type=LOOPBACK"]
-    program = folder / "worker"
-    program.write_text(
-        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P {shlex.quote(str(boot))} "$@" 1>&2\n'
-    )
-    program.chmod(0o755)
-    config = json.dumps({"command": str(program)})
-    return ["--environment_type=PROCESS", f"--environment_config={config}"]
+    if not is_local(settings):  # the program has to be on each host
+        return [f"--environment_config={json.dumps({'command': BOOT})}"] if stated else []
+    program = write_boot(folder / BOOT)
+    flags = ["--environment_type=PROCESS", f"--environment_config={json.dumps({'command': str(program)})}"]
+    if "sdk_worker_parallelism" not in options:
+        flags.append(f"--sdk_worker_parallelism={cores()}")
+    if settings.name == "flink" and "parallelism" not in options:
+        flags.append(f"--parallelism={cores()}")
+    return flags
