@@ -21,6 +21,10 @@ from .split_checks import RAW_REMEDY, SLICES_NEED_RAW, are_transformed, split_pr
 if TYPE_CHECKING:
     from .evaluation.outcome import Measured, Request
 
+SUMMARY = ("metrics", "split", "rows", "blessed", "reasons", "pictures")
+PROPERTIES = ("blessed", "reasons", "weights")
+"""What the artifact says of itself, for conditions of other steps."""
+
 
 @component(process="tensorflow")
 def evaluate(
@@ -187,5 +191,7 @@ def _check(
     asked = Asked(model.facts.get("tasks"), slices, "baseline" in known, top=top)
     if isinstance(thresholds, Mapping):
         problems += threshold_problems(thresholds, asked)
-    facts = {} if asked.tasks is None else {"metrics": asked_metrics(asked)}
+    facts: dict[str, Any] = {"summary": SUMMARY, "properties": PROPERTIES}
+    if asked.tasks is not None:
+        facts["metrics"] = asked_metrics(asked)
     return problems, {"output": Known(facts=facts)}

@@ -17,6 +17,11 @@ Action = Literal["fail", "warn", "drop"]
 Bound = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
+SUMMARY = ("ok", "errors", "warnings", "dropped_rows")
+PROPERTIES = ("ok", "examples", "reasons")
+"""What the artifact says of itself, for conditions of other steps."""
+
+
 @component
 def validate_examples(
     ctx: Context,
@@ -85,7 +90,8 @@ def _check(arguments: Mapping[str, Any], known: Mapping[str, Known]) -> Checked:
             problems.append(Problem(what, argument="splits", given=split, available=table.splits or ()))
     if are_transformed(table):
         problems.append(Problem(ALREADY_TRANSFORMED, argument="examples", remedy=RAW_REMEDY))
-    return problems, {"output": Known()}
+    facts = {"summary": SUMMARY, "properties": PROPERTIES}
+    return problems, {"output": Known(facts=facts)}
 
 
 def policy_problems(policy: Any, table: Known, expected: Known) -> list[Problem]:

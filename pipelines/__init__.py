@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     )
     from .linking import use
     from .pipeline import Pipeline
-    from .tracing import PipelineFunction, pipeline
+    from .tracing import PipelineFunction, each, pipeline, when
     from .tuning.tune import Tuned, tune
 
 _PLACES = {
@@ -49,7 +49,7 @@ _PLACES = {
     "context": ("Context", "RunnerSettings"),
     "linking": ("use",),
     "pipeline": ("Pipeline",),
-    "tracing": ("PipelineFunction", "pipeline"),
+    "tracing": ("PipelineFunction", "each", "pipeline", "when"),
     "tuning.tune": ("Tuned", "tune"),
     "errors": (
         "DataError", "DocumentError", "GateError", "HeadraceError", "InvalidRequestError", "PipelineError",
@@ -92,9 +92,11 @@ __all__ = [
     "Trials",
     "Tuned",
     "component",
+    "each",
     "pipeline",
     "tune",
     "use",
+    "when",
 ]
 
 

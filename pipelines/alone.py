@@ -23,7 +23,8 @@ from .planning import Planner
 from .records import StepRecord, begin_record, new_run_id
 from .resumable import end_resumables
 from .reuse import keep_notes
-from .store import Store, store_folder
+from .store import Store
+from .stores import open_store
 from .worker_kinds import WorkerKind
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ def default_store() -> Store:
     """The store named by HEADRACE_STORE, or `.headrace` in the current folder.
 
     Raises:
-        InvalidRequestError: the URI is none of a local folder.
+        InvalidRequestError: the URI can't be a store's.
         StoreError: it can't be used.
     """
-    return Store(store_folder())
+    return open_store()
 
 
 def run_alone(
@@ -72,14 +73,16 @@ def run_alone(
                 step.name, staging, reuse=reuse_of(decision, store, staging),
                 resumables=resumables_of(decision, store, staging, run),
             )  # fmt: skip
+            inputs = {name: store.fetch(artifact) for name, artifact in inputs.items()}
             drafts = _drafts(step, inputs, ctx, store.run_folder(run) / "log.txt")
             outputs = {name: store.publish(artifact) for name, artifact in drafts.items()}
             keep_notes(store.folder, staging)
             end_resumables(store.folder, staging)
             record = StepRecord.of(step.name, "ran", decision, outputs, time.time() - started)
             begun = begin_record(run, bound, Request(), started)
-            store.write_run(run, {**begun, "status": "done", "seconds": round(time.time() - started, 3)})
             store.write_step(record.to_json(run, bound.name, started))
+            store.write_run(run, {**begun, "status": "done", "seconds": round(time.time() - started, 3)})
+    outputs = {name: store.fetch(artifact) for name, artifact in outputs.items()}
     if component.output_tuple is None:
         return outputs["output"]
     return component.output_tuple(**outputs)

@@ -311,11 +311,26 @@ def load_artifact(path: Path) -> Artifact:
         StoreError: there is no manifest, it can't be read, or it was written by a newer version.
     """
     try:
-        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+        text = (path / MANIFEST).read_text("utf-8")
+    except FileNotFoundError as error:
+        raise StoreError("no artifact is here", file=os.fspath(path)) from error
+    except ValueError:
+        text = ""
+    return artifact_of(text, path, str(path / MANIFEST))
+
+
+def artifact_of(text: str | bytes, path: Path, where: str) -> Artifact:
+    """The artifact whose manifest this is; the text comes from `where`, its files are or will be in `path`.
+
+    Raises:
+        StoreError: the text can't be read, or was written by a newer version.
+    """
+    try:
+        manifest = json.loads(text)
         if manifest["format"] > FORMAT:
             raise StoreError(
                 f"the artifact has format {manifest['format']}, and this headrace reads up to {FORMAT}",
-                file=str(path),
+                file=where,
                 remedy="upgrade headrace, or use another store",
             )
         files = tuple(
@@ -323,11 +338,9 @@ def load_artifact(path: Path) -> Artifact:
         )
         kind: type[Artifact] = Artifact.types.get(manifest["type"]) or type(manifest["type"], (Artifact,), {})
         return kind(path, manifest["digest"], manifest["properties"], manifest["summary"], files)
-    except FileNotFoundError as error:
-        raise StoreError("no artifact is here", file=os.fspath(path)) from error
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"the manifest can't be read ({error})",
-            file=str(path / MANIFEST),
+            file=where,
             remedy="delete the artifact's folder and run the pipeline again",
         ) from error

@@ -11,7 +11,7 @@ from .bound import BoundPipeline
 from .checks import check_components, check_runners, check_steps, in_order
 from .errors import PipelineError, Problem
 from .expanding import Expansion, Used
-from .pipeline import Pipeline
+from .pipeline import Pipeline, unkeyed
 from .tracing import PipelineFunction
 from .values import located, parsed, plain
 
@@ -87,19 +87,22 @@ def _override(used: Mapping[str, Used], sets: Mapping[str, Any]) -> tuple[dict[s
     """The steps with `--set` values in place of what was declared."""
     changed = dict(used)
     problems: list[Problem] = []
-    for key, value in located(dict(sets), str(Path.cwd())).items():
+    # What is said of one twin alone comes after what is said of all of them.
+    for key, value in sorted(located(dict(sets), str(Path.cwd())).items(), key=lambda pair: "[" in pair[0]):
         # The longest name wins: a step of a sub-pipeline has a dot in its own.
-        step = max((name for name in used if key.startswith(f"{name}.")), key=len, default="")
-        if not step:
+        names = (name for step in used for name in (step, unkeyed(step)))
+        named = max((name for name in names if key.startswith(f"{name}.")), key=len, default="")
+        if not named:
             what = f"--set {key}: there is no such step" if "." in key else f"--set {key} names no argument"
             remedy = "write --set STEP.ARGUMENT=VALUE"
             given = key.rpartition(".")[0]
             problems.append(Problem(what, given=given, available=tuple(used), remedy=remedy))
             continue
-        one = changed[step]
-        path = key.removeprefix(f"{step}.").split(".")
-        arguments = _set(dict(one.step.arguments), path, value)
-        changed[step] = replace(one, step=replace(one.step, arguments=arguments))
+        path = key.removeprefix(f"{named}.").split(".")
+        for step in [named] if named in used else [step for step in used if unkeyed(step) == named]:
+            one = changed[step]
+            arguments = _set(dict(one.step.arguments), path, value)
+            changed[step] = replace(one, step=replace(one.step, arguments=arguments))
     return changed, problems
 
 

@@ -11,8 +11,9 @@ import msgspec
 
 from .artifact import Artifact, load_artifact
 from .component import Component
+from .conditions import Condition
 from .errors import StoreError
-from .pipeline import StepOutput
+from .pipeline import StepOutput, unkeyed
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class BoundStep:
         inputs: where each given artifact argument comes from.
         given: artifacts by argument that no step of the pipeline makes, of a step that is run alone.
         runner: the step's own runner options, or None.
+        when: conditions that all have to hold, else the step is skipped; they look at facts and values.
         file, line, argument_lines: where it was declared.
     """
 
@@ -37,6 +39,7 @@ class BoundStep:
     parameters: Mapping[str, Any]
     inputs: Mapping[str, StepOutput]
     runner: Mapping[str, Any] | None = None
+    when: tuple[Condition, ...] = ()
     file: str = ""
     line: int = 0
     argument_lines: Mapping[str, int] = field(default_factory=dict)
@@ -44,8 +47,13 @@ class BoundStep:
 
     @property
     def upstream(self) -> tuple[str, ...]:
-        """The steps that this one reads from, each once, in the order of the arguments."""
-        return tuple(dict.fromkeys(source.step for source in self.inputs.values()))
+        """The steps that this one reads from or looks at, each once, in the order of the arguments."""
+        return tuple(dict.fromkeys(source.step for source in (*self.inputs.values(), *self.looked_at)))
+
+    @property
+    def looked_at(self) -> tuple[StepOutput, ...]:
+        """What its conditions look at, each once."""
+        return tuple(dict.fromkeys(source for condition in self.when for source in condition.sources))
 
 
 @dataclass(frozen=True)
@@ -74,8 +82,12 @@ class BoundPipeline:
     tune: Mapping[str, Any] | None = None
     target: str = ""
 
+    def named(self, name: str) -> tuple[str, ...]:
+        """The steps that a name means: the one that has it, or all that a map made of the one it names."""
+        return (name,) if name in self.steps else tuple(step for step in self.steps if unkeyed(step) == name)
+
     def downstream(self, step: str) -> tuple[str, ...]:
-        """The steps that read directly from `step`, in topological order."""
+        """The steps that read directly from `step` or look at it, in topological order."""
         return tuple(name for name, other in self.steps.items() if step in other.upstream)
 
     def to_json(self) -> dict[str, Any]:
@@ -121,6 +133,7 @@ def _step_to_json(step: BoundStep) -> dict[str, Any]:
         "parameters": msgspec.to_builtins(step.parameters, str_keys=True),
         "inputs": {name: [source.step, source.output] for name, source in step.inputs.items()},
         "runner": dict(step.runner) if step.runner is not None else None,
+        **({"when": [condition.to_json() for condition in step.when]} if step.when else {}),
         "file": step.file,
         "line": step.line,
         "argument_lines": dict(step.argument_lines),
@@ -148,6 +161,7 @@ def _step_from_json(name: str, document: Mapping[str, Any]) -> BoundStep:
         },
         inputs={key: StepOutput(*source) for key, source in document["inputs"].items()},
         runner=document["runner"],
+        when=tuple(Condition.from_json(told) for told in document.get("when", ())),
         file=document["file"],
         line=document["line"],
         argument_lines=document["argument_lines"],

@@ -7,17 +7,20 @@ component's own check, in topological order, and hands on what is known of the a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .beam import check_runner
+from .artifact import Artifact
 from .bound import BoundStep
 from .component import Argument, Component, Known
+from .conditions import HOMES, Condition, Fact, shape_problem
 from .context import RunnerSettings
 from .entry_points import offered_paths
 from .errors import HeadraceError, Problem
-from .expanding import MISSING, Used
+from .expanding import Used
 from .pipeline import Pipeline, StepOutput, leaves, topological
+from .runners.settings import check_runner
+from .substitution import MISSING
 from .values import convert_given, plain, resolve_paths, shown
 
 
@@ -78,6 +81,34 @@ class _StepCheck:
                 self.wrong(what, name, remedy=f"give {_wanted(argument)}{self._offer(argument)}")
             else:
                 self.parameters[name] = argument.default
+        for condition in self.used.step.when:
+            self.condition(condition)
+
+    def condition(self, condition: Condition) -> None:
+        """One of the step's conditions."""
+        if MISSING in (condition.left, condition.right):
+            self.failed = True
+            return
+        for side in (condition.left, condition.right):
+            if isinstance(side, StepOutput):
+                self.artifact(side)
+                return
+        if problem := shape_problem(condition):
+            self.failed = True
+            self.problems.append(self.used.place(problem.at(argument="when")))
+        for fact in condition.facts:
+            assert isinstance(fact.source, StepOutput)
+            self.given(fact.source, "when")
+
+    def artifact(self, source: StepOutput) -> None:
+        """A condition on an artifact as a whole, or on an entry without its home."""
+        component = self.steps[source.step].component if source.step in self.steps else None
+        meant, entry = str(source)[2:-1], "ENTRY"
+        if component is not None and source.output != "output" and source.output not in component.outputs:
+            meant, entry = str(StepOutput(source.step))[2:-1], source.output
+        what = f"{source} is no entry of an artifact's {' or '.join(HOMES)}, which a condition looks at"
+        remedy = " or ".join(f"${{{meant}.{home}.{entry}}}" for home in HOMES)
+        self.wrong(what, "when", remedy=f"write {remedy}")
 
     def argument(self, argument: Argument, value: Any) -> None:
         """One argument that is given."""
@@ -118,18 +149,10 @@ class _StepCheck:
 
     def source(self, argument: Argument, source: StepOutput) -> None:
         """A reference to a step."""
-        if source.step not in self.steps:
-            what = f"there is no step {source.step!r}"
-            self.wrong(what, argument.name, given=source.step, available=self.names)
-            return
-        component = self.steps[source.step].component
-        if component is None:
-            self.failed = True
-            return
-        kind = component.outputs.get(source.output)
+        kind = self.given(source, argument.name)
         if kind is None:
-            self.no_output(argument, source, tuple(component.outputs))
-        elif not argument.artifacts:
+            return
+        if not argument.artifacts:
             what = f"{argument.name} is a parameter, and {source} gives {kind.__name__}"
             self.wrong(what, argument.name, remedy="write the value")
         elif not issubclass(kind, argument.artifacts):
@@ -143,7 +166,22 @@ class _StepCheck:
         else:
             self.inputs[argument.name] = source
 
-    def no_output(self, argument: Argument, source: StepOutput, outputs: tuple[str, ...]) -> None:
+    def given(self, source: StepOutput, argument: str) -> type[Artifact] | None:
+        """The type of what a reference names, or None if it names nothing, which is noted."""
+        if source.step not in self.steps:
+            what = f"there is no step {source.step!r}"
+            self.wrong(what, argument, given=source.step, available=self.names)
+            return None
+        component = self.steps[source.step].component
+        if component is None:
+            self.failed = True
+            return None
+        kind = component.outputs.get(source.output)
+        if kind is None:
+            self.no_output(argument, source, tuple(component.outputs))
+        return kind
+
+    def no_output(self, argument: str, source: StepOutput, outputs: tuple[str, ...]) -> None:
         """A reference to an output that the step doesn't have."""
         if source.output == "output":
             what, given = f"{source.step} has several outputs", ""
@@ -154,7 +192,7 @@ class _StepCheck:
             if outputs == ("output",)
             else f"refer to ${{steps.{source.step}.{outputs[0]}}}"
         )
-        self.wrong(what, argument.name, given=given, available=outputs, remedy=remedy)
+        self.wrong(what, argument, given=given, available=outputs, remedy=remedy)
 
     def _offer(self, argument: Argument) -> str:
         """The references that would do, as the end of a sentence."""
@@ -179,6 +217,7 @@ class _StepCheck:
             },
             inputs=self.inputs,
             runner=step.runner,
+            when=step.when,
             file=step.file,
             line=step.line,
             argument_lines=step.argument_lines,
@@ -199,10 +238,7 @@ def _wanted(argument: Argument) -> str:
 
 def in_order(used: Mapping[str, Used]) -> tuple[list[str], list[Problem]]:
     """The names of the steps, each after those it reads from and else as declared; and the cycles."""
-    upstream = {
-        name: [leaf.step for leaf in leaves(one.step.arguments) if isinstance(leaf, StepOutput)]
-        for name, one in used.items()
-    }
+    upstream = {name: [source.step for source in one.step.references] for name, one in used.items()}
     order, cycles = topological(upstream)
     remedy = "remove one of these references"
     return order, [
@@ -235,7 +271,29 @@ def check_components(
             found, outputs = list(error.problems), {}
         problems += [place(name, problem) for problem in found]
         known.update((StepOutput(name, output), value) for output, value in outputs.items())
+    for name, step in steps.items():
+        looked_at = [fact for condition in step.when for fact in condition.facts]
+        problems += [place(name, p) for fact in looked_at if (p := _no_entry(fact, known))]
     return problems, known
+
+
+def _begins(path: str, names: Iterable[str]) -> bool:
+    """Whether a dotted path leads to one of the names, or into it."""
+    return any(f"{path}.".startswith(f"{name}.") for name in names)
+
+
+def _no_entry(fact: Fact, known: Mapping[StepOutput, Known]) -> Problem | None:
+    """The problem that a condition looks at what isn't there, where the step's check tells what is."""
+    assert isinstance(fact.source, StepOutput)
+    facts = known.get(fact.source, Known()).facts
+    entries, metrics = facts.get(fact.home), facts.get("metrics")
+    head, _, rest = fact.path.partition(".")
+    what = f"{fact}: {fact.source.step} gives no such entry"
+    if entries is not None and not _begins(fact.path, entries):
+        return Problem(what, argument="when", given=head, available=tuple(entries))
+    if metrics is not None and (fact.home, head) == ("summary", "metrics") and not _begins(rest, metrics):
+        return Problem(what, argument="when", given=rest, available=tuple(metrics))
+    return None
 
 
 def check_runners(pipeline: Pipeline, used: Mapping[str, Used]) -> list[Problem]:

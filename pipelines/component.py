@@ -100,7 +100,9 @@ class Known:
     Attributes:
         columns: the column names, where a header, a schema or a plan tells them.
         splits: the names of the splits.
-        facts: anything else that one component's check wants to tell another's.
+        facts: anything else that one component's check wants to tell another's. `summary` and `properties`
+            are the entries that these of the artifact are going to have, `metrics` those of its metrics: what
+            a condition looks at has to be among them.
     """
 
     columns: tuple[str, ...] | None = None

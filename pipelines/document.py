@@ -9,7 +9,8 @@
     tune: {over: {train.learning_rate: 1e-4..1e-1:log}, metric: train.val_loss}
 
 A reference that fills a whole scalar keeps its type; `${params.x}` inside a longer text is put in as text;
-`$${` is a literal `${`.
+`$${` is a literal `${`. A step may have conditions (`when`, see `conditions.py`) and be there once for each
+item of a list (`each`, see `mapping.py`).
 """
 
 from __future__ import annotations
@@ -22,13 +23,29 @@ from typing import Any
 import msgspec
 
 from ..schemas import yaml12
+from .conditions import HOMES, Condition, Fact, judge, parse_condition
 from .errors import DocumentError, PipelineError, Problem
-from .pipeline import NAME, ParamValue, Pipeline, Step, StepOutput, Template, leaves, map_values
+from .pipeline import (
+    NAME,
+    STEP_NAME,
+    EachValue,
+    ParamValue,
+    Pipeline,
+    Step,
+    StepOutput,
+    Template,
+    leaves,
+    map_values,
+    step_output,
+)
 from .values import spelled
 
 KEYS = ("pipeline", "params", "steps", "outputs", "runner", "tune")
-STEP_KEYS = ("uses", "with", "runner")
+STEP_KEYS = ("each", "uses", "when", "with", "runner")
 _TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
+_FACT = re.compile(rf"(.+?)\.({'|'.join(HOMES)})\.(.+)")
+_EACH = re.compile(r"([^\W\d][\w-]*)(?:\.(.+))?")
+_REFERENCES = StepOutput | ParamValue | EachValue | Template | Fact
 _Where = tuple[str | int, ...]
 
 
@@ -133,13 +150,13 @@ class _Reader:
 
     def name(self, name: str, where: _Where, what: str) -> None:
         """Checks a name that references use."""
-        if not NAME.fullmatch(name):
+        if not (STEP_NAME if what == "step" else NAME).fullmatch(name):
             self.wrong(f"{name!r} can't be a {what}'s name", where, remedy="use letters, digits, _ and -")
 
     def default(self, default: Any, where: _Where) -> Any:
         """A parameter's default, which refers to nothing."""
         value = self.value(default, where)
-        if any(isinstance(leaf, StepOutput | ParamValue | Template) for leaf in leaves(value)):
+        if any(isinstance(leaf, _REFERENCES) for leaf in leaves(value)):
             self.wrong("a parameter's default can't refer to anything", where, remedy="write the value")
         return value
 
@@ -176,15 +193,40 @@ class _Reader:
         given = self.mapping(entry.get("with"), (*where, "with"), "with")
         arguments = {key: self.value(item, (*where, "with", key)) for key, item in given.items()}
         runner = self.runner(entry.get("runner"), (*where, "runner"))
+        when = self.when(entry["when"], (*where, "when")) if "when" in entry else ()
+        each = self.each(entry["each"], (*where, "each")) if "each" in entry else {}
         self.step = ""
         lines = {
             ".".join(str(part) for part in place[3:]): line
             for place, line in self.lines.items()
             if place[:3] == (*where, "with") and len(place) > 3
         }
-        if (*where, "uses") in self.lines:
-            lines.setdefault("uses", self.lines[*where, "uses"])
-        return Step(name, str(uses), arguments, self.file, self.lines.get(where, 0), lines, runner)
+        for key in ("uses", "when", "each"):
+            if (*where, key) in self.lines:
+                lines.setdefault(key, self.lines[*where, key])
+        line = self.lines.get(where, 0)
+        return Step(name, str(uses), arguments, self.file, line, lines, runner, when=when, each=each)
+
+    def when(self, value: Any, where: _Where) -> tuple[Condition, ...]:
+        """A condition, or several that all have to hold."""
+        several = value if isinstance(value, list) else [value]
+        found = [
+            parse_condition(one, lambda inside: self.reference(inside, where, looks=True)) for one in several
+        ]
+        for problem in found:
+            if isinstance(problem, Problem):
+                self.wrong(problem.what, where, argument="when", remedy=problem.remedy)
+        return tuple(condition for condition in found if isinstance(condition, Condition))
+
+    def each(self, value: Any, where: _Where) -> dict[str, Any]:
+        """The lists that a step is mapped over, by name."""
+        given = self.mapping(value, where, "each")
+        if not given:
+            self.wrong("each is over nothing", where, remedy="write `each: {NAME: [ITEM, …]}`")
+        for name in given:
+            if not _EACH.fullmatch(name) or "." in name:
+                self.wrong(f"{name!r} can't be a map's name", (*where, name), remedy="use letters, digits, _")
+        return {name: self.value(items, (*where, name)) for name, items in given.items()}
 
     def runner(self, value: Any, where: _Where) -> dict[str, Any] | None:
         """A runner's name, or a mapping of its `name` and its options."""
@@ -238,26 +280,30 @@ class _Reader:
         parts += [rest] if rest else []
         if len(parts) == 1:
             return parts[0]
-        if any(isinstance(part, StepOutput) for part in parts):
+        if any(isinstance(part, StepOutput | Fact) for part in parts):
             self.wrong("what a step gives can't be put into a text", where, remedy="refer to it alone")
         return _joined(parts)
 
-    def reference(self, inside: str, where: _Where) -> Any:
-        """What stands between `${` and `}`."""
+    def reference(self, inside: str, where: _Where, looks: bool = False) -> Any:
+        """What stands between `${` and `}`; `looks` if a condition may look into what a step gave."""
         kind, _, name = inside.partition(".")
-        if kind not in ("params", "steps") or not NAME.fullmatch(name):
-            remedy = (
-                "refer to ${params.NAME}, ${steps.NAME} or ${steps.NAME.OUTPUT}; write $${ for a literal ${"
-            )
-            self.wrong(f"${{{inside}}} refers to nothing", where, remedy=remedy)
-            return ""
-        if kind == "params":
+        fact = _FACT.fullmatch(name) if looks and kind in ("params", "steps") else None
+        if fact is not None:
+            source = self.reference(f"{kind}.{fact[1]}", where)
+            return Fact(source, fact[2], fact[3]) if source else ""
+        if kind == "params" and NAME.fullmatch(name):
             return ParamValue(name)
-        if name in self.steps or "." not in name:
-            return StepOutput(name)
-        # A step that was taken from a sub-pipeline has a dot in its name.
-        step, _, output = name.rpartition(".")
-        return StepOutput(step, output) if step in self.steps else StepOutput(*name.split(".", 1))
+        if kind == "steps" and STEP_NAME.fullmatch(name):
+            return step_output(name, self.steps)
+        item = _EACH.fullmatch(name) if kind == "each" else None
+        if item is not None:
+            return EachValue(item[1], item[2] or "")
+        remedy = (
+            "refer to ${params.NAME}, ${steps.NAME}, ${steps.NAME.OUTPUT} or ${each.NAME}; "
+            "write $${ for a literal ${"
+        )
+        self.wrong(f"${{{inside}}} refers to nothing", where, remedy=remedy)
+        return ""
 
 
 def _joined(parts: list[Any]) -> Any:
@@ -292,7 +338,11 @@ def write_pipeline(pipeline: Pipeline) -> str:
 
 
 def _written_step(step: Step) -> dict[str, Any]:
-    entry: dict[str, Any] = {"uses": step.uses}
+    entry: dict[str, Any] = {"each": written(step.each)} if step.each else {}
+    entry["uses"] = step.uses
+    if step.when:
+        conditions = [_written_condition(one) for one in step.when]
+        entry["when"] = conditions[0] if len(conditions) == 1 else conditions
     if step.arguments:
         try:
             entry["with"] = written(step.arguments)
@@ -305,11 +355,17 @@ def _written_step(step: Step) -> dict[str, Any]:
     return entry
 
 
+def _written_condition(condition: Condition) -> str | bool:
+    """A condition as it stands in a document; one that looks at nothing any more is decided."""
+    sides = (condition.left, condition.right)
+    return str(condition) if any(isinstance(s, _REFERENCES) for s in sides) else judge(condition, {}).met
+
+
 def written(value: Any) -> Any:
     """A value as it stands in a document: references as text, a literal `${` escaped."""
 
     def leaf(item: Any) -> Any:
-        if isinstance(item, StepOutput | ParamValue | Template):
+        if isinstance(item, StepOutput | ParamValue | EachValue | Template):
             return str(item)
         if isinstance(item, str):
             return str(item).replace("${", "$${")

@@ -1,31 +1,25 @@
-"""Puts parameters into a pipeline's steps and inlines the pipelines that it uses as steps.
+"""Expands a pipeline: parameters put in, pipelines used as steps inlined, mapped steps once for each item.
 
-A step of a pipeline used as `sub` is called `sub.step`. A path belongs to the folder of whoever wrote it:
-a text that is handed into a sub-pipeline stays relative to the outer document.
+A step of a pipeline used as `sub` is called `sub.step`, and one that is mapped over a list `step[key]` for
+each item. The conditions of a step that uses a pipeline are those of each step in it. A path belongs to the
+folder of whoever wrote it: a text that is handed into a sub-pipeline stays relative to the outer document.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .component import Component
+from .conditions import Condition, Fact
 from .errors import HeadraceError, PipelineError, Problem
-from .pipeline import ParamValue, Pipeline, Step, StepOutput, Template, leaves, map_values
+from .mapping import Item, combinations
+from .pipeline import Pipeline, Step, StepOutput, leaves, map_values
 from .resolve import absolute_name, find
+from .substitution import MISSING, OUTER, Scope, Substitution, placed
 from .tracing import PipelineFunction, missing_param, unknown_param
-from .values import Text, located, parsed, spelled
-
-OUTER = "/"
-"""Marks a step's name, handed into a traced sub-pipeline, as the name of a step outside of it."""
-
-
-class _Missing:
-    """Stands for a value whose absence has been reported already."""
-
-
-MISSING = _Missing()
+from .values import located
 
 
 @dataclass(frozen=True)
@@ -51,16 +45,6 @@ class Used:
     def place(self, problem: Problem) -> Problem:
         """The problem with this step's place filled in where it had none."""
         return placed(problem, self.step)
-
-
-def placed(problem: Problem, step: Step) -> Problem:
-    """The problem with a step's place filled in where it had none."""
-    if problem.file:
-        return problem.at(step=step.name)
-    parts = problem.argument.split(".")
-    names = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
-    line = next((step.argument_lines[name] for name in names if name in step.argument_lines), step.line)
-    return problem.at(step=step.name, file=step.file, line=line)
 
 
 class Expansion:
@@ -104,21 +88,48 @@ class Expansion:
         values = {name: MISSING if value is None else value for name, value in values.items()}
         if user is None:
             self.params = values
+        scope = Scope(values, pipeline.folder, prefix, {})
+        maps = {step.name: self._items(step, scope) for step in pipeline.steps.values() if step.each}
+        scope = replace(scope, maps=maps)
         for step in pipeline.steps.values():
-            self._step(step, values, pipeline, prefix, inside)
-        return {name: _renamed(source, prefix) for name, source in pipeline.outputs.items()}
+            for item in maps.get(step.name, [Item()]):
+                self._step(step, scope, item, inside, user.when if user else ())
+        outputs = {
+            name: self._output(name, source, pipeline, scope) for name, source in pipeline.outputs.items()
+        }
+        return {name: source for name, source in outputs.items() if source is not None}
+
+    def _items(self, step: Step, scope: Scope) -> list[Item]:
+        """What a step is mapped over; nothing where that is wrong."""
+        substitution = Substitution(step, scope)
+        lists = {name: substitution.items(name, items) for name, items in step.each.items()}
+        self.problems += substitution.problems
+        if any(leaf is MISSING for leaf in leaves(lists)):
+            return []
+        found, problems = combinations(lists)
+        self.problems += [placed(problem, substitution.step) for problem in problems]
+        return found
+
+    def _output(self, name: str, source: StepOutput, pipeline: Pipeline, scope: Scope) -> StepOutput | None:
+        """What the pipeline gives, by its full name; None if that is wrong, which has been reported."""
+        found = scope.full_name(source.step, Item())
+        if isinstance(found, Problem):
+            line = pipeline.output_lines.get(name, 0)
+            self.problems.append(found.at(argument=f"outputs.{name}", file=pipeline.file, line=line))
+        return replace(source, step=found) if isinstance(found, str) else None
 
     def _step(
-        self, step: Step, values: Mapping[str, Any], pipeline: Pipeline, prefix: str, inside: tuple[str, ...]
+        self, step: Step, scope: Scope, item: Item, inside: tuple[str, ...], above: tuple[Condition, ...]
     ) -> None:
-        full = replace(step, name=prefix + step.name)
-        substitution = _Substitution(full, values, pipeline.folder, prefix)
+        full = replace(step, name=f"{scope.prefix}{step.name}{item.suffix}", each={})
+        substitution = Substitution(full, scope, item)
         arguments = {name: substitution.argument(name, value) for name, value in step.arguments.items()}
+        when = (*above, *substitution.conditions(step.when))
         self.problems += substitution.problems
-        full = replace(full, arguments=arguments)
-        uses = absolute_name(step.uses, pipeline.folder)
+        full = replace(full, arguments=arguments, when=when)
+        uses = absolute_name(step.uses, scope.folder)
         try:
-            found = step.component or find(step.uses, pipeline.folder)
+            found = step.component or find(step.uses, scope.folder)
             if isinstance(found, Component):
                 found.arguments, found.outputs  # noqa: B018 - an annotation that can't be read is found here
         except HeadraceError as error:
@@ -133,7 +144,7 @@ class Expansion:
         if isinstance(found, Pipeline | PipelineFunction):
             self._given[full.name] = self._inlined(full, found, inside)
         else:
-            self._used.append(Used(full, uses, found, pipeline.folder))
+            self._used.append(Used(full, uses, found, scope.folder))
 
     def _inlined(
         self, step: Step, found: Pipeline | PipelineFunction[..., Any], inside: tuple[str, ...]
@@ -160,22 +171,30 @@ class Expansion:
         """The step with references to sub-pipelines' outputs followed."""
 
         def argument(name: str, value: Any) -> Any:
-            def leaf(item: Any) -> Any:
-                if not isinstance(item, StepOutput):
-                    return item
-                source = self._source(item)
-                outputs = self._given.get(source.step)
-                if outputs is None:
-                    return source
-                what = f"the pipeline {source.step} has no output {source.output!r}"
-                found = used.problem(what, name, given=source.output, available=tuple(outputs))
-                self.problems.append(found.at(remedy="name it under `outputs:` in that pipeline"))
-                return MISSING
+            return map_values(value, lambda item: self._followed(used, name, item))
 
-            return map_values(value, leaf)
+        def side(value: Any) -> Any:
+            if not isinstance(value, Fact):
+                return value
+            source = self._followed(used, "when", value.source)
+            return MISSING if source is MISSING else replace(value, source=source)
 
         arguments = {name: argument(name, value) for name, value in used.step.arguments.items()}
-        return replace(used, step=replace(used.step, arguments=arguments))
+        when = tuple(condition.with_operands(side) for condition in used.step.when)
+        return replace(used, step=replace(used.step, arguments=arguments, when=when))
+
+    def _followed(self, used: Used, argument: str, item: Any) -> Any:
+        """A reference followed to the step that gives it; anything else as it is."""
+        if not isinstance(item, StepOutput):
+            return item
+        source = self._source(item)
+        outputs = self._given.get(source.step)
+        if outputs is None:
+            return source
+        what = f"the pipeline {source.step} has no output {source.output!r}"
+        found = used.problem(what, argument, given=source.output, available=tuple(outputs))
+        self.problems.append(found.at(remedy="name it under `outputs:` in that pipeline"))
+        return MISSING
 
     def _source(self, source: StepOutput) -> StepOutput:
         """Follows a reference through sub-pipelines to the step that gives it."""
@@ -186,58 +205,5 @@ class Expansion:
         return source
 
 
-def _renamed(source: StepOutput, prefix: str) -> StepOutput:
-    name = source.step.removeprefix(OUTER) if source.step.startswith(OUTER) else prefix + source.step
-    return StepOutput(name, source.output)
-
-
 def _marked(leaf: Any) -> Any:
     return StepOutput(OUTER + leaf.step, leaf.output) if isinstance(leaf, StepOutput) else leaf
-
-
-class _Substitution:
-    """Puts parameters' values into one step's arguments."""
-
-    def __init__(self, step: Step, values: Mapping[str, Any], folder: str, prefix: str) -> None:
-        self.step, self.values, self.folder, self.prefix = step, values, folder, prefix
-        self.problems: list[Problem] = []
-
-    def argument(self, name: str, value: Any) -> Any:
-        """An argument; a text from the command line that fills it whole is read by the annotation later."""
-        if isinstance(value, ParamValue):
-            return self._param(value.name, name)
-        leaf: Callable[[Any], Any] = lambda item: self._leaf(item, name)  # noqa: E731
-        return map_values(value, leaf)
-
-    def _leaf(self, item: Any, argument: str) -> Any:
-        if isinstance(item, StepOutput):
-            return _renamed(item, self.prefix)
-        if isinstance(item, ParamValue):
-            return parsed(self._param(item.name, argument))
-        if isinstance(item, Template):
-            return self._text(item, argument)
-        return located(item, self.folder)
-
-    def _param(self, name: str, argument: str) -> Any:
-        if name in self.values:
-            return self.values[name]
-        what = f"there is no parameter {name!r}"
-        problem = Problem(what, argument=argument, given=name, available=tuple(self.values))
-        self.problems.append(placed(problem.at(remedy="declare it under `params:`"), self.step))
-        return MISSING
-
-    def _text(self, template: Template, argument: str) -> Any:
-        text, folder = "", self.folder
-        for part in template.parts:
-            value = self._param(part.name, argument) if isinstance(part, ParamValue) else part
-            if value is MISSING:
-                return MISSING
-            if not isinstance(value, str | int | float):
-                what = f"{part} can't be put into a text, since it is no text and no number"
-                self.problems.append(placed(Problem(what, argument=argument), self.step))
-                return MISSING
-            if isinstance(value, Text) and not text:
-                # A path that begins with a parameter is relative to where the parameter came from.
-                folder = value.folder
-            text += spelled(value)
-        return Text(text, folder)

@@ -8,14 +8,14 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from .bound import BoundPipeline
+from .bound import BoundPipeline, BoundStep
 from .errors import InvalidRequestError
-from .pipeline import Pipeline, Step, StepOutput, leaves, topological
+from .pipeline import Pipeline, Step, StepOutput, base_name, leaves, topological
 from .tracing import PipelineFunction
 
 Target = Pipeline | BoundPipeline | PipelineFunction[..., Any]
@@ -23,11 +23,24 @@ Target = Pipeline | BoundPipeline | PipelineFunction[..., Any]
 
 @dataclass(frozen=True)
 class Edge:
-    """A step reads what another gives; `output` is empty for a single output."""
+    """A step reads what another gives, or looks at it.
+
+    Attributes:
+        source, target: the other step, and the step.
+        output: what is read; empty for a single output.
+        when: the condition that looks at it; empty if it is read.
+    """
 
     source: str
     target: str
     output: str = ""
+    when: str = ""
+
+    @property
+    def text(self) -> str:
+        """The source and what is read of it, or what has to hold of it."""
+        place = f"{self.source}.{self.output}".rstrip(".")
+        return f"{place} when {self.when}" if self.when else place
 
 
 @dataclass(frozen=True)
@@ -39,30 +52,45 @@ class Graph:
     edges: tuple[Edge, ...]
 
     def upstream(self, step: str) -> list[str]:
-        """The steps that `step` reads from, each once."""
+        """The steps that `step` reads from or looks at, each once."""
         return list(dict.fromkeys(edge.source for edge in self.edges if edge.target == step))
 
     def labels(self, source: str, target: str) -> str:
-        """The names of the outputs that `target` reads from `source`."""
-        found = [e.output for e in self.edges if (e.source, e.target) == (source, target) and e.output]
+        """The names of the outputs that `target` reads from `source`, and what has to hold of them."""
+        between = self._between(source, target)
+        found = [edge.output for edge in between if edge.output and not edge.when]
+        found += [f"when {edge.when}" for edge in between if edge.when]
         return ", ".join(dict.fromkeys(found))
+
+    def reads(self, source: str, target: str) -> bool:
+        """Whether `target` reads from `source`, and doesn't merely look at it."""
+        return any(not edge.when for edge in self._between(source, target))
+
+    def _between(self, source: str, target: str) -> list[Edge]:
+        return [edge for edge in self.edges if (edge.source, edge.target) == (source, target)]
 
 
 def graph_of(pipeline: Pipeline | BoundPipeline) -> Graph:
     """The DAG of a pipeline, without references to steps that aren't there or that close a cycle."""
-    if isinstance(pipeline, BoundPipeline):
-        sources: dict[str, list[StepOutput]] = {n: list(s.inputs.values()) for n, s in pipeline.steps.items()}
-    else:
-        sources = {
-            name: [leaf for leaf in leaves(step.arguments) if isinstance(leaf, StepOutput)]
-            for name, step in pipeline.steps.items()
-        }
-    order, _ = topological({name: [source.step for source in found] for name, found in sources.items()})
+    sources: dict[str, list[tuple[StepOutput, str]]] = {}
+    for name, step in pipeline.steps.items():
+        read = (
+            step.inputs.values()
+            if isinstance(step, BoundStep)
+            else [leaf for leaf in leaves(step.arguments) if isinstance(leaf, StepOutput)]
+        )
+        looked_at = [(source, condition.label) for condition in step.when for source in condition.sources]
+        # Of a pipeline that isn't bound, a map is one step.
+        sources[name] = [
+            (replace(source, step=base_name(source.step, pipeline.steps)), when)
+            for source, when in (*((source, "") for source in read), *looked_at)
+        ]
+    order, _ = topological({name: [source.step for source, _ in found] for name, found in sources.items()})
     place = {name: number for number, name in enumerate(order)}
     edges = [
-        Edge(source.step, name, "" if source.output == "output" else source.output)
+        Edge(source.step, name, "" if source.output == "output" else source.output, when)
         for name in order
-        for source in sources[name]
+        for source, when in sources[name]
         if source.step in place and place[source.step] < place[name]
     ]
     uses = {name: pipeline.steps[name].uses.removeprefix(f"{pipeline.folder}/") for name in order}
@@ -99,7 +127,7 @@ def ascii_graph(graph: Graph) -> str:
         rails = [*rails[:column], step if step in last else ""]
         while rails and not rails[-1]:
             rails.pop()
-        read = [f"{e.source}.{e.output}".rstrip(".") for e in graph.edges if e.target == step]
+        read = [edge.text for edge in graph.edges if edge.target == step]
         lines.append((f"{drawn}● {step}", uses, f"← {', '.join(read)}" if read else ""))
     widths = [max((len(line[i]) for line in lines), default=0) for i in (0, 1)]
     return "".join(f"{a:<{widths[0]}}   {b:<{widths[1]}}   {c}".rstrip() + "\n" for a, b, c in lines)
@@ -129,7 +157,8 @@ def mermaid(graph: Graph) -> str:
         lines.append(f'  {ids[name]}["{_mermaid(name)}<br/><small>{_mermaid(uses)}</small>"]')
     for source, target in dict.fromkeys((edge.source, edge.target) for edge in graph.edges):
         label = graph.labels(source, target)
-        arrow = f'-- "{_mermaid(label)}" -->' if label else "-->"
+        line, tip = ("--", "-->") if graph.reads(source, target) else ("-.", ".->")
+        arrow = f'{line} "{_mermaid(label)}" {tip}' if label else "-->"
         lines.append(f"  {ids[source]} {arrow} {ids[target]}")
     return "\n".join(lines) + "\n"
 
@@ -145,7 +174,8 @@ def dot(graph: Graph) -> str:
     lines += [f"  {_dot(name)} [label={_dot(label)}];" for name, label in labels.items()]
     for source, target in dict.fromkeys((edge.source, edge.target) for edge in graph.edges):
         label = graph.labels(source, target)
-        note = f" [label={_dot(label)}]" if label else ""
+        style = "" if graph.reads(source, target) else ", style=dashed"
+        note = f" [label={_dot(label)}{style}]" if label else ""
         lines.append(f"  {_dot(source)} -> {_dot(target)}{note};")
     return "\n".join([*lines, "}"]) + "\n"
 
@@ -171,6 +201,7 @@ def unbound(bound: BoundPipeline) -> Pipeline:
             line=step.line,
             runner=step.runner,
             component=step.component,
+            when=step.when,
         )
         for name, step in bound.steps.items()
     }

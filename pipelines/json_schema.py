@@ -18,10 +18,12 @@ from .docstrings import argument_texts, summary
 from .name_schemas import params_schema, with_names
 from .resolve import components as named_components
 from .resolve import ready_params
+from .runners.schema import runner_schema
 from .tuning.schema import tune_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = r"^[^\W\d][\w.-]*$"
+_STEP_NAME = r"^[^\W\d]([\w.,+-]|\[[^\[\]]+\])*$"
 _REFERENCE = {"$ref": "#/$defs/reference"}
 _STEP_REFERENCE = {"$ref": "#/$defs/step_reference"}
 
@@ -64,7 +66,7 @@ def document_schema(
                 "type": "object",
                 "description": "The steps by name.",
                 "minProperties": 1,
-                "propertyNames": {"pattern": _NAME},
+                "propertyNames": {"pattern": _STEP_NAME},
                 "additionalProperties": {"$ref": "#/$defs/step"},
             },
             "outputs": {
@@ -83,26 +85,49 @@ def document_schema(
 _SHARED: Mapping[str, Any] = {
     "reference": {
         "type": "string",
-        "pattern": r"^\$\{(params|steps)\.[^{}]+\}$",
-        "description": "A parameter or an output: ${params.NAME}, ${steps.NAME}, ${steps.NAME.OUTPUT}.",
+        "pattern": r"^\$\{(params|steps|each)\.[^{}]+\}$",
+        "description": "A parameter, an output or an item: ${params.NAME}, ${steps.NAME}, "
+        "${steps.NAME.OUTPUT}, ${each.NAME}.",
     },
     "step_reference": {
         "type": "string",
         "pattern": r"^\$\{(params|steps)\.[^{}]+\}$",
         "description": "An output of a step: ${steps.NAME} or ${steps.NAME.OUTPUT}.",
     },
-    "runner": {
-        "description": "The Beam runner: its name, or its name and options.",
+    "condition": {
+        "type": ["string", "boolean"],
+        "pattern": r"^\s*(not\s+)?\$\{[^{}]+\}\s*((==|!=|<=|>=|<|>)\s*\S.*)?$",
+        "description": "${steps.NAME.summary.ENTRY}, not ${…}, or ${…} compared with a value.",
+    },
+    "when": {
+        "description": "Conditions that all have to hold, else the step and all below it are skipped.",
         "anyOf": [
-            {"type": "string"},
-            {"type": "null"},
-            {
-                "type": "object",
-                "properties": {"name": {"type": "string"}},
-                "additionalProperties": {"type": ["string", "number", "boolean"]},
-            },
+            {"$ref": "#/$defs/condition"},
+            {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/condition"}},
         ],
     },
+    "each": {
+        "type": "object",
+        "description": "Lists by name: the step is there once for each item, ${each.NAME}, as `step[key]`.",
+        "minProperties": 1,
+        "propertyNames": {"pattern": r"^[^\W\d][\w-]*$"},
+        "additionalProperties": {
+            "anyOf": [
+                _REFERENCE,
+                {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
+                        "anyOf": [
+                            {"type": ["string", "number", "boolean"]},
+                            {"type": "object", "required": ["key"]},
+                        ]
+                    },
+                },
+            ]
+        },
+    },
+    "runner": runner_schema(),
 }
 
 
@@ -126,7 +151,9 @@ def _step(
         "required": ["uses"],
         "additionalProperties": False,
         "properties": {
+            "each": {"$ref": "#/$defs/each"},
             "uses": {"description": "The component or pipeline.", "anyOf": [*known, other]},
+            "when": {"$ref": "#/$defs/when"},
             "with": {"type": ["object", "null"], "description": "The arguments."},
             "runner": {"$ref": "#/$defs/runner"},
         },

@@ -6,16 +6,19 @@ import inspect
 import sys
 from collections import namedtuple
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .checks import in_order
 from .component import Component
+from .conditions import Fact
 from .errors import PipelineError
-from .expanding import OUTER, Expansion
+from .expanding import Expansion
 from .pipeline import Pipeline, StepOutput, current_trace, map_values
 from .promises import Promise
 from .resolve import find
+from .substitution import OUTER
 from .tracing import PipelineFunction
 
 
@@ -89,11 +92,17 @@ class DocumentFunction(PipelineFunction[..., Any]):
                 return Promise(leaf.step.removeprefix(OUTER), (leaf.output,))
             return Promise(added.get(leaf.step, leaf.step), (leaf.output,))
 
+        def looked_at(side: Any) -> Any:
+            if not isinstance(side, Fact):
+                return side
+            return replace(side, source=promise(side.source)._reference("when"))
+
         for name in order:
             used = expansion.used[name]
             assert used.component is not None
             arguments = {key: map_values(value, promise) for key, value in used.step.arguments.items()}
-            made = current_trace().add(used.component, name, arguments, used.step.file, used.step.line)
+            when = tuple(condition.with_operands(looked_at) for condition in used.step.when)
+            made = current_trace().add(used.component, name, arguments, used.step.file, used.step.line, when)
             added[name] = made._step
         outputs = {name: promise(source) for name, source in expansion.outputs.items()}
         if list(outputs) in ([], ["output"]):

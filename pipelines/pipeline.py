@@ -8,13 +8,22 @@ is converted; that is what is planned and run.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .conditions import Condition
 
 NAME = re.compile(r"[^\W\d][\w-]*(\.[^\W\d][\w-]*)*")
 """What a step, a parameter or an output may be called; a dot joins a sub-pipeline's name and its step's."""
+KEY = re.compile(r"[\w.+-]+")
+"""What the key of a mapped step's item may be."""
+STEP_NAME = re.compile(
+    NAME.pattern.replace(r"[\w-]*", rf"[\w-]*(?:\[{KEY.pattern}(?:,{KEY.pattern})*\])?"), NAME.flags
+)
+"""What a step may be called: one that was made by a map has its key behind its name, `train[de]`."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +50,21 @@ class ParamValue:
 
 
 @dataclass(frozen=True)
-class Template:
-    """A text with references to parameters inside, which are put in as text."""
+class EachValue:
+    """A reference to a mapped step's item, `${each.NAME}`, or to an entry of it, `${each.NAME.ENTRY}`."""
 
-    parts: tuple[str | ParamValue, ...]
+    name: str
+    entry: str = ""
+
+    def __str__(self) -> str:
+        return f"${{each.{self.name}{'.' if self.entry else ''}{self.entry}}}"
+
+
+@dataclass(frozen=True)
+class Template:
+    """A text with references to parameters and items inside, which are put in as text."""
+
+    parts: tuple[str | ParamValue | EachValue, ...]
 
     def __str__(self) -> str:
         return "".join(p.replace("${", "$${") if isinstance(p, str) else str(p) for p in self.parts)
@@ -57,11 +77,14 @@ class Step:
     Attributes:
         name: unique within the pipeline.
         uses: the component's or the pipeline's name, see `resolve.py`.
-        arguments: values by argument; JSON values that may hold StepOutput, ParamValue and Template.
+        arguments: values by argument; JSON values that may hold references: StepOutput, ParamValue,
+            EachValue and Template.
         file, line: where it was declared; line counts from 1, 0 is unknown.
         argument_lines: lines by argument.
         runner: the step's own runner options, or None.
         component: the component itself where Python code gave it; then nothing has to be looked up.
+        when: conditions that all have to hold, else the step is skipped.
+        each: lists by name, or parameters that hold them; the step is there once for each item.
     """
 
     name: str
@@ -72,6 +95,14 @@ class Step:
     argument_lines: Mapping[str, int] = field(default_factory=dict, compare=False)
     runner: Mapping[str, Any] | None = None
     component: Any = field(default=None, compare=False, repr=False)
+    when: tuple[Condition, ...] = ()
+    each: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def references(self) -> list[StepOutput]:
+        """Every output that it refers to, in its arguments and then in its conditions."""
+        read = [leaf for leaf in leaves(self.arguments) if isinstance(leaf, StepOutput)]
+        return [*read, *(source for condition in self.when for source in condition.sources)]
 
 
 @dataclass(frozen=True)
@@ -101,6 +132,32 @@ class Pipeline:
     tune: Mapping[str, Any] | None = None
     output_lines: Mapping[str, int] = field(default_factory=dict, compare=False)
     tune_line: int = field(default=0, compare=False)
+
+
+def unkeyed(name: str) -> str:
+    """A step's name without the keys of the maps that it was made by."""
+    return re.sub(r"\[[^\]]*\]", "", name)
+
+
+def base_name(name: str, steps: Container[str]) -> str:
+    """The declared step that a reference's `name` means: itself, or what is left without its key."""
+    return name if name in steps else re.sub(r"\[[^\]]*\]$", "", name)
+
+
+def step_output(name: str, steps: Container[str]) -> StepOutput:
+    """What stands behind `steps.` in a reference.
+
+    Args:
+        name: a step's name, and an output's behind a dot.
+        steps: the steps' names. The longest that the reference begins with is meant, since a step of a
+            sub-pipeline has a dot in its own; a mapped step's may have a key behind it.
+    """
+    dots = [match.start() for match in re.finditer(r"\.(?![^\[]*\])", name)]
+    for end in [len(name), *reversed(dots)]:
+        step = name[:end]
+        if base_name(step, steps) in steps:
+            return StepOutput(step, name[end + 1 :] or "output")
+    return StepOutput(name[: dots[0]], name[dots[0] + 1 :]) if dots else StepOutput(name)
 
 
 def map_values(value: Any, change: Callable[[Any], Any]) -> Any:

@@ -11,9 +11,21 @@ from typing import Any
 
 from .artifact import Artifact
 from .component import Component
+from .conditions import Condition, Fact
 from .document import refuse_unimportable
 from .errors import PipelineError, Problem
-from .pipeline import ParamValue, Pipeline, Step, StepOutput, Template, leaves, topological
+from .mapping import KEY_ENTRY
+from .pipeline import (
+    EachValue,
+    ParamValue,
+    Pipeline,
+    Step,
+    StepOutput,
+    Template,
+    base_name,
+    topological,
+)
+from .python_loops import Block, blocks, kept
 from .resolve import builtin_names, find
 
 _WIDTH = 100
@@ -58,24 +70,32 @@ class _Writer:
             "components",
             "use",
             "runner",
+            "each",
+            "key_of",
+            "when",
             "Any",
             "NamedTuple",
             "Outputs",
             *Artifact.types,
         }
         self.taken |= {self.function, *pipeline.params}
-        held = [leaf for step in pipeline.steps.values() for leaf in leaves(step.arguments)]
-        sources = [*held, *pipeline.outputs.values()]
-        self.read = {leaf.step for leaf in sources if isinstance(leaf, StepOutput)}
-        for step in pipeline.steps.values():
+        steps, outputs = pipeline.steps, list(pipeline.outputs.values())
+        sources = [*(source for step in steps.values() for source in step.references), *outputs]
+        self.read = {base_name(source.step, steps) for source in sources}
+        for step in steps.values():
             self._import(step)
-        self.variables: dict[str, str] = {}
-        for name in pipeline.steps:
-            self.variables[name] = self._free(_identifier(name))
+        self.variables = {name: self._free(_identifier(name)) for name in steps}
+        items = dict.fromkeys(name for step in steps.values() for name in step.each)
+        self.items = {name: self._free(_identifier(name)) for name in items}
+        self.blocks = blocks(steps, self._order())
+        outside = kept(steps, self.blocks, [source.step for source in outputs])
+        self.by_key = {n: self._free(f"{v}_by_key") for n, v in self.variables.items() if n in outside}
+        self.block = Block({})
 
     def source(self) -> str:
         """The whole text."""
-        body = [line for name in self._order() for line in self._step(self.pipeline.steps[name])]
+        body = [line for block in self.blocks for line in self._block(block)]
+        self.block = Block({})
         returned, outputs, last = self._return()
         body += last
         header = self._signature(returned)
@@ -130,16 +150,38 @@ class _Writer:
         self.constants.append(f"{variable} = use({_quoted(step.uses)})")
         self.callables[step.uses] = variable
 
+    def _block(self, block: Block) -> list[str]:
+        """Steps one after the other; in a loop for each list that they are mapped over."""
+        self.block = block
+        lines = []
+        for name in block.steps:
+            lines += self._step(self.pipeline.steps[name])
+            if name in self.by_key:
+                lines.append(f"{self.by_key[name]}[{self._key(block.each)}] = {self.variables[name]}")
+        for name, items in reversed(list(block.each.items())):
+            self._from("headrace.pipelines", "each")
+            head = f"for {self.items[name]} in each({self._value(items)}):"
+            lines = [head, *(f"    {line}" for line in lines)]
+        return [*(f"{self.by_key[name]} = {{}}" for name in block.steps if name in self.by_key), *lines]
+
+    def _key(self, each: Mapping[str, Any]) -> str:
+        self._from("headrace.pipelines.mapping", "key_of")
+        return f"key_of({', '.join(self.items[name] for name in each)})"
+
     def _step(self, step: Step) -> list[str]:
         call = self.callables[step.uses]
         named = "" if step.uses == step.name else f".named({_quoted(step.name)})"
         target = f"{self.variables[step.name]} = " if step.name in self.read else ""
         given = [(f"{name}=", value) for name, value in step.arguments.items()]
         lines = self._wrapped(f"{target}{call}{named}(", given, ")", 4)
-        if step.runner is None:
-            return lines
-        self._from("headrace.pipelines.tracing", "runner")
-        return [f"with runner(**{self._value(step.runner)}):", *(f"    {line}" for line in lines)]
+        if step.runner is not None:
+            self._from("headrace.pipelines.tracing", "runner")
+            lines = [f"with runner(**{self._value(step.runner)}):", *(f"    {line}" for line in lines)]
+        if step.when:
+            self._from("headrace.pipelines", "when")
+            head = self._wrapped("with when(", [("", condition) for condition in step.when], "):", 4)
+            lines = [*head, *(f"    {line}" for line in lines)]
+        return lines
 
     def _wrapped(self, start: str, items: list[tuple[str, Any]], end: str, indent: int) -> list[str]:
         """`start`, the items with what stands before each, and `end`: in one line if they fit."""
@@ -160,10 +202,17 @@ class _Writer:
 
     def _value(self, value: Any) -> str:
         if isinstance(value, StepOutput):
-            variable = self.variables[value.step]
+            variable = self._variable(value.step)
             return variable if value.output == "output" else f"{variable}.{value.output}"
         if isinstance(value, ParamValue):
             return value.name
+        if isinstance(value, EachValue):
+            return self._item(value)
+        if isinstance(value, Fact):
+            inside = "".join(f"[{_quoted(key)}]" for key in value.path.split("."))
+            return f"{self._value(value.source)}.{value.home}{inside}"
+        if isinstance(value, Condition):
+            return self._condition(value)
         if isinstance(value, Template):
             return self._template(value.parts)
         if isinstance(value, Mapping):
@@ -176,15 +225,45 @@ class _Writer:
             return f"float({str(value)!r})"
         return _quoted(value) if isinstance(value, str) else repr(value)
 
-    def _template(self, parts: tuple[str | ParamValue, ...]) -> str:
+    def _variable(self, step: str) -> str:
+        """What a step's outputs are called where the current block is."""
+        declared = base_name(step, self.pipeline.steps)
+        if step != declared:
+            return f"{self.by_key[declared]}[{_quoted(step[len(declared) + 1 : -1])}]"
+        each = self.pipeline.steps[step].each
+        if each and step not in self.block.steps:
+            return f"{self.by_key[step]}[{self._key(each)}]"
+        return self.variables[step]
+
+    def _item(self, value: EachValue) -> str:
+        if value.entry == KEY_ENTRY:
+            return self._key({value.name: None})
+        # In single quotes, since it may stand in an f-string.
+        return self.items[value.name] + "".join(f"[{key!r}]" for key in value.entry.split(".") if key)
+
+    def _condition(self, condition: Condition) -> str:
+        left, operator = self._value(condition.left), condition.operator
+        if operator == "not":
+            return f"~{left}" if isinstance(condition.left, Fact) else f"not {left}"
+        return f"{left} {operator} {self._value(condition.right)}" if operator else left
+
+    def _template(self, parts: tuple[str | ParamValue | EachValue, ...]) -> str:
         first = parts[0]
-        if isinstance(first, ParamValue) and isinstance(self.pipeline.params.get(first.name), str):
+        if not isinstance(first, str) and self._is_text(first):
             # A sum remembers which folder the parameter's value is relative to; an f-string doesn't.
-            return f"{first.name} + {self._template(parts[1:])}"
+            return f"{self._value(first)} + {self._template(parts[1:])}"
         if len(parts) == 1 and isinstance(first, str):
             return _quoted(first)
-        texts = [f"{{{p.name}}}" if isinstance(p, ParamValue) else _braces(p) for p in parts]
-        return f"f{_quoted(''.join(texts))}"
+        texts = [_braces(p) if isinstance(p, str) else f"{{{self._value(p)}}}" for p in parts]
+        return "f" + _quoted("".join(texts))
+
+    def _is_text(self, value: ParamValue | EachValue) -> bool:
+        """Whether a reference is known to give a text."""
+        if isinstance(value, ParamValue):
+            return isinstance(self.pipeline.params.get(value.name), str)
+        items = self.block.each[value.name]
+        items = self.pipeline.params.get(items.name) if isinstance(items, ParamValue) else items
+        return not value.entry and bool(items) and all(isinstance(item, str) for item in items or ())
 
     def _signature(self, returned: str) -> list[str]:
         params = []
@@ -211,10 +290,8 @@ class _Writer:
         ]
 
     def _order(self) -> list[str]:
-        upstream = {
-            name: [leaf.step for leaf in leaves(step.arguments) if isinstance(leaf, StepOutput)]
-            for name, step in self.pipeline.steps.items()
-        }
+        steps = self.pipeline.steps
+        upstream = {n: [base_name(s.step, steps) for s in step.references] for n, step in steps.items()}
         order, cycles = topological(upstream)
         if cycles:
             raise PipelineError(
@@ -238,7 +315,7 @@ class _Writer:
 
     def _type(self, source: StepOutput) -> str:
         """The name of the artifact type that a step gives, imported."""
-        step = self.pipeline.steps[source.step]
+        step = self.pipeline.steps[base_name(source.step, self.pipeline.steps)]
         found = step.component or find(step.uses, self.pipeline.folder)
         kind = found.outputs.get(source.output) if isinstance(found, Component) else None
         if kind is None or kind.__module__ != "headrace.pipelines.artifact":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .artifact import Artifact
 from .bound import BoundPipeline
+from .runners.settings import shown_options
 
 if TYPE_CHECKING:
     from .executor import Request
@@ -33,7 +34,7 @@ def begin_record(run: str, bound: BoundPipeline, request: Request, started: floa
         "pipeline": bound.name,
         "status": "running",
         "started": started,
-        "document": bound.to_json(),
+        "document": _without_secrets(bound.to_json()),
         "order": list(bound.steps),
         "request": {
             "from": selection.start,
@@ -41,7 +42,7 @@ def begin_record(run: str, bound: BoundPipeline, request: Request, started: floa
             "only": selection.only,
             "force": sorted(selection.force),
             "runner": request.runner.name,
-            "runner_options": dict(request.runner.options),
+            "runner_options": shown_options(request.runner.options),
             "jobs": request.jobs,
             "resumes": request.resumes,
         },
@@ -49,6 +50,15 @@ def begin_record(run: str, bound: BoundPipeline, request: Request, started: floa
         "platform": sys.platform,
         **request.about,
     }
+
+
+def _without_secrets(document: dict[str, Any]) -> dict[str, Any]:
+    """A pipeline's document with the secrets among its runners' options masked."""
+    sections = [document, *document["steps"].values()]
+    for section in sections:
+        if section["runner"]:
+            section["runner"] = shown_options(section["runner"])
+    return document
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,7 @@ class StepRecord:
         fingerprint, parts: what decided; empty where it never got as far.
         outputs: `{"type", "digest", "summary"}` by output.
         messages: what the step said, warned of and told of its work.
+        conditions: what became of the step's conditions, `{"when", "seen", "met"}` each.
         error: the error as JSON values, of a step that failed.
     """
 
@@ -75,6 +86,7 @@ class StepRecord:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     messages: Sequence[Any] = ()
     error: Mapping[str, Any] | None = None
+    conditions: Sequence[Any] = ()
 
     @classmethod
     def of(
@@ -96,6 +108,7 @@ class StepRecord:
             decision.parts.to_json() if decision.parts else {},
             {n: {"type": a.type, "digest": a.digest, "summary": dict(a.summary)} for n, a in outputs.items()},
             tuple(messages),
+            conditions=tuple(verdict.to_json() for verdict in decision.verdicts),
         )
 
     def to_json(self, run: str, pipeline: str, started: float) -> dict[str, Any]:
@@ -113,6 +126,8 @@ class StepRecord:
             "outputs": dict(self.outputs),
             "messages": list(self.messages),
         }
+        if self.conditions:
+            written["conditions"] = list(self.conditions)
         return written | ({"error": dict(self.error)} if self.error else {})
 
     def summary(self, paths: Mapping[str, str]) -> dict[str, Any]:

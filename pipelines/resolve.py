@@ -24,6 +24,7 @@ from .entry_points import Offer
 from .errors import HeadraceError, InvalidRequestError, PipelineError, Problem
 from .import_path import package_folders
 from .pipeline import Pipeline, Step
+from .staged_code import staged_file
 from .tracing import PipelineFunction
 from .values import absolute_path
 
@@ -202,19 +203,18 @@ def load_file(path: str) -> ModuleType:
         PipelineError: there is no such file, or importing it failed.
     """
     resolved = Path(path).resolve()
-    if not resolved.is_file():
+    name, source = file_module(resolved), staged_file(resolved)
+    if not source.is_file():
         beside = (
             tuple(sorted(p.name for p in resolved.parent.glob("*.py"))) if resolved.parent.is_dir() else ()
         )
         raise PipelineError(
             f"there is no file {path}", argument="uses", given=resolved.name, available=beside
         )
-    # Two files of one name in different folders are two modules.
-    name = f"{resolved.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
-    _look_in(str(resolved.parent))
-    spec = importlib.util.spec_from_file_location(name, resolved)
+    _look_in(str(source.parent))
+    spec = importlib.util.spec_from_file_location(name, source)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     setattr(module, _FILE, str(resolved))
@@ -225,6 +225,11 @@ def load_file(path: str) -> ModuleType:
         del sys.modules[name]
         raise _import_failed(path, error) from error
     return module
+
+
+def file_module(file: Path) -> str:
+    """The name that the module in a file goes by; two files of one name are two modules."""
+    return f"{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
 
 
 def _look_in(folder: str) -> None:

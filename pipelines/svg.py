@@ -55,7 +55,8 @@ def svg(graph: Graph) -> str:
     for (source, target), route in layout.routes.items():
         label = graph.labels(source, target)
         labelled[target] = labelled.get(target, -1) + bool(label)
-        parts.append(_edge([place[cell] for cell in route], label, labelled[target]))
+        dashed = not graph.reads(source, target)
+        parts.append(_edge([place[cell] for cell in route], label, labelled[target], dashed))
     for name, uses in graph.steps.items():
         parts.append(_box(name, uses, place[(name,)], widths[(name,)]))
     return "\n".join([*parts, "</svg>"]) + "\n"
@@ -124,10 +125,11 @@ def _box(name: str, uses: str, place: _Point, width: float) -> str:
     )
 
 
-def _edge(points: list[_Point], label: str, number: int) -> str:
+def _edge(points: list[_Point], label: str, number: int, dashed: bool) -> str:
     """A curve from the bottom of the first box, straight through each passage, to the top of the last.
 
-    The label is written by the arrow's end, above those of `number` other edges that end there.
+    The label is written by the arrow's end, above those of `number` other edges that end there. What a
+    condition looks at is a dashed line.
     """
     (x, y), *rest = points
     path = f"M{x:.1f} {y + _BOX_HEIGHT}"
@@ -136,7 +138,8 @@ def _edge(points: list[_Point], label: str, number: int) -> str:
         path += f"C{x:.1f} {y1 + _GAP_Y / 2} {x2:.1f} {y2 - _GAP_Y / 2} {x2:.1f} {y2}"
         path += f"V{y2 + _BOX_HEIGHT}" if passed < len(rest) - 1 else ""
         x, y = x2, y2
-    drawn = f'<path d="{path}" fill="none" stroke="#5b6b7b" marker-end="url(#end)"/>'
+    dashes = ' stroke-dasharray="5 4"' if dashed else ""
+    drawn = f'<path d="{path}" fill="none" stroke="#5b6b7b"{dashes} marker-end="url(#end)"/>'
     if not label:
         return drawn
     x, y = x + 6, y - 10 - 12 * number

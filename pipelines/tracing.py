@@ -7,14 +7,15 @@
 
 While it is traced, a component gives a promise of its outputs; the function's own parameters are real
 values, so that it can loop and branch on them. What is not known before the run can't be branched on:
-a promise has no truth value.
+a promise has no truth value. `with when(…):` gives steps conditions that are looked at during the run, and
+`for item in each(…):` names the steps of a loop by their items.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, update_wrapper
 from pathlib import Path
@@ -23,12 +24,14 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints, overl
 from .artifact import Artifact
 from .component import Marker, _unwrap
 from .errors import PipelineError, Problem
+from .mapping import keyed
 from .pipeline import Pipeline, StepOutput, _current, current_trace
-from .promises import Promise, Trace
+from .promises import Promise, Trace, condition_of
 from .values import Text, convert_given, located, resolve_paths
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class PipelineFunction(Generic[P, R]):
@@ -256,11 +259,56 @@ def runner(**options: str) -> Iterator[None]:
     Args:
         options: the runner's `name`, and its options.
     """
-    trace = current_trace()
-    if trace is None:
-        raise PipelineError("a step's runner is stated inside a @pipeline function")
+    trace = _tracing("a step's runner is stated")
     before, trace.runner = trace.runner, dict(options)
     try:
         yield
     finally:
         trace.runner = before
+
+
+@contextmanager
+def when(*conditions: Any) -> Iterator[None]:
+    """Steps that are added in the block run if all conditions hold; else they and all below are skipped.
+
+        with when(validated.summary["ok"], evaluation.summary["metrics"]["accuracy"] >= 0.9):
+            export(model=model, examples=examples)
+
+    Args:
+        conditions: entries of what a step gives, which have to be true (`~` in front: false), comparisons of
+            them, or values that are known already, such as a parameter.
+
+    Raises:
+        PipelineError: something is no condition, or no pipeline is being traced.
+    """
+    trace = _tracing("a condition is stated")
+    before, trace.when = trace.when, (*trace.when, *map(condition_of, conditions))
+    try:
+        yield
+    finally:
+        trace.when = before
+
+
+def each(items: Iterable[T]) -> Iterator[T]:
+    """The items one by one; the steps that are added meanwhile are called `step[key]`.
+
+        for country in each(["de", "fr"]):
+            train(examples=csv_examples(path=f"{country}.csv"))
+
+    Args:
+        items: texts, numbers, or mappings with an entry `key`; keys hold letters, digits, _ . + and -.
+
+    Raises:
+        PipelineError: there is no item, a key is there twice or can't be one, or no pipeline is being traced.
+    """
+    trace = _tracing("steps are mapped")
+    for key, item in keyed(list(items)).items():
+        with trace.mapped(key):
+            yield item
+
+
+def _tracing(what: str) -> Trace:
+    trace = current_trace()
+    if trace is None:
+        raise PipelineError(f"{what} inside a @pipeline function")
+    return cast(Trace, trace)

@@ -34,6 +34,7 @@ from typing import Any, ClassVar, get_args
 from ...pipelines.code_digest import code_digest
 from ...pipelines.errors import HeadraceError, InvalidRequestError, StepError
 from ...pipelines.import_path import find_problem, load_function, module_file, split_path
+from ...pipelines.staged_code import staged_file
 from ...pipelines.step_parts import source_file
 from .base import Analyzer, Constants, Kind, Transform, argument_name
 from .target import TargetMean
@@ -61,7 +62,7 @@ def find_own(path: str) -> type[Transform]:
     problem = find_problem(path)
     if problem is not None:
         raise InvalidRequestError(problem)
-    stat = Path(place).stat() if place.endswith(".py") else None
+    stat = staged_file(place).stat() if place.endswith(".py") else None
     return _found(path, None if stat is None else (stat.st_mtime_ns, stat.st_size))
 
 
@@ -215,7 +216,7 @@ def digest_of(path: str) -> str:
     file = source_file(place)
     if file.suffix != ".py":
         return hashlib.sha256(file.read_bytes()).hexdigest()
-    code = code_digest(file.stem if place.endswith(".py") else place, file, name.split(".")[0])
+    code = code_digest(Path(place).stem if place.endswith(".py") else place, file, name.split(".")[0])
     return hashlib.sha256(json.dumps(code.symbols, sort_keys=True).encode()).hexdigest()
 
 
@@ -268,7 +269,7 @@ def _rows(column: Any) -> int | None:
 def _failure(path: str, error: Exception) -> StepError:
     """What one's own code raised, with the place in it."""
     place = [one for one in traceback.extract_tb(error.__traceback__) if one.filename != __file__]
-    own = [one for one in place if one.filename == split_path(path)[0]] or place
+    own = [one for one in place if one.filename == str(staged_file(split_path(path)[0]))] or place
     return StepError(
         f"the transform {_short(path)} failed: {type(error).__name__}: {error}",
         file=own[-1].filename if own else split_path(path)[0],

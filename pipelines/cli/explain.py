@@ -109,6 +109,8 @@ def _now(step: str, target: str, params: tuple[str, ...], sets: tuple[str, ...],
             "status": f"would {'run' if decision.action == 'run' else 'be ' + decision.action}",
             "reason": decision.reason,
             "provisional": decision.provisional,
+            "pending": decision.pending,
+            "conditions": [verdict.to_json() for verdict in decision.verdicts],
             "because": _causes(step, decisions, bound.steps),
             "fingerprint": decision.fingerprint,
             "parts": decision.parts.to_json() if decision.parts else {},
@@ -136,7 +138,13 @@ def _text(told: Mapping[str, Any]) -> str:
     took = f", in {duration(told['seconds'])}" if told.get("status") == "ran" else ""
     lines = [f"{told['step']} {told['status']}{where}{when}{took}", f"  reason: {told['reason']}"]
     lines += [f"  {name}: {reason}" for name, reason in told.get("because", {}).items()]
-    if told.get("provisional"):
+    lines += [
+        f"  {'holds' if one['met'] else 'does not hold'}: {one['when']}, it is {brief(one['seen'])}"
+        for one in told.get("conditions", ())
+    ]
+    if told.get("pending"):
+        lines.append("  whether its conditions hold, or those of a step above, is known after those steps")
+    elif told.get("provisional"):
         lines.append("  if those steps give what they gave before, it will be cached after all")
     if told.get("error"):
         lines += [f"  error: {problem['what']}" for problem in told["error"]["problems"]]

@@ -68,6 +68,8 @@ def decision_json(decision: Decision) -> dict[str, Any]:
         "action": decision.action,
         "reason": decision.reason,
         "provisional": decision.provisional,
+        "pending": decision.pending,
+        "conditions": [verdict.to_json() for verdict in decision.verdicts],
         "fingerprint": decision.fingerprint,
         "outputs": {n: {"type": a.type, "digest": a.digest} for n, a in decision.outputs.items()},
     }
@@ -75,10 +77,12 @@ def decision_json(decision: Decision) -> dict[str, Any]:
 
 def _plan_table(decisions: Mapping[str, Decision]) -> str:
     rows = [(name, _action(decision), decision.reason) for name, decision in decisions.items()]
-    runs = sum(decision.action == "run" for decision in decisions.values())
-    sure = sum(decision.action == "run" and not decision.provisional for decision in decisions.values())
-    maybe = f", {runs - sure} of them only if what they read changes" if runs > sure else ""
-    return f"{table(rows)}\n{runs} of {counted(len(decisions), 'step')} would run{maybe}"
+    runs = [decision for decision in decisions.values() if decision.action == "run"]
+    pending = sum(decision.pending for decision in runs)
+    unsure = sum(decision.provisional and not decision.pending for decision in runs)
+    maybe = f", {unsure} of them only if what they read changes" if unsure else ""
+    maybe += f", {pending} of them only if conditions hold" if pending else ""
+    return f"{table(rows)}\n{len(runs)} of {counted(len(decisions), 'step')} would run{maybe}"
 
 
 def _action(decision: Decision) -> str:
@@ -141,6 +145,7 @@ def graph_json(bound: BoundPipeline) -> dict[str, Any]:
             "uses": step.uses,
             "inputs": {argument: [source.step, source.output] for argument, source in step.inputs.items()},
             "outputs": {output: kind.__name__ for output, kind in step.component.outputs.items()},
+            "when": [condition.text for condition in step.when],
             "file": step.file,
             "line": step.line,
         }

@@ -67,8 +67,11 @@ def run(
     chosen = selection(start, end, only, force)
     bound = load(target, params, sets, sample)
     from ..executor import Request
+    from ..runners.settings import settings_by_step
 
-    chosen.steps(bound)  # an unknown step is reported before a store is made
+    # An unknown step or runner is reported before a store is made.
+    chosen.steps(bound)
+    settings_by_step(bound, settings)
     return execute(bound, store_to_write(uri), Request(chosen, settings, jobs or 1), as_json, uri)
 
 
@@ -112,11 +115,12 @@ def resume(
 
 def runner_settings(runner: str, options: Sequence[str]) -> RunnerSettings:
     """The Beam runner that was asked for; raises InvalidRequestError for one that isn't there."""
-    from ..beam import check_runner
     from ..context import RunnerSettings
+    from ..runners.settings import check_runner
 
-    settings = RunnerSettings(runner or "direct", pairs("--runner-option", options))
-    check_runner(settings)
+    settings = RunnerSettings(runner, pairs("--runner-option", options))
+    if runner:
+        check_runner(settings)
     return settings
 
 
@@ -212,6 +216,6 @@ def _request_of(record: dict[str, Any], settings: RunnerSettings, jobs: int | No
     asked = record["request"]
     ran = {name for name, step in record["steps"].items() if step["status"] == "ran"}
     chosen = Selection(asked["from"], asked["to"], asked["only"], frozenset(asked["force"]) - ran)
-    then = RunnerSettings(asked["runner"], asked["runner_options"])
-    same = settings.name == "direct" and not settings.options
-    return Request(chosen, then if same else settings, jobs or asked["jobs"], record["run"])
+    if settings.name in ("", asked["runner"]):  # what was asked for then, but for what is said now
+        settings = RunnerSettings(asked["runner"], {**asked["runner_options"], **settings.options})
+    return Request(chosen, settings, jobs or asked["jobs"], record["run"])
