@@ -125,6 +125,7 @@ if __name__ == "__main__":
     name, options = json.loads(sys.argv[1])
     request = Request(runner=RunnerSettings(name, options))
     done = run_pipeline(bind(scripted), Store(Path(sys.argv[2])), request)
+    assert done.status == "done", str(done.errors)
     print(done.status, done.artifacts["multiplied"]["output"].path.joinpath("a").read_text())
 '''
 
