@@ -138,8 +138,8 @@ def masked(value: Any) -> Any:
         return [masked(item) for item in value]
     if not isinstance(value, dict):
         return value
-    if "key" in value and "value" in value and is_secret(str(value["key"])):
-        value = {**value, "value": MASK}
+    if {"key", "value"} <= value.keys():  # an option as Dataflow's pages show it
+        return {**value, "value": MASK} if is_secret(str(value["key"])) else value
     return {
         key: MASK if is_secret(key) and isinstance(item, str) else masked(item) for key, item in value.items()
     }
