@@ -20,7 +20,7 @@ from headrace.pipelines.context import RunnerSettings
 from headrace.pipelines.executor import Request, RunResult, run_pipeline
 from headrace.pipelines.planning import Selection
 from headrace.pipelines.resolve import load_pipeline
-from headrace.pipelines.runners.dataflow import masked, option_problems
+from headrace.pipelines.runners.dataflow import dry_run_flags, masked, option_problems
 from headrace.pipelines.runners.needs import on_google_cloud, preflight
 from headrace.pipelines.store import Store
 
@@ -332,8 +332,7 @@ def test_secrets_are_not_written() -> None:
 def test_a_dry_run_writes_what_is_submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same pipeline, sent over HTTP to a stand-in of Google's services, and written by a dry run."""
     require_dataflow()
-    from headrace.pipelines.runners.beam import beam_pipeline, pipeline_options
-    from headrace.pipelines.runners.dataflow import write_job
+    from headrace.pipelines.runners.beam import beam_pipeline
     from headrace.pipelines.runners.packages import build_packages
 
     packages = build_packages(bind(load_pipeline("wine")), tmp_path / "wheels")
@@ -346,14 +345,20 @@ def test_a_dry_run_writes_what_is_submitted(tmp_path: Path, monkeypatch: pytest.
         sent = beam_pipeline(settings)
         numbers(sent)
         sent.run()
-        written = beam_pipeline(RunnerSettings("direct"))
+        dry = RunnerSettings(
+            "dataflow", {**real, "dry_run": "true"}, (*packages.flags, *dry_run_flags(tmp_path))
+        )
+        written = beam_pipeline(dry)
         numbers(written)
-        folder = write_job(written, pipeline_options(settings), tmp_path / "dry")
+        written.run()
         ((path, posted),) = there.jobs.items()
         objects = {name.rpartition("/")[2]: content for (_, name), content in there.objects.items()}
     assert path == "v1b3/projects/my-project/locations/europe-west1/jobs"
+    folder = tmp_path / "dataflow" / "headrace-one"
     told = json.loads((folder / "job.json").read_text())
-    assert leaves(same(posted)) ^ leaves(same(told)) == set()
+    sent_alone, written_alone = leaves(same(posted)), leaves(same(told))
+    assert sent_alone - written_alone == set()
+    assert written_alone - sent_alone == set()
     files = {file.name: file.read_bytes() for file in folder.iterdir() if file.name != "job.json"}
     assert objects.keys() == files.keys()
     for name in files.keys() - {"pipeline.pb"}:  # which holds the staging location with its time
@@ -380,6 +385,7 @@ def same(told: Any) -> Any:
     from google.cloud import dataflow
 
     text = re.sub(r"headrace-one\.[\d.]+", "headrace-one.TIME", json.dumps(told))
+    text = re.sub(r"ref_Environment_default_environment_\d", "ENVIRONMENT", text)  # a running number
     text = re.sub(r'("clientRequestId"|"pipelineProtoHash"): "[^"]*"', r'\1: ""', text)
     plain = json.loads(text)
     options = plain["environment"]["sdkPipelineOptions"]
