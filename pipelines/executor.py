@@ -26,7 +26,7 @@ from .resumable import Resumables, end_resumables
 from .reuse import Reuse, code_of, keep_notes
 from .runners.jobs import StepJobs
 from .runners.opened import OpenRunners
-from .runners.settings import settings_by_step, settings_of
+from .runners.settings import is_local, settings_by_step, settings_of
 from .store import Store, remove_tree
 
 if TYPE_CHECKING:
@@ -369,6 +369,7 @@ class _Run:
         resumables = resumables_of(decision, self.store, folder, self.run, bool(self.request.resumes))
         ctx = Context(step.name, folder, settings, tell, reuse=reuse, resumables=resumables)
         ctx.opener = lambda wanted: self.runners.open(wanted, ctx.say)
+        ctx.exchange = None if is_local(settings) else self.store.exchange(folder)
         try:
             with jobs.cancelled_after(ctx.warn):
                 outputs = (

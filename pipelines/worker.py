@@ -89,6 +89,10 @@ def do(job: Mapping[str, Any], tell: Any, ask: Any) -> dict[str, str]:
         reuse = Reuse(Path(job["reuse"]["store"]), job["reuse"]["code"], staging, job["reuse"]["fresh"])
     resumables = Resumables.from_json(job["resumables"], staging) if job["resumables"] else None
     ctx = Context(job["step"], staging, settings, tell, reuse=reuse, resumables=resumables)
+    if job["exchange"]:
+        from .stores.exchange import StoreExchange
+
+        ctx.exchange = StoreExchange.from_json(job["exchange"], staging)
     ctx.opener = lambda wanted: RunnerSettings.from_json(ask({"open_runner": wanted.to_json()}))
     return {name: str(artifact.path) for name, artifact in call(component, ctx, arguments).items()}
 

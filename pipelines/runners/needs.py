@@ -89,7 +89,7 @@ def problems_before(wanted: Iterable[RunnerSettings], store: Store) -> list[Prob
 
 def _store_problems(settings: RunnerSettings, store: Store) -> list[Problem]:
     """What keeps workers from the store; whether a shared folder is there is for a probe to find."""
-    if settings.name != "dataflow" or getattr(store, "remote", None) is not None:
+    if settings.name != "dataflow" or "://" in store.uri:
         return []
     return [
         Problem(
