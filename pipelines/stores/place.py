@@ -1,8 +1,8 @@
 """The folder that a thread of a Beam worker elsewhere has in place of the driver's cache.
 
-It lies in the worker's temporary folder, which goes with it. It is one a thread, so that what is new in it was written by the unit that was just done. Its path is as long
-as that of the driver's cache: files that hold paths, such as a unit's result, are turned from one to the
-other byte by byte, whatever their format.
+It lies in the worker's temporary folder, which goes with it. It is one a thread, so that what is new in it
+was written by the unit that was just done. Its path is as long as that of the driver's cache: files that
+hold paths, such as a unit's result, are turned from one to the other byte by byte, whatever their format.
 """
 
 from __future__ import annotations
