@@ -18,6 +18,7 @@ from .docstrings import argument_texts, summary
 from .name_schemas import params_schema, with_names
 from .resolve import components as named_components
 from .resolve import ready_params
+from .runners.schema import runner_schema
 from .tuning.schema import tune_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -126,18 +127,7 @@ _SHARED: Mapping[str, Any] = {
             ]
         },
     },
-    "runner": {
-        "description": "The Beam runner: its name, or its name and options.",
-        "anyOf": [
-            {"type": "string"},
-            {"type": "null"},
-            {
-                "type": "object",
-                "properties": {"name": {"type": "string"}},
-                "additionalProperties": {"type": ["string", "number", "boolean"]},
-            },
-        ],
-    },
+    "runner": runner_schema(),
 }
 
 

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "lineage": ("artifacts", "Show what an artifact was made from, and what was made of it."),
     "gc": ("artifacts", "Remove old runs and the artifacts that only they refer to."),
     "predict": ("predict", "Apply an exported model to a file."),
+    "runners": ("runners", "List the Beam runners, what they need and have; fetch job servers."),
     "components": ("catalog", "List the components, or describe one."),
     "schema": ("schema", "Infer, compare, convert and check schemas; the JSON Schema of documents."),
 }

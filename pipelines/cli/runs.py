@@ -125,6 +125,10 @@ def _shown(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"with the best setting of search {best['run']}, trial {best['number']}"
     if record["request"].get("resumes"):
         yield f"resumes {record['request']['resumes']}"
+    for told in record.get("runners", ()):
+        facts = {key: value for key, value in told.items() if key not in ("name", "options", "seconds")}
+        shown = ", ".join(f"{key} {value_text(value)}" for key, value in {**facts, **told["options"]}.items())
+        yield f"runner {told['name']}: {brief(shown, 200)}"
     for key, value in record["document"]["params"].items():
         yield f"param {key} = {brief(value)}"
     yield ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..context import RunnerSettings
-from .settings import check_runner, direct_options
+from .dataflow import dry_runner
+from .settings import check_runner, direct_options, is_dry_run
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -33,13 +34,14 @@ def beam_pipeline(settings: RunnerSettings) -> beam.Pipeline:
     return beam.Pipeline(runner=runner, options=options)
 
 
-def runner_and_options(settings: RunnerSettings) -> tuple[str, Any]:
-    """The runner's name and the PipelineOptions, for who makes the pipeline elsewhere, as TFDS does.
+def runner_and_options(settings: RunnerSettings) -> tuple[Any, Any]:
+    """The runner, or its name, and the PipelineOptions, for who makes the pipeline elsewhere, as TFDS does.
 
     Raises:
         InvalidRequestError: the runner or an option doesn't exist.
     """
-    return BEAM_RUNNERS[settings.name], pipeline_options(settings)
+    options = pipeline_options(settings)
+    return (dry_runner() if is_dry_run(settings) else BEAM_RUNNERS[settings.name]), options
 
 
 def pipeline_options(settings: RunnerSettings) -> Any:

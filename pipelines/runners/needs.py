@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -12,14 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..context import RunnerSettings
 from ..errors import InvalidRequestError, Problem
+from .dataflow import option_problems
 from .java import SERVERS, Found, beam_version, find_server, java_of
-from .settings import MASTERS, distinct, is_local
+from .settings import MASTERS, distinct, is_dry_run, is_local
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -55,7 +56,9 @@ def needs_of(settings: RunnerSettings) -> list[Need]:
     if settings.name == "direct":
         return []
     if settings.name == "dataflow":
-        return [_gcp(), _credentials()]
+        told = option_problems(settings.options)
+        wrong = [Need("what Dataflow has to be told", problem=problem) for problem in told]
+        return [_gcp(), *([] if is_dry_run(settings) else [_credentials()]), *wrong]
     if "job_endpoint" in settings.options:
         return [
             _answers("a job service", settings.options["job_endpoint"], "job_endpoint"),
@@ -89,7 +92,7 @@ def problems_before(wanted: Iterable[RunnerSettings], store: Store) -> list[Prob
 
 def _store_problems(settings: RunnerSettings, store: Store) -> list[Problem]:
     """What keeps workers from the store; whether a shared folder is there is for a probe to find."""
-    if settings.name != "dataflow" or getattr(store, "remote", None) is not None:
+    if settings.name != "dataflow" or is_dry_run(settings) or getattr(store, "remote", None) is not None:
         return []
     return [
         Problem(
@@ -208,10 +211,18 @@ def _answers(what: str, address: str, option: str) -> Need:
 
 def _gcp() -> Need:
     what = "Beam's parts for Google Cloud"
-    if importlib.util.find_spec("apitools") is None:
+    if not _is_installed("google-cloud-dataflow-client"):
         remedy = "pip install 'headrace[gcp]'"
         return Need(what, problem=Problem("they are not installed", argument="--runner", remedy=remedy))
     return Need(what, f"of Beam {beam_version()}")
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _credentials() -> Need:

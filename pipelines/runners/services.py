@@ -20,8 +20,9 @@ from pathlib import Path
 from ..context import RunnerSettings
 from ..errors import Problem, StepError
 from .boot import write_boot
+from .dataflow import dry_run_flags
 from .java import SERVERS, beam_version, find_server, java_of, server_command
-from .settings import cores, is_local
+from .settings import cores, is_dry_run, is_local
 
 BOOT = "headrace-beam-worker"
 """The program that runs Python workers."""
@@ -113,6 +114,8 @@ def open_runner(
     with ExitStack() as stack:
         flags = [f"--extra_package={package}" for package in packages]
         flags += _workers(settings, folder)
+        if is_dry_run(settings):
+            flags += dry_run_flags(log.parent)
         if settings.name in ("flink", "spark", "portable") and "job_endpoint" not in settings.options:
             start = _beams_service if settings.name == "portable" else _java_service
             flags.append(f"--job_endpoint=localhost:{start(settings, folder, log, stack)}")

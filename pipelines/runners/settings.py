@@ -30,12 +30,12 @@ DIRECT_OPTIONS = (
 
 Spelt out, since Beam takes a second to import; the rest are switches, or those of other runners.
 """
-_NUMBERS = {
+NUMBERS = {
     "direct_num_workers": "a whole number from 0 (one a core)",
     "direct_runner_bundle_repeat": "a whole number from 0",
     "max_cache_memory_usage_mb": "a whole number from 0",
 }
-_MODES = ("in_memory", "multi_threading", "multi_processing")
+MODES = ("in_memory", "multi_threading", "multi_processing")
 _OPTION = re.compile(r"[A-Za-z]\w*")
 _ENDPOINT = re.compile(r"[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 MASTERS: Mapping[str, tuple[str, str]] = {
@@ -83,11 +83,11 @@ def _check_direct(options: Mapping[str, str]) -> None:
     for name, value in options.items():
         if name not in DIRECT_OPTIONS:
             raise _wrong(f"the runner 'direct' has no option {name!r}", given=name, available=DIRECT_OPTIONS)
-        if name in _NUMBERS and not value.isdecimal():
-            raise _wrong(f"{name} has to be {_NUMBERS[name]}, not {value!r}")
+        if name in NUMBERS and not value.isdecimal():
+            raise _wrong(f"{name} has to be {NUMBERS[name]}, not {value!r}")
     mode = options.get("direct_running_mode", "")
-    if mode and mode not in _MODES:
-        raise _wrong(f"there is no running mode {mode!r}", given=mode, available=_MODES)
+    if mode and mode not in MODES:
+        raise _wrong(f"there is no running mode {mode!r}", given=mode, available=MODES)
 
 
 def _check_address(name: str, value: str) -> None:
@@ -167,6 +167,16 @@ def is_local(settings: RunnerSettings) -> bool:
     option, default = MASTERS.get(settings.name, ("", "local"))
     master = options.get(option, default)
     return master in _LOCAL_MASTERS or master.startswith("local")
+
+
+def is_dry_run(settings: RunnerSettings) -> bool:
+    """Whether jobs are translated for Dataflow, and done in this process."""
+    return settings.name == "dataflow" and settings.options.get("dry_run", "").lower() == "true"
+
+
+def is_remote(settings: RunnerSettings) -> bool:
+    """Whether the work is a job that somebody else does, a cluster on this machine included."""
+    return settings.name != "direct" and not is_dry_run(settings)
 
 
 def is_secret(option: str) -> bool:

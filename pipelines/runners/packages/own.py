@@ -49,8 +49,15 @@ def own_wheel(images: bool = False) -> Wheel:
                 files[f"headrace/{file.relative_to(_HOME).as_posix()}"] = file.read_bytes()
     return Wheel(
         "headrace",
-        metadata.version("headrace"),
+        _version(),
         files,
         requires=sorted(versions.values()),
         notes={NEEDS: json.dumps(needs, sort_keys=True, indent=1).encode()},
     )
+
+
+def _version() -> str:
+    try:
+        return metadata.version("headrace")
+    except metadata.PackageNotFoundError:  # it is on Python's path and not installed
+        return "0"
