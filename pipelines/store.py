@@ -34,6 +34,7 @@ from .artifact import MANIFEST, Artifact, check_finished, content_digest, file_d
 from .errors import StoreError, disk_error
 from .index import Index
 from .locks import Lock, locked
+from .sharing import share_as
 
 LAYOUT = 1
 _SETTLED = 2_000_000_000
@@ -58,6 +59,7 @@ class Store:
             ) from error
 
     def _open(self) -> None:
+        share_as(self.folder)
         for name in ("artifacts", "runs", "staging", "locks"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         stamp = self.folder / "store.json"
@@ -127,7 +129,10 @@ class Store:
         if not place.exists():
             check_finished(artifact)
             for entry in artifact.files:
-                (artifact.path / entry.path).chmod(0o444)
+                with contextlib.suppress(
+                    PermissionError
+                ):  # another user's: a worker of a shared store made it
+                    (artifact.path / entry.path).chmod(0o444)
             _fsync_tree(artifact)
             place.parent.mkdir(exist_ok=True)
             try:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StepError
+from ..sharing import share_as
 
 LIBRARIES = ("numpy", "pyarrow")
 """The libraries that decide the bytes of tabular data."""
@@ -93,6 +94,7 @@ class Proof:
         """
         if (done := str(self.folder)) in _proved:
             return
+        share_as(self.folder)  # the driver is another user, and has to clear what is made here
         for problem in (self._folder_problem(), self._library_problem()):
             if problem:
                 raise UnfitError(**problem)
@@ -120,7 +122,8 @@ class Proof:
             "what": f"a worker on {socket.gethostname()} (user {user}) can't reach the store's folder "
             f"{self.folder}: it {what}",
             "remedy": "give a store by --store that all workers reach: a folder that is mounted there under "
-            "the same path and that their users may write to, or an s3:// or gs:// address",
+            "the same path and that their users may write to (`chgrp GROUP F && chmod 2775 F` first of all), "
+            "or an s3:// or gs:// address",
         }
 
     def _library_problem(self) -> dict[str, str]:
