@@ -126,7 +126,9 @@ def test_bad_data_ends_the_job(portable, new_ctx, units, tmp_path):
     check_refusal(portable, ctx, events, units, tmp_path)
 
 
-def test_wrong_code_comes_with_its_own_traceback_and_is_not_tried_again(portable, new_ctx, units, tmp_path):
+def test_wrong_code_comes_with_its_own_traceback_and_is_not_tried_again(
+    portable, new_ctx, units, tmp_path, capfd
+):
     ctx, events = new_ctx(portable)
     with pytest.raises(StepError) as caught:
         run_units(ctx, "double", list(range(20)), units.Double(tmp_path, stumble=3))
@@ -136,6 +138,7 @@ def test_wrong_code_comes_with_its_own_traceback_and_is_not_tried_again(portable
     (note,) = caught.value.__notes__
     assert "in __call__" in note and "apache_beam" not in note and len(note.splitlines()) < 10
     assert told(events) == ["STARTING", "FAILED"]
+    assert "Traceback" not in capfd.readouterr().err, "what the runner tells is for the log"
 
 
 def test_what_a_killed_worker_left_is_done_by_another(portable, new_ctx, units, tmp_path):
