@@ -80,7 +80,7 @@ def problems_before(wanted: Iterable[RunnerSettings], store: Store) -> list[Prob
     from .options import check_options
 
     problems: list[Problem] = []
-    for settings in distinct(wanted):
+    for settings in distinct(wanted):  # `direct` needs nothing, and Beam isn't imported for it
         try:
             check_options(settings)
         except InvalidRequestError as error:
