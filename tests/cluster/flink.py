@@ -87,6 +87,7 @@ class FlinkCluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
         self._state = self.folder / "cluster.json"
+        self._children: list[subprocess.Popen[bytes]] = []  # of this process; another that stops it has none
 
     @property
     def state(self) -> dict[str, Any]:
@@ -154,7 +155,7 @@ class FlinkCluster:
             for pid in [process.pid, *_below(process.pid)]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        _wait_gone([process], 10.0)
+        self._wait_gone([process])
 
     def revive(self, name: str) -> None:
         """Starts one that was killed again."""
@@ -169,12 +170,12 @@ class FlinkCluster:
             if process.lives:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGTERM)
-        _wait_gone(processes, 10.0)
+        self._wait_gone(processes)
         for process in [*processes, *below]:
             if process.lives:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
-        _wait_gone(processes, 10.0)
+        self._wait_gone(processes)
         self._state.unlink()
         if not keep:
             for name in USERS:
@@ -188,6 +189,13 @@ class FlinkCluster:
 
     def _write(self, state: Mapping[str, Any]) -> None:
         self._state.write_text(json.dumps(state, indent=1))
+
+    def _wait_gone(self, processes: list[Process], seconds: float = 10.0) -> None:
+        until = time.monotonic() + seconds
+        while any(process.lives for process in processes) and time.monotonic() < until:
+            time.sleep(0.05)
+        for child in self._children:
+            child.poll()
 
     def _spawn(self, name: str) -> None:
         state = self.state
@@ -214,6 +222,7 @@ class FlinkCluster:
                 command, cwd=home / "work", env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, umask=0o022, **own,
             )  # fmt: skip
+        self._children.append(process)
         state["processes"][name] = asdict(Process.of(process.pid))
         self._write(state)
 
@@ -302,12 +311,6 @@ def _below(pid: int) -> list[int]:
             for child in map(int, task.read_text().split()):
                 found += [child, *_below(child)]
     return found
-
-
-def _wait_gone(processes: list[Process], seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while any(process.lives for process in processes) and time.monotonic() < until:
-        time.sleep(0.05)
 
 
 def main() -> None:
