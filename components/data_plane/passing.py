@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,16 +28,22 @@ class Pass:
         self._ctx = ctx
         self.folder = folder
         self.total = total
+        self._state, self._looked = "", 0.0
 
-    def look(self, state: str = "RUNNING") -> None:
-        """Tells how far it is.
+    def look(self, state: str = "RUNNING", last: bool = False) -> None:
+        """Tells how far it is, not more often than twice a second.
 
         Args:
             state: of the runner's job; it is shown until the job runs.
+            last: tell it in any case.
 
         Raises:
             HeadraceError: a unit failed as it would again, so that nobody has to wait for the others.
         """
+        now = time.monotonic()
+        if state == self._state and now - self._looked < _LOOKS and not last:
+            return
+        self._state, self._looked = state, now
         exchange = self._ctx.exchange
         names = list(exchange.names(self.folder) if exchange else (p.name for p in self.folder.iterdir()))
         done, rows = counted(names)
@@ -84,8 +91,8 @@ class Pass:
         if told:
             worst = min(told, key=lambda each: (not each["certain"], each["passing"], each["unit"]))
             return _error(worst), bool(worst["passing"]) and isinstance(error, JobError)
-        if not isinstance(error, JobError):
-            return error, False
+        if not isinstance(error, JobError) or error.state != "FAILED":
+            return error, False  # somebody else cancelled it, or it was never begun
         if own := unfit(error.text):
             return own, False
         return remote_error(error.problems[0].what, error.text), not is_lasting(error.text)

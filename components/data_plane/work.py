@@ -29,12 +29,15 @@ from ...pipelines.runners.beam import beam_pipeline
 from ...pipelines.runners.jobs import NAMESPACE, run_job
 from ...pipelines.runners.probe import Proof, notes
 from ...pipelines.runners.settings import threads_of
+from .descriptions import check_descriptions
 from .passing import Pass
 from .result import Result
 from .spilling import Partial, Spill, WriteReferences
 
 T = TypeVar("T")
 
+TRIES = 3
+"""How often what is left of a pass is given to a remote runner, if nothing but its machines is to blame."""
 TRIES = 3
 """How often what is left of a pass is given to a remote runner, if nothing but its machines is to blame."""
 LARGEST_ELEMENT = 64 * 2**10
@@ -138,15 +141,12 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
         Each unit's payload, read from disk when asked for, so that one at a time is in memory.
 
     Raises:
-        ValueError: a unit's description is larger than LARGEST_ELEMENT.
+        ValueError: a unit's description can't travel, see `check_descriptions`.
     """
     if not units:
         return iter(())
-    folder = ctx.scratch(stage)
-    coder = beam.coders.FastPrimitivesCoder()
-    largest = max(len(coder.encode(unit)) for unit in enumerate(units))
-    if largest > LARGEST_ELEMENT:
-        raise ValueError(f"{stage}: a unit's description has {largest} bytes, more than {LARGEST_ELEMENT}")
+    largest = check_descriptions(stage, units, work)
+    folder = ctx.scratch(stage).absolute()
     ctx.open_runner()
     watched = Pass(ctx, folder, len(units))
     done: dict[int, Partial] = {}
@@ -163,7 +163,7 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
                 raise cause from None
             done |= watched.done()
             ctx.warn(f"{cause}\nwhat is left of {stage} is tried again")
-    watched.look()
+    watched.look(last=True)
     # What the units took is free by now, and Arrow would keep it while the next stage takes its own.
     pa.default_memory_pool().release_unused()
     workers = sorted({partial.worker for partial in done.values() if partial.worker})

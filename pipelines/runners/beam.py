@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..context import RunnerSettings
-from .dataflow import dry_runner, is_dry_run
-from .settings import check_runner, direct_options
+from .dataflow import dry_runner
+from .settings import check_runner, direct_options, is_dry_run
 
 if TYPE_CHECKING:
     import apache_beam as beam

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..context import RunnerSettings
 from ..errors import Problem
 from .settings import MASK, is_secret
 
@@ -60,11 +59,6 @@ def option_problems(options: Mapping[str, str]) -> list[Problem]:
 
 def _problem(what: str, remedy: str) -> Problem:
     return Problem(what, argument="--runner-option", remedy=remedy)
-
-
-def is_dry_run(settings: RunnerSettings) -> bool:
-    """Whether jobs are translated for Dataflow and done here."""
-    return settings.name == "dataflow" and settings.options.get("dry_run", "").lower() == "true"
 
 
 def dry_run_flags(run: Path) -> list[str]:

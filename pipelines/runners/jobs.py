@@ -36,11 +36,14 @@ class JobError(StepError):
     """A job ended without success.
 
     Attributes:
+        state: what it ended as.
         text: what the runner told of it, Java and Python alike.
     """
 
-    def __init__(self, what: str, text: str = "", **details: Any) -> None:
-        super().__init__(what, **details)
+    def __init__(self, what: str, state: str, text: str) -> None:
+        remedy = "" if state == "FAILED" else "look who cancelled it; `headrace resume` does what is left"
+        super().__init__(what, remedy=remedy)
+        self.state = state
         self.text = text
 
 
@@ -153,25 +156,25 @@ class DataflowJobs:
         self._client = apiclient.DataflowApplicationClient(pipeline_options(settings))
 
     def state(self, job: str) -> str:
-        """See `Jobs`."""
-        from apache_beam.runners.dataflow.dataflow_runner import DataflowPipelineResult
-
-        told = self._client.get_job(job).currentState
-        return str(DataflowPipelineResult.api_jobstate_to_pipeline_state(told))
+        """See `Jobs`; Dataflow's states are Beam's with a prefix."""
+        return str(self._client.get_job(job).current_state.name).removeprefix("JOB_STATE_")
 
     def cancel(self, job: str) -> None:
         """See `Jobs`."""
         self._client.modify_job_state(job, "JOB_STATE_CANCELLED")
 
     def errors(self, job: str) -> Callable[[float], str]:
-        """See `Jobs`."""
-        return lambda seconds: "\n".join(
-            message.messageText for message in self._client.list_messages(job)[0] if _is_error(message)
-        )
+        """See `Jobs`; they are asked for when the job has ended."""
 
+        def end(seconds: float) -> str:
+            if not seconds:
+                return ""
+            messages, _ = self._client.list_messages(job, minimum_importance="JOB_MESSAGE_ERROR")
+            text = "\n".join(message.message_text for message in messages)
+            sys.stderr.write(f"{job}: {text}\n")
+            return text
 
-def _is_error(message: Any) -> bool:
-    return str(message.messageImportance).endswith("ERROR")
+        return end
 
 
 def jobs_of(settings: RunnerSettings) -> Jobs:
@@ -287,7 +290,7 @@ def run_job(
     except JobError:
         raise
     except ServiceGoneError:
-        state = "CANCELLED"  # nobody is left who could be asked to
+        state = "CANCELLED"  # as far as this run is concerned: nobody is left who could be asked
         raise
     except BaseException:
         with contextlib.suppress(StepError):
@@ -326,9 +329,8 @@ def _submitted(pipeline: beam.Pipeline, settings: RunnerSettings) -> Any:
 
 
 def _failed(settings: RunnerSettings, job: str, state: str, text: str) -> JobError:
-    if state != "FAILED":
-        return JobError(f"the job {job} on {settings.name} ended as {state.lower()}", text)
-    return JobError(f"the job {job} on {settings.name} failed", text)
+    how = "failed" if state == "FAILED" else f"was ended from elsewhere: {state.lower()}"
+    return JobError(f"the job {job} on {settings.name} {how}", state, text)
 
 
 def counters_of(result: Any) -> dict[str, int]:

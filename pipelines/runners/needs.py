@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 from ..context import RunnerSettings
 from ..errors import InvalidRequestError, Problem
-from .dataflow import is_dry_run, option_problems
+from .dataflow import option_problems
 from .java import SERVERS, Found, beam_version, find_server, java_of
-from .settings import MASTERS, distinct, is_local
+from .settings import MASTERS, distinct, is_dry_run, is_local
 
 if TYPE_CHECKING:
     from ..store import Store

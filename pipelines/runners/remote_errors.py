@@ -58,7 +58,7 @@ def python_trace(text: str) -> str:
     """The traceback of the exception that came first, without Beam's frames; empty if there is none."""
     # Beam wraps a worker's text into an exception of its own, whose message begins another traceback.
     text = re.sub(r"(?<=: )Traceback \(most", "\nTraceback (most", text)
-    blocks = [(frames, last) for frames, last in _BLOCK.findall(text) if not last.endswith(":")]
+    blocks = [(frames, last) for frames, last in _BLOCK.findall(text) if not last.rstrip().endswith(":")]
     if not blocks:
         return ""
     frames, last = next(((f, e) for f, e in blocks if _own_frames(f)), blocks[0])

@@ -20,9 +20,9 @@ from pathlib import Path
 from ..context import RunnerSettings
 from ..errors import Problem, StepError
 from .boot import write_boot
-from .dataflow import dry_run_flags, is_dry_run
+from .dataflow import dry_run_flags
 from .java import SERVERS, beam_version, find_server, java_of, server_command
-from .settings import cores, is_local
+from .settings import cores, is_dry_run, is_local
 
 BOOT = "headrace-beam-worker"
 """The program that runs Python workers."""

@@ -169,6 +169,16 @@ def is_local(settings: RunnerSettings) -> bool:
     return master in _LOCAL_MASTERS or master.startswith("local")
 
 
+def is_dry_run(settings: RunnerSettings) -> bool:
+    """Whether jobs are translated for Dataflow, and done in this process."""
+    return settings.name == "dataflow" and settings.options.get("dry_run", "").lower() == "true"
+
+
+def is_remote(settings: RunnerSettings) -> bool:
+    """Whether the work is a job that somebody else does, a cluster on this machine included."""
+    return settings.name != "direct" and not is_dry_run(settings)
+
+
 def is_secret(option: str) -> bool:
     """Whether an option's name says that its value is nobody else's business."""
     return bool(_SECRET.search(option))

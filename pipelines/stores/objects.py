@@ -33,8 +33,14 @@ _LONGEST_PAUSE = 15.0
 _AT_ONCE = 8
 """Objects that are sent or fetched at once."""
 _OPTIONS: dict[str, dict[str, Any]] = {
-    # A service that doesn't answer for a minute is asked again; botocore's own attempts are the first ones.
-    "s3": {"config_kwargs": {"connect_timeout": 10, "read_timeout": 60}},
+    # Who waits and tries again is `Objects`.
+    "s3": {
+        "config_kwargs": {
+            "connect_timeout": 10,
+            "read_timeout": 60,
+            "retries": {"total_max_attempts": 1, "mode": "standard"},
+        }
+    },
 }
 
 

@@ -30,7 +30,7 @@ from ..artifact import Artifact
 from ..errors import StoreError
 from ..locks import Lock, locked
 from ..store import LAYOUT, Store, write_json
-from .cache import Cache, cache_folder
+from .cache import Cache, cache_folder, cache_size
 from .leases import GC, LIFE, Leases
 from .mirror import Mirror
 from .objects import Objects
@@ -69,6 +69,7 @@ class RemoteStore(Store):
     """A store at a URI; made if it isn't there."""
 
     def __init__(self, uri: str) -> None:
+        cache_size()  # what is wrong with it is told before anything is run
         self.objects = Objects(uri)
         stamp = stamp_of(self.objects)
         if stamp is None:

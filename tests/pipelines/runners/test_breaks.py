@@ -255,7 +255,7 @@ class TestTheRunItself:
         (service,) = [
             number
             for number, command in processes(store).items()
-            if "job_service" in command and "guard.py" not in command
+            if "runners.job_service" in command and "guard.py" not in command
         ]
         os.kill(service, signal.SIGKILL)
         said, _ = run.communicate(timeout=PATIENCE)
