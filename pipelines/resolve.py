@@ -260,7 +260,7 @@ def name_of(component: Component[..., Any], folder: str = "") -> str:
     file = getattr(loaded, _FILE, None) or (
         getattr(loaded, "__file__", None) if module == "__main__" else None
     )
-    if not file:
+    if not file or not Path(file).is_file():  # a script on standard input is "<stdin>"
         return f"{module}:{qualname}"
     path = Path(file).resolve()
     if folder and path.is_relative_to(Path(folder).resolve()):

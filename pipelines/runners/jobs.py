@@ -274,7 +274,6 @@ class StepJobs:
 def run_job(
     pipeline: beam.Pipeline,
     settings: RunnerSettings,
-    name: str,
     tell: Callable[..., None],
     look: Callable[[str], None],
 ) -> dict[str, int]:
@@ -283,7 +282,6 @@ def run_job(
     Args:
         pipeline: as it was made by `beam_pipeline(settings)`.
         settings: of a remote runner.
-        name: what the runner's own pages call the job, unless the user's options name it.
         tell: takes the job's `id` and `state`, at first and at its end.
         look: called with the job's state again and again; what it raises cancels the job.
 
@@ -294,7 +292,6 @@ def run_job(
         JobError: the job failed, or was cancelled by somebody else.
         StepError: it couldn't be submitted, or the runner doesn't answer any more.
     """
-    _name_job(pipeline, name)
     result = _submitted(pipeline, settings)
     jobs = jobs_of(settings)
     job = str(result.job_id() if settings.name == "dataflow" else result._job_id)
@@ -329,8 +326,11 @@ def run_job(
             result._cleanup()  # ends workers of the environment LOOPBACK, which live in this process
 
 
-def _name_job(pipeline: beam.Pipeline, name: str) -> None:
-    """Names a job after its step: a letter, then lower-case letters, digits and dashes, as Dataflow wants."""
+def name_job(pipeline: beam.Pipeline, name: str) -> None:
+    """Names a job as the runner's own pages shall call it, unless the user's options do.
+
+    A letter, then lower-case letters, digits and dashes, as Dataflow wants it.
+    """
     from apache_beam.options.pipeline_options import GoogleCloudOptions
 
     options = pipeline.options.view_as(GoogleCloudOptions)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..context import RunnerSettings
 from ..errors import StepError
+from .dataflow import FOLDER
 from .jobs import logged
-from .settings import key_of, shown_options
+from .settings import is_dry_run, key_of, shown_options
 
 if TYPE_CHECKING:
     from ..bound import BoundPipeline
@@ -75,7 +76,9 @@ class OpenRunners:
         seconds = round(time.monotonic() - started, 3)
         told = {"name": settings.name, "options": shown_options(settings.options), **versions_of(settings)}
         self._records.append({**told, "packages": self._packages.digest, "seconds": seconds})
-        if say is not None:
+        if say is not None and is_dry_run(settings):
+            say(f"a dry run: jobs are written to {self._log.parent / FOLDER}, and their work is done here")
+        elif say is not None:
             say(f"the runner {settings.name} is ready after {seconds:.1f} s")
         return opened
 
