@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .import_statistics import import_statistics
     from .infer_schema import infer_schema
     from .parquet_examples import parquet_examples
+    from .predict_examples import predict_examples
     from .preprocessing.fitted_file import load_fitted
     from .statistics import statistics
     from .tfds_examples import tfds_examples
@@ -53,6 +54,7 @@ COMPONENTS = (
     "import_statistics",
     "infer_schema",
     "parquet_examples",
+    "predict_examples",
     "statistics",
     "tfds_examples",
     "tfrecord_examples",
@@ -98,6 +100,7 @@ __all__ = [
     "load_fitted",
     "mix",
     "parquet_examples",
+    "predict_examples",
     "shard_errors",
     "statistics",
     "tfds_examples",

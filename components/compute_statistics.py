@@ -21,7 +21,8 @@ from ..schemas.table_summary import DEFAULT, Options, TableSummary
 from .data_plane.parts import Parts, units_of
 from .data_plane.result import Result
 from .data_plane.slices import SummarizeSlices, check_columns, chosen_slices, fold_slices
-from .data_plane.work import GatherPartials, MapUnits, Partial, run_units
+from .data_plane.spilling import Partial
+from .data_plane.work import GatherPartials, MapUnits, run_units
 
 
 class ComputeStatistics(beam.PTransform):

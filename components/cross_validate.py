@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from msgspec import Meta
 
 from ..pipelines.artifact import Evaluation, Examples, Model, Transform
-from ..pipelines.component import CodePath, Known, Marker, component
+from ..pipelines.component import Known, Marker, component
 from ..pipelines.context import Context
 from ..pipelines.errors import InvalidRequestError, Problem
 from .evaluation.gates import GROUPS, Report, Thresholds, behind_naive, bless
 from .evaluation.metric_names import top_of
 from .evaluation.threshold_checks import Asked, threshold_problems
+from .models import ModelName
 from .training.argument_checks import known_tasks, model_problems, training_problems
 from .training.own_code import ARGUMENTS as OWN_CODE
-from .training.own_code import own_paths
+from .training.own_code import LossNames, own_paths
 from .training.schedules import Name as ScheduleName
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def cross_validate(
     *,
     folds: Annotated[int, Meta(ge=2)] = 5,
     stratify: bool = True,
-    model: CodePath = "mlp",
+    model: ModelName = "mlp",
     model_args: dict[str, Any] | None = None,
     task: Literal["auto", "regression", "binary", "multiclass", "multilabel"] = "auto",
     epochs: Annotated[int, Meta(ge=1)] = 20,
@@ -43,7 +44,7 @@ def cross_validate(
     optimizer: str | dict[str, dict[str, Any]] = "adam",
     learning_rate: Annotated[float, Meta(gt=0)] | None = None,
     learning_rate_schedule: ScheduleName | dict[str, Any] = "cosine",
-    loss: Annotated[str | dict[str, str], Marker("codes")] | None = None,
+    loss: LossNames | None = None,
     loss_weights: dict[str, Annotated[float, Meta(ge=0)]] | None = None,
     class_weights: str | dict[str, float | str | dict[str, float]] | None = None,
     patience: Annotated[int, Meta(ge=1)] | None = None,
@@ -58,7 +59,7 @@ def cross_validate(
     steps_per_execution: Annotated[int, Meta(ge=1), Marker("operational")] = 1,
     cache: Annotated[Literal["auto", "memory", "disk", "none"], Marker("operational")] = "auto",
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0,
-    baseline: CodePath | None = None,
+    baseline: ModelName | None = None,
     baseline_args: dict[str, Any] | None = None,
     thresholds: dict[str, float | dict[str, Any]] | None = None,
     top_k: list[Annotated[int, Meta(ge=2)]] | None = None,

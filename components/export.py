@@ -182,4 +182,5 @@ def _check(
     problems = split_problems(arguments.get("split"), examples)
     if are_transformed(examples):
         problems.append(Problem(EXPORT_NEEDS_RAW, argument="examples", remedy=RAW_REMEDY))
-    return problems, {"output": Known()}
+    inputs = known.get("model", Known()).facts.get("inputs")
+    return problems, {"output": Known(facts={"inputs": inputs} if inputs else {})}

@@ -9,14 +9,15 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from ..pipelines.artifact import Examples, Model, Transform
-from ..pipelines.component import CodePath, Known, Marker, component
+from ..pipelines.component import Known, Marker, component
 from ..pipelines.context import Context
 from ..pipelines.errors import Problem
+from .models import ModelName
 from .strategies.asking import execution_problems, process_of
 from .strategies.batches import rate_factor
 from .training.argument_checks import known_tasks, training_problems
 from .training.own_code import ARGUMENTS as OWN_CODE
-from .training.own_code import own_paths
+from .training.own_code import LossNames, MetricNames, own_paths
 from .training.schedules import Name as ScheduleName
 
 MAY_CHANGE = (
@@ -33,7 +34,7 @@ def train(
     examples: Examples,
     transform: Transform,
     *,
-    model: CodePath = "mlp",
+    model: ModelName = "mlp",
     model_args: dict[str, Any] | None = None,
     task: Literal["auto", "regression", "binary", "multiclass", "multilabel"] = "auto",
     epochs: Annotated[int, Meta(ge=1)] = 20,
@@ -41,10 +42,10 @@ def train(
     optimizer: str | dict[str, dict[str, Any]] = "adam",
     learning_rate: Annotated[float, Meta(gt=0)] | None = None,
     learning_rate_schedule: ScheduleName | dict[str, Any] = "cosine",
-    loss: Annotated[str | dict[str, str], Marker("codes")] | None = None,
+    loss: LossNames | None = None,
     loss_weights: dict[str, Annotated[float, Meta(ge=0)]] | None = None,
     class_weights: str | dict[str, float | str | dict[str, float]] | None = None,
-    metrics: Annotated[list[str] | dict[str, list[str]], Marker("codes")] | None = None,
+    metrics: MetricNames | None = None,
     patience: Annotated[int, Meta(ge=1)] | None = None,
     train_split: str = "train",
     validation_split: str = "validation",
@@ -258,7 +259,9 @@ def _check(
     arguments: Mapping[str, Any], known: Mapping[str, Known]
 ) -> tuple[list[Problem], dict[str, Known]]:
     tasks = known_tasks(arguments, known)
-    facts = {} if tasks is None else {"tasks": tasks}
+    facts: dict[str, Any] = {} if tasks is None else {"tasks": tasks}
+    if inputs := known.get("transform", Known()).facts.get("inputs"):
+        facts["inputs"] = inputs
     problems = training_problems(arguments, known) + execution_problems(arguments)
     return problems, {"output": Known(facts=facts)}
 

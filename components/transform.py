@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -132,6 +132,14 @@ def code_of_transform(name: str, value: Any) -> tuple[str, ...]:
     return own_code(**{name: value})
 
 
+@transform.schema_of
+def schema_of_transform(name: str) -> dict[str, Any] | None:
+    """What editors know of `features` and `label`."""
+    from .preprocessing.features_schema import argument_schema
+
+    return argument_schema(name)
+
+
 @transform.process_of
 def process_of_transform(arguments: Mapping[str, Any]) -> str:
     """TensorFlow's where there is an image to decode."""
@@ -187,9 +195,17 @@ def check_transform(
     facts: dict[str, Any] = {}
     if specs and not problems:
         facts["images"] = image_shapes(specs)
+        facts["inputs"] = _read_by(specs)
     if labels and not any(problem.argument.startswith("label") for problem in problems):
         facts["labels"] = {one.column: label_kind(one, types.get(one.column)) for one in labels}
     return problems, {"examples": output, "transform": Known(facts=facts)}
+
+
+def _read_by(specs: Sequence[FeatureSpec]) -> tuple[str, ...]:
+    """The raw columns that features are made from, those of keys included."""
+    chains = [pair for spec in specs for pair in zip(spec.columns, spec.chains, strict=True)]
+    named = [name for column, chain in chains for name in (column, *(one.key for one in chain))]
+    return tuple(dict.fromkeys(name for name in named if name))
 
 
 def _types(known: Known | None) -> Mapping[str, str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         ExportedModel,
         Files,
         Model,
+        Predictions,
         Schema,
         Statistics,
         Transform,
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "artifact": (
-        "Anomalies", "Artifact", "Evaluation", "Examples", "ExportedModel", "Files", "Model", "Schema",
-        "Statistics", "Transform", "Trials",
+        "Anomalies", "Artifact", "Evaluation", "Examples", "ExportedModel", "Files", "Model", "Predictions",
+        "Schema", "Statistics", "Transform", "Trials",
     ),
     "component": ("CodePath", "Component", "FilePath", "FilePaths", "Known", "Source", "component"),
     "context": ("Context", "RunnerSettings"),
@@ -79,6 +80,7 @@ __all__ = [
     "Pipeline",
     "PipelineError",
     "PipelineFunction",
+    "Predictions",
     "Problem",
     "RunnerSettings",
     "Schema",

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from .artifact import Artifact
 from .bound import BoundPipeline, BoundStep
-from .component import Argument, Component
+from .component import Argument, Component, Known
 from .context import Context
+from .entry_points import offered_paths
 from .errors import PipelineError, Problem
 from .executor import Request, in_process, in_worker, resumables_of, reuse_of, run_pipeline
 from .planning import Planner
 from .records import StepRecord, begin_record, new_run_id
 from .resumable import end_resumables
 from .reuse import keep_notes
-from .store import Store, store_folder
+from .store import Store
+from .stores import open_store
 from .worker_kinds import WorkerKind
 
 if TYPE_CHECKING:
@@ -33,10 +35,10 @@ def default_store() -> Store:
     """The store named by HEADRACE_STORE, or `.headrace` in the current folder.
 
     Raises:
-        InvalidRequestError: the URI is none of a local folder.
+        InvalidRequestError: the URI can't be a store's.
         StoreError: it can't be used.
     """
-    return Store(store_folder())
+    return open_store()
 
 
 def run_alone(
@@ -71,14 +73,16 @@ def run_alone(
                 step.name, staging, reuse=reuse_of(decision, store, staging),
                 resumables=resumables_of(decision, store, staging, run),
             )  # fmt: skip
+            inputs = {name: store.fetch(artifact) for name, artifact in inputs.items()}
             drafts = _drafts(step, inputs, ctx, store.run_folder(run) / "log.txt")
             outputs = {name: store.publish(artifact) for name, artifact in drafts.items()}
             keep_notes(store.folder, staging)
             end_resumables(store.folder, staging)
             record = StepRecord.of(step.name, "ran", decision, outputs, time.time() - started)
             begun = begin_record(run, bound, Request(), started)
-            store.write_run(run, {**begun, "status": "done", "seconds": round(time.time() - started, 3)})
             store.write_step(record.to_json(run, bound.name, started))
+            store.write_run(run, {**begun, "status": "done", "seconds": round(time.time() - started, 3)})
+    outputs = {name: store.fetch(artifact) for name, artifact in outputs.items()}
     if component.output_tuple is None:
         return outputs["output"]
     return component.output_tuple(**outputs)
@@ -117,13 +121,28 @@ def bind_call(
             inputs[name] = value
             problems += _wrong_artifact(component, argument, value)
         else:
-            parameters[name], found = _parameter(argument, value, name in arguments)
-            problems += [found.at(argument=name)] if found else []
+            told, found = _parameter(argument, value, name in arguments)
+            parameters[name], unnamed = (told, []) if found else offered_paths(argument, told)
+            problems += [found.at(argument=name)] if found else unnamed
     if not problems and component.checker is not None:
-        problems = component.checker(parameters, {})[0]
+        problems = component.checker(parameters, {name: known_of(made) for name, made in inputs.items()})[0]
     if problems:
         raise PipelineError([problem.at(step=component.name) for problem in problems])
     return BoundStep(component.name, "", component, parameters, {}), inputs
+
+
+def known_of(artifact: Artifact) -> Known:
+    """What a component's check can know of an artifact that is there already."""
+    columns, splits = artifact.properties.get("columns"), artifact.properties.get("splits")
+    types = columns if isinstance(columns, Mapping) else None
+    facts = {"types": dict(types)} if types is not None else {}
+    if form := artifact.properties.get("format"):
+        facts["format"] = form
+    return Known(
+        tuple(types) if types is not None else None,
+        tuple(splits) if isinstance(splits, Mapping) else None,
+        facts,
+    )
 
 
 def _wrong_artifact(component: Component[..., Any], argument: Argument, value: Artifact) -> list[Problem]:

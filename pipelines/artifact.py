@@ -104,11 +104,11 @@ class Files(Artifact):
     """Plain files, as another component wants to read them."""
 
 
-class Examples(Artifact):
-    """Rows in splits: Parquet parts as ingested, or TFRecord shards as transformed.
+class RowsInSplits(Artifact):
+    """Rows in splits, each in files: what Examples and Predictions have in common.
 
-    Properties: `format` ("parquet" or "tfrecord") and `splits`, a mapping from the split's name to
-    `{"rows": int, "parts": [{"path": str, "rows": int}, …]}`; the rest is stated by the component.
+    Properties: `format`, and `splits`, a mapping from the split's name to `{"rows": int, "parts": [{"path":
+    str, "rows": int}, …]}`; the rest is stated by the component.
     """
 
     def __repr__(self) -> str:
@@ -131,6 +131,11 @@ class Examples(Artifact):
     def parts(self, split: str) -> list[Path]:
         """The files of a split, in order."""
         return [self.file(part["path"]) for part in self.splits[split]["parts"]]
+
+
+class Examples(RowsInSplits):
+    """Rows in splits: Parquet parts as ingested (`format` is "parquet"), or TFRecord shards as transformed
+    ("tfrecord")."""
 
 
 class Statistics(Artifact):
@@ -159,6 +164,13 @@ class Evaluation(Artifact):
 
 class ExportedModel(Artifact):
     """A SavedModel with the preprocessing inside, in a version folder."""
+
+
+class Predictions(RowsInSplits):
+    """The answers of an exported model to rows, in their order; `format` is "parquet", "csv" or "tfrecord".
+
+    Properties: `model`, the ExportedModel's digest; `columns`, their types by name.
+    """
 
 
 class Trials(Artifact):
@@ -299,11 +311,26 @@ def load_artifact(path: Path) -> Artifact:
         StoreError: there is no manifest, it can't be read, or it was written by a newer version.
     """
     try:
-        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+        text = (path / MANIFEST).read_text("utf-8")
+    except FileNotFoundError as error:
+        raise StoreError("no artifact is here", file=os.fspath(path)) from error
+    except ValueError:
+        text = ""
+    return artifact_of(text, path, str(path / MANIFEST))
+
+
+def artifact_of(text: str | bytes, path: Path, where: str) -> Artifact:
+    """The artifact whose manifest this is; the text comes from `where`, its files are or will be in `path`.
+
+    Raises:
+        StoreError: the text can't be read, or was written by a newer version.
+    """
+    try:
+        manifest = json.loads(text)
         if manifest["format"] > FORMAT:
             raise StoreError(
                 f"the artifact has format {manifest['format']}, and this headrace reads up to {FORMAT}",
-                file=str(path),
+                file=where,
                 remedy="upgrade headrace, or use another store",
             )
         files = tuple(
@@ -311,11 +338,9 @@ def load_artifact(path: Path) -> Artifact:
         )
         kind: type[Artifact] = Artifact.types.get(manifest["type"]) or type(manifest["type"], (Artifact,), {})
         return kind(path, manifest["digest"], manifest["properties"], manifest["summary"], files)
-    except FileNotFoundError as error:
-        raise StoreError("no artifact is here", file=os.fspath(path)) from error
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"the manifest can't be read ({error})",
-            file=str(path / MANIFEST),
+            file=where,
             remedy="delete the artifact's folder and run the pipeline again",
         ) from error

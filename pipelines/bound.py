@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from .artifact import Artifact, load_artifact
 from .component import Component
 from .conditions import Condition
 from .errors import StoreError
@@ -25,6 +27,7 @@ class BoundStep:
         parameters: every parameter, defaults filled in, converted to its annotation; paths are absolute. An
             optional input that is not given is here with its default.
         inputs: where each given artifact argument comes from.
+        given: artifacts by argument that no step of the pipeline makes, of a step that is run alone.
         runner: the step's own runner options, or None.
         when: conditions that all have to hold, else the step is skipped; they look at facts and values.
         file, line, argument_lines: where it was declared.
@@ -40,6 +43,7 @@ class BoundStep:
     file: str = ""
     line: int = 0
     argument_lines: Mapping[str, int] = field(default_factory=dict)
+    given: Mapping[str, Artifact] = field(default_factory=dict)
 
     @property
     def upstream(self) -> tuple[str, ...]:
@@ -133,6 +137,7 @@ def _step_to_json(step: BoundStep) -> dict[str, Any]:
         "file": step.file,
         "line": step.line,
         "argument_lines": dict(step.argument_lines),
+        **({"given": {name: str(made.path) for name, made in step.given.items()}} if step.given else {}),
     }
 
 
@@ -160,4 +165,5 @@ def _step_from_json(name: str, document: Mapping[str, Any]) -> BoundStep:
         file=document["file"],
         line=document["line"],
         argument_lines=document["argument_lines"],
+        given={key: load_artifact(Path(path)) for key, path in document.get("given", {}).items()},
     )

@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .artifact import Artifact
-from .beam import check_runner
 from .bound import BoundStep
 from .component import Argument, Component, Known
 from .conditions import HOMES, Condition, Fact, shape_problem
 from .context import RunnerSettings
+from .entry_points import offered_paths
 from .errors import HeadraceError, Problem
 from .expanding import Used
 from .pipeline import Pipeline, StepOutput, leaves, topological
+from .runners.settings import check_runner
 from .substitution import MISSING
 from .values import convert_given, plain, resolve_paths, shown
 
@@ -140,7 +141,11 @@ class _StepCheck:
             if argument.markers
             else converted
         )
-        self.parameters[argument.name] = plain(paths)
+        named, found = offered_paths(argument, plain(paths))
+        if found:
+            self.failed = True
+            self.problems += [self.used.place(problem) for problem in found]
+        self.parameters[argument.name] = named
 
     def source(self, argument: Argument, source: StepOutput) -> None:
         """A reference to a step."""

@@ -20,10 +20,10 @@ import ast
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .code_files import BUILT_IN, Project, project_of, sources_below
+from .code_files import BUILT_IN, Project, is_installed, project_of, sources_below
 from .code_syntax import (
     SourceModule,
     encode,
@@ -68,12 +68,38 @@ def code_digest(module: str, file: Path, name: str) -> CodeDigest:
         OSError, SyntaxError: a file of the project can't be read.
     """
     walk = _Walk(project_of(module, file))
+    if is_installed(file) and not module.startswith("headrace."):
+        walk.libraries.add(module.partition(".")[0])  # its data files count by its version
     walk.modules[module] = entry = SourceModule(module, file, walk.project)
     if name in entry.definitions:
         walk.symbol(module, name)
     else:  # made by a call, patched in, or bound by `import *`
         walk.whole(module)
     return CodeDigest.of(walk.digests, walk.files, walk.libraries)
+
+
+def local_modules(module: str, file: Path) -> dict[str, Path]:
+    """The source files of a module and of all that it imports of its own project, by name.
+
+    These are modules as wholes, where `code_digest` goes by what a function reaches in them: to import one of
+    them takes all of them. None of headrace's own.
+
+    Raises:
+        OSError, SyntaxError: the module's own file can't be read.
+    """
+    project = project_of(module, file)
+    walk = _Walk(replace(project, roots={k: v for k, v in project.roots.items() if k not in BUILT_IN}))
+    walk.modules[module] = SourceModule(module, file, walk.project)
+    done: set[str] = set()
+    while todo := [name for name in walk.modules if name not in done]:
+        for name in todo:
+            done.add(name)
+            try:
+                walk.whole(name)
+            except (SyntaxError, ValueError):  # for another Python: a try around its import lets it be
+                if name == module:
+                    raise
+    return {name: found.file for name, found in sorted(walk.modules.items())}
 
 
 @dataclass

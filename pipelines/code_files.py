@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .staged_code import STAGED
+
 _HOME = Path(__file__).parent.parent
 BUILT_IN = {f"headrace.{part}": _HOME / part for part in ("components", "schemas")}
 """The folders of headrace's own code that decides what a step gives, by import name."""
@@ -71,7 +73,10 @@ def _development_places(top: str) -> tuple[Path, ...]:
 
 def is_installed(place: Path) -> bool:
     """Whether a place is that of an installed package, which counts by its version."""
-    return any(part in ("site-packages", "dist-packages") for part in place.parts)
+    parts = place.parts
+    if STAGED in parts:  # a run brought it to this machine, from where it was either
+        parts = parts[parts.index(STAGED) :]
+    return any(part in ("site-packages", "dist-packages") for part in parts)
 
 
 def _source(root: Path, dotted: str) -> Path | None:

@@ -55,15 +55,11 @@ def collect(store: Store, keep: int = KEEP, dry_run: bool = False) -> Garbage:
         garbage = find_garbage(store, keep)
         if dry_run:
             return garbage
-        # The index first: what it doesn't know is not taken for a hit, whatever else is still there.
-        store.index.forget_runs(garbage.runs)
         for run in garbage.runs:
-            remove_tree(store.run_folder(run))
-        for kind, digest in garbage.artifacts:
-            # Moved away at once, so that nobody sees half of it while it is removed.
-            store.quarantine(store.place(kind, digest))
-        kept = {(path.parent.name, path.name) for path in (store.folder / "artifacts").glob("*/*")}
-        forget_notes(store.folder, kept)
+            store.remove_run(run)
+        for key in garbage.artifacts:
+            store.remove_artifact(*key)
+        forget_notes(store.folder, set(store.artifact_keys()))
         for folder in abandoned(store.folder, set(store.runs())):
             remove_tree(folder)
         _forget_searches(store)
@@ -93,12 +89,9 @@ def find_garbage(store: Store, keep: int = KEEP) -> Garbage:
     kept = newest | _origins(records, wanted)
     referred = {key for run in kept for key in _referred(records[run])}
     digests = {digest for _, digest in referred}
-    folders = sorted(path for path in (store.folder / "artifacts").glob("*/*") if path.name not in digests)
-    size = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
+    unused = tuple(key for key in store.artifact_keys() if key[1] not in digests)
     return Garbage(
-        tuple(run for run in records if run not in kept),
-        tuple((folder.parent.name, folder.name) for folder in folders),
-        size,
+        tuple(run for run in records if run not in kept), unused, sum(store.size(*key) for key in unused)
     )
 
 

@@ -39,11 +39,15 @@ class Marker:
 
     Attributes:
         kind: one of these.
-        words: texts that are no paths in an argument marked `file`, and stay as they are.
+        words: texts that are no paths in an argument marked `file`, and stay as they are; in one marked
+            `code` or `codes` the names that are built in.
+        offers: the kind of what other packages offer that plain names in the argument stand for, one of
+            `entry_points.KINDS`; they are replaced by their import paths when a pipeline is bound.
     """
 
     kind: str
     words: tuple[str, ...] = ()
+    offers: str = ""
 
 
 FilePath = Annotated[str, Marker("file")]
@@ -70,7 +74,7 @@ class Argument:
         artifacts: the artifact types that it accepts; empty for a parameter.
         annotation: the type of a parameter's value; None if only artifacts are accepted.
         markers: kinds of the markers on the annotation.
-        words: texts that are no paths, see `Marker`.
+        words, offers: see `Marker`.
         default: the default, converted as a given value would be (`1` of a `float` is `1.0`), or
             `inspect.Parameter.empty`.
     """
@@ -81,6 +85,7 @@ class Argument:
     markers: frozenset[str]
     default: Any
     words: frozenset[str] = frozenset()
+    offers: str = ""
 
     @property
     def required(self) -> bool:
@@ -133,6 +138,7 @@ class Component(Generic[P, R]):
         self.checker: Check | None = None
         self.code_finder: Callable[[str, Any], Sequence[str]] | None = None
         self.source_finder: SourceFinder | None = None
+        self.schema_finder: Callable[[str], dict[str, Any] | None] | None = None
         signature = inspect.signature(function)
         self.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
 
@@ -181,6 +187,14 @@ class Component(Generic[P, R]):
         """Decorator: `function(parameters)` gives files and folders that are read and that no one argument
         names; their content is fingerprinted, and of pairs of a file and a name the name too."""
         self.source_finder = function
+        return function
+
+    def schema_of(
+        self, function: Callable[[str], dict[str, Any] | None]
+    ) -> Callable[[str], dict[str, Any] | None]:
+        """Decorator: `function(name)` gives the JSON Schema of an argument where its annotation says less
+        than editors should know, or None; what stands under `$defs` in it is shared by all."""
+        self.schema_finder = function
         return function
 
     def process_of(self, function: Callable[[Mapping[str, Any]], str]) -> Callable[[Mapping[str, Any]], str]:
@@ -266,6 +280,7 @@ def component(function: Any = None, *, process: str = "") -> Any:
 def _argument(name: str, annotation: Any, default: Any) -> Argument:
     markers: set[str] = set()
     words: set[str] = set()
+    offers = ""
     artifacts: list[type[Artifact]] = []
     values: list[Any] = []
     for member in _members(annotation):
@@ -274,6 +289,7 @@ def _argument(name: str, annotation: Any, default: Any) -> Argument:
             if isinstance(note, Marker):
                 markers.add(note.kind)
                 words.update(note.words)
+                offers = offers or note.offers
         if isinstance(bare, type) and issubclass(bare, Artifact):
             artifacts.append(bare)
         else:
@@ -281,7 +297,7 @@ def _argument(name: str, annotation: Any, default: Any) -> Argument:
     rest = [member for member in values if member is not type(None)]
     value = (Union[tuple(values)] if rest else None) if artifacts else annotation  # noqa: UP007 - built at run time
     default = _converted(default, value)
-    return Argument(name, tuple(artifacts), value, frozenset(markers), default, frozenset(words))
+    return Argument(name, tuple(artifacts), value, frozenset(markers), default, frozenset(words), offers)
 
 
 def _converted(default: Any, annotation: Any) -> Any:

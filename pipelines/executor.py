@@ -24,6 +24,9 @@ from .planning import Decision, Planner, Selection
 from .records import StepRecord, begin_record, new_run_id
 from .resumable import Resumables, end_resumables
 from .reuse import Reuse, code_of, keep_notes
+from .runners.jobs import StepJobs
+from .runners.opened import OpenRunners
+from .runners.settings import settings_by_step, settings_of
 from .store import Store, remove_tree
 
 if TYPE_CHECKING:
@@ -40,14 +43,15 @@ class Request:
 
     Attributes:
         selection: which steps may run.
-        runner: the Beam runner of the steps that don't state their own.
+        runner: the Beam runner of the steps that don't state their own; without a name,
+            the pipeline's.
         jobs: how many steps run side by side.
         resumes: the run that this one goes on from, for the record.
         about: more that the record tells, as JSON values by key, such as `trial`.
     """
 
     selection: Selection = field(default_factory=Selection)
-    runner: RunnerSettings = field(default_factory=RunnerSettings)
+    runner: RunnerSettings = field(default_factory=lambda: RunnerSettings(""))
     jobs: int = 1
     resumes: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -153,13 +157,33 @@ def run_pipeline(
     """
     request = request or Request()
     planner = Planner(bound, store, request.selection)
-    if planner.selected != set(bound.steps):
-        problems = planner.missing(planner.plan())
-        if problems:
-            raise PipelineError(problems)
+    _check_before(planner, request, store)
     run = new_run_id()
     with store.running(run) as staging:
         return _Run(run, planner, store, request, listen, staging, pool, halt or Halt()).execute()
+
+
+def _check_before(planner: Planner, request: Request, store: Store) -> None:
+    """Raises PipelineError for what would keep steps from running, before any of them starts."""
+    bound = planner.bound
+    settings = settings_by_step(bound, request.runner)
+    elsewhere = any(each.name != "direct" for each in settings.values())
+    if planner.selected == set(bound.steps) and not elsewhere:
+        return
+    plan = planner.plan()
+    problems = planner.missing(plan)
+    if elsewhere:
+        from .runners.needs import problems_before
+
+        run = [bound.steps[name] for name, decision in plan.items() if decision.action == "run"]
+        problems += problems_before([settings[step.name] for step in run if may_use_beam(step)], store)
+    if problems:
+        raise PipelineError(problems)
+
+
+def may_use_beam(step: BoundStep) -> bool:
+    """Whether a step may have work for Beam; one that states a process of TensorFlow's has none."""
+    return not step.component.process
 
 
 class _Run:
@@ -192,6 +216,7 @@ class _Run:
         self.own: WorkerPool | None = None
         self.workers: Any = None
         self.halt = halt
+        self.runners = OpenRunners(self.bound, staging, store.run_folder(run) / "log.txt")
 
     def execute(self) -> RunResult:
         started = time.time()
@@ -210,7 +235,8 @@ class _Run:
             self._end_work()
             seconds = time.time() - started
             self._record_unreached(status)
-            self.store.write_run(self.run, {**record, "status": status, "seconds": round(seconds, 3)})
+            ended = {"status": status, "seconds": round(seconds, 3), "runners": self.runners.to_json()}
+            self.store.write_run(self.run, {**record, **ended})
         ordered = {name: self.records[name] for name in self.bound.steps}
         self.listen({"end": self.run, "status": status, "seconds": seconds})
         return RunResult(self.run, status, seconds, ordered, self.artifacts, self.errors)
@@ -227,6 +253,7 @@ class _Run:
         for thread in self.threads:
             if thread.ident is not None:  # else the interrupt came just before its start
                 thread.join(max(0.0, until - time.monotonic()))
+        self.runners.close()  # after the threads, which cancel the jobs that their steps left
         while not self.finished.empty():
             name, decision, outcome, seconds = self.finished.get()
             if not isinstance(outcome, BaseException):
@@ -329,19 +356,26 @@ class _Run:
         folder = self.staging / step.name.replace("[", "(").replace("]", ")")
         folder.mkdir()
 
+        settings = settings_of(self.bound.runner, step.runner, self.request.runner)
+        jobs = StepJobs(lambda: self.runners.open(settings))
+
         def tell(event: Mapping[str, Any]) -> None:
+            jobs.note(event)
             if "progress" not in event:
                 messages.append(dict(event))
             self.listen({"step": step.name, **event})
 
+        inputs = {name: self.store.fetch(artifact) for name, artifact in inputs.items()}
         reuse = reuse_of(decision, self.store, folder)
         # A forced step that was killed goes on where it was, though its resumed run forces it too.
         resumables = resumables_of(decision, self.store, folder, self.run, bool(self.request.resumes))
-        ctx = Context(step.name, folder, self._runner(step), tell, reuse=reuse, resumables=resumables)
+        ctx = Context(step.name, folder, settings, tell, reuse=reuse, resumables=resumables)
+        ctx.opener = lambda wanted: self.runners.open(wanted, ctx.say)
         try:
-            outputs = (
-                self._in_worker(step, inputs, ctx) if importable(step) else in_process(step, inputs, ctx)
-            )
+            with jobs.cancelled_after(ctx.warn):
+                outputs = (
+                    self._in_worker(step, inputs, ctx) if importable(step) else in_process(step, inputs, ctx)
+                )
             published = {name: self.store.publish(artifact) for name, artifact in outputs.items()}
             keep_notes(self.store.folder, folder)
             end_resumables(self.store.folder, folder)
@@ -350,12 +384,6 @@ class _Run:
             if self.halt.for_good:
                 end_resumables(self.store.folder, folder)
             remove_tree(folder)  # before the record is written: the disk may be full of it
-
-    def _runner(self, step: BoundStep) -> RunnerSettings:
-        stated = {**(self.bound.runner or {}), **(step.runner or {})}
-        name = stated.pop("name", self.request.runner.name)
-        options = {**{k: str(v) for k, v in stated.items()}, **self.request.runner.options}
-        return RunnerSettings(name, options)
 
     def _in_worker(
         self, step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context
@@ -448,8 +476,14 @@ def in_worker(
 
     given = {k: v for k, v in step.parameters.items() if k not in inputs}
     job = job_of(step.uses or name_of(step.component), ctx, msgspec.to_builtins(given, str_keys=True), inputs)
-    done = workers.do(kind, job, ctx.listener)
+    done = workers.do(kind, job, ctx.listener, lambda asked: _answer(ctx, asked))
     return {name: load_artifact(Path(path)) for name, path in done.items()}
+
+
+def _answer(ctx: Context, asked: Mapping[str, Any]) -> Any:
+    """What a worker asks its run for in the middle of a job: the runner, made ready."""
+    assert "open_runner" in asked
+    return ctx.open_runner().to_json()
 
 
 def in_process(step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context) -> dict[str, Artifact]:

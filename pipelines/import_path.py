@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InvalidRequestError, Problem
+from .staged_code import staged_file
 
 _PARSING = threading.RLock()
 
@@ -61,7 +62,7 @@ def find_problem(path: str) -> Problem | None:
         return Problem(
             f"{path!r} is no import path of a function", remedy="write module:function or file.py:function"
         )
-    file = Path(place) if place.endswith(".py") else module_file(place)
+    file = source_of(place)
     if file is None:
         return Problem(
             f"there is no module {place!r}",
@@ -84,7 +85,7 @@ def plain_definition(path: str) -> tuple[ast.FunctionDef | ast.ClassDef, Path] |
         path: an import path in which `find_problem` finds nothing wrong.
     """
     place, name = split_path(path)
-    file = Path(place) if place.endswith(".py") else module_file(place)
+    file = source_of(place)
     if file is None or file.suffix != ".py":
         return None
     tree = parse_file(file)
@@ -109,7 +110,7 @@ def load_function(path: str) -> Callable[..., Any]:
         raise InvalidRequestError(problem)
     place, name = split_path(path)
     try:
-        module = _import_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+        module = import_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     except Exception as error:
         raise InvalidRequestError(
             f"importing {place} failed: {type(error).__name__}: {error}",
@@ -124,6 +125,19 @@ def load_function(path: str) -> Callable[..., Any]:
 
 def module_file(name: str) -> Path | None:
     """The source file of a module, found without importing its parent packages as `find_spec` would."""
+    spec = _spec(name)
+    return Path(spec.origin) if spec is not None and spec.origin else None
+
+
+def package_folders(name: str) -> tuple[Path, ...]:
+    """The folders of a package, of one without an `__init__.py` too; none if there is no such package."""
+    top, *rest = name.split(".")
+    spec = _spec(top)
+    places = [] if spec is None else [Path(one, *rest) for one in spec.submodule_search_locations or ()]
+    return tuple(place for place in places if place.is_dir())
+
+
+def _spec(name: str) -> Any:
     search: Any = None
     spec = None
     parts = name.split(".")
@@ -134,8 +148,13 @@ def module_file(name: str) -> Path | None:
         spec = next((one for one in found if one is not None), None)
         search = None if spec is None else spec.submodule_search_locations
         if spec is None or (search is None and depth < len(parts)):
-            return module_file(name) if _look_here(parts[0]) else None
-    return Path(spec.origin) if spec is not None and spec.origin else None
+            return _spec(name) if _look_here(parts[0]) else None
+    return spec
+
+
+def source_of(place: str) -> Path | None:
+    """The source file of a module, or of what names its file; on a worker that which the run brought."""
+    return staged_file(place) if place.endswith(".py") else module_file(place)
 
 
 def _look_here(top: str) -> bool:
@@ -181,9 +200,16 @@ def defined_names(tree: ast.Module) -> set[str]:
     return names
 
 
-def _import_file(file: Path) -> Any:
+def user_module(file: Path) -> str:
+    """The name that the module in a file goes by; two files of one name are two modules."""
+    return f"headrace_user_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}_{file.stem}"
+
+
+def import_file(file: Path) -> Any:
+    """Imports the module in a file, afresh."""
     file = file.resolve()
-    name = f"headrace_user_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}_{file.stem}"
+    name = user_module(file)
+    file = staged_file(file)
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is no Python source file")

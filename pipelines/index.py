@@ -11,7 +11,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ class Index:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        with suppress(OSError):  # SQLite makes a file that only its maker may write to, whatever the umask
+            path.touch()
         with self._explained():
             self._connection = sqlite3.connect(
                 path, timeout=60, check_same_thread=False, isolation_level=None

@@ -15,7 +15,10 @@ import msgspec
 
 from .component import Argument, Component
 from .docstrings import argument_texts, summary
+from .name_schemas import params_schema, with_names
 from .resolve import components as named_components
+from .resolve import ready_params
+from .runners.schema import runner_schema
 from .tuning.schema import tune_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -25,17 +28,27 @@ _REFERENCE = {"$ref": "#/$defs/reference"}
 _STEP_REFERENCE = {"$ref": "#/$defs/step_reference"}
 
 
-def document_schema(components: Mapping[str, Component[..., Any]] | None = None) -> dict[str, Any]:
+def document_schema(
+    components: Mapping[str, Component[..., Any]] | None = None,
+    pipelines: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
     """The JSON Schema of a pipeline document.
 
     Args:
         components: by the name that `uses` has; all that are installed if None.
+        pipelines: parameters with their defaults by the name that `uses` has; all that are installed if None.
     """
     named = named_components() if components is None else components
+    ready = {
+        name: params
+        for name, params in (ready_params() if pipelines is None else pipelines).items()
+        if name not in named
+    }
     definitions: dict[str, Any] = dict(_SHARED)
     for name, component in named.items():
         definitions[f"with_{name}"] = _with(component, definitions)
-    definitions["step"] = _step(named)
+    definitions.update((f"with_{name}", params_schema(name, params)) for name, params in ready.items())
+    definitions["step"] = _step(named, ready)
     return {
         "$schema": DIALECT,
         "title": "headrace pipeline",
@@ -114,23 +127,20 @@ _SHARED: Mapping[str, Any] = {
             ]
         },
     },
-    "runner": {
-        "description": "The Beam runner: its name, or its name and options.",
-        "anyOf": [
-            {"type": "string"},
-            {"type": "null"},
-            {
-                "type": "object",
-                "properties": {"name": {"type": "string"}},
-                "additionalProperties": {"type": ["string", "number", "boolean"]},
-            },
-        ],
-    },
+    "runner": runner_schema(),
 }
 
 
-def _step(components: Mapping[str, Component[..., Any]]) -> dict[str, Any]:
+def _step(
+    components: Mapping[str, Component[..., Any]], ready: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     known = [{"const": name, "description": summary(component)} for name, component in components.items()]
+    known += [{"const": name, "description": f"The pipeline {name}."} for name in ready]
+    required = {
+        name: any(one.required for one in component.arguments.values())
+        for name, component in components.items()
+    }
+    required.update((name, None in params.values()) for name, params in ready.items())
     other = {
         "type": "string",
         "pattern": r"(:|\.ya?ml$)",
@@ -147,13 +157,13 @@ def _step(components: Mapping[str, Component[..., Any]]) -> dict[str, Any]:
             "with": {"type": ["object", "null"], "description": "The arguments."},
             "runner": {"$ref": "#/$defs/runner"},
         },
-        "allOf": [_rule(name, component) for name, component in components.items()],
+        "allOf": [_rule(name, needed) for name, needed in required.items()],
     }
 
 
-def _rule(name: str, component: Component[..., Any]) -> dict[str, Any]:
+def _rule(name: str, required: bool) -> dict[str, Any]:
     then: dict[str, Any] = {"properties": {"with": {"$ref": f"#/$defs/with_{name}"}}}
-    if any(argument.required for argument in component.arguments.values()):
+    if required:
         then["required"] = ["with"]
     return {"if": {"properties": {"uses": {"const": name}}, "required": ["uses"]}, "then": then}
 
@@ -165,7 +175,7 @@ def _with(component: Component[..., Any], definitions: dict[str, Any]) -> dict[s
         "description": summary(component.function),
         "additionalProperties": False,
         "properties": {
-            name: _argument(argument, texts.get(name, ""), definitions)
+            name: _argument(component, argument, texts.get(name, ""), definitions)
             for name, argument in component.arguments.items()
         },
     }
@@ -177,7 +187,9 @@ def _with(component: Component[..., Any], definitions: dict[str, Any]) -> dict[s
     return schema
 
 
-def _argument(argument: Argument, text: str, definitions: dict[str, Any]) -> dict[str, Any]:
+def _argument(
+    component: Component[..., Any], argument: Argument, text: str, definitions: dict[str, Any]
+) -> dict[str, Any]:
     described: dict[str, Any] = {"description": text} if text else {}
     if argument.artifacts:
         kinds = " or ".join(kind.__name__ for kind in argument.artifacts)
@@ -190,7 +202,12 @@ def _argument(argument: Argument, text: str, definitions: dict[str, Any]) -> dic
             [_STEP_REFERENCE, {"type": "null"}] if argument.default is None else [_STEP_REFERENCE]
         )
         return {**described, "anyOf": allowed}
-    values = with_references(annotation_schema(argument.annotation, definitions))
+    told = component.schema_finder(argument.name) if component.schema_finder else None
+    if told is None:
+        told = with_names(annotation_schema(argument.annotation, definitions), argument)
+    for name, inner in told.pop("$defs", {}).items():
+        definitions[name] = with_references(inner)
+    values = with_references(told)
     if argument.artifacts:
         return {**described, "anyOf": [_STEP_REFERENCE, values]}
     return {**described, **values}

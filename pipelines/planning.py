@@ -171,7 +171,7 @@ class Planner:
 
     def inputs(self, step: BoundStep, outputs: Mapping[str, Mapping[str, Artifact]]) -> dict[str, Artifact]:
         """The step's input artifacts by argument."""
-        return {
+        return dict(step.given) | {
             argument: outputs[source.step][source.output]
             for argument, source in step.inputs.items()
             if source.output in outputs[source.step]

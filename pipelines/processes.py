@@ -21,6 +21,8 @@ from .errors import HeadraceError, StepError, error_from_json
 from .worker_kinds import WorkerKind
 
 Tell = Callable[[Mapping[str, Any]], None]
+Answer = Callable[[Mapping[str, Any]], Any]
+"""Answers what a job asks for, with JSON values; a HeadraceError is raised where the job asked."""
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**28), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 """Keeps glibc from giving the memory of every large tensor back to the system, and fetching it again page by
 page for the next one: batches of images of 150 KB were read nearly twice as fast."""
@@ -116,8 +118,8 @@ class WorkerProcess:
         """Lets an idle worker import what it will need."""
         self._send({"warm": self.kind})
 
-    def do(self, job: Mapping[str, Any], tell: Tell) -> dict[str, str]:
-        """Does a job and gives the folder of each output; events go to `tell`.
+    def do(self, job: Mapping[str, Any], tell: Tell, answer: Answer | None = None) -> dict[str, str]:
+        """Does a job and gives the folder of each output; events go to `tell`, and questions to `answer`.
 
         Raises:
             StoppedError: `stop` ended it; the process is fit for the next job.
@@ -136,7 +138,10 @@ class WorkerProcess:
                 raise self._error(event)
             if "stopped" in event:
                 raise StoppedError("the step was stopped")
-            tell(event)
+            if "ask" in event:
+                self._send({"answer": answered(answer, event["ask"])})
+            else:
+                tell(event)
         raise self._death()
 
     def stop(self) -> None:
@@ -205,6 +210,18 @@ class WorkerProcess:
                     stream.close()
 
 
+def answered(answer: Answer | None, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to a job's question as a message: its value, or the error."""
+    from .worker import failure
+
+    if answer is None:
+        return failure(StepError("what runs this step can't start a Beam runner"))
+    try:
+        return {"value": answer(asked)}
+    except Exception as error:
+        return failure(error)
+
+
 def job_of(
     uses: str, ctx: Context, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact]
 ) -> dict[str, Any]:
@@ -224,7 +241,7 @@ def job_of(
         "staging": str(ctx.staging),
         "reuse": ctx.reuse.to_json() if ctx.reuse else None,
         "resumables": ctx.resumables.to_json() if ctx.resumables else None,
-        "runner": {"name": ctx.runner.name, "options": dict(ctx.runner.options)},
+        "runner": ctx.runner.to_json(),
         "path": [str(Path(entry).resolve()) for entry in sys.path],
     }
 
@@ -306,7 +323,9 @@ class Lease:
         worker.warm()
         self._pool.give(worker)
 
-    def do(self, kind: str, job: Mapping[str, Any], tell: Tell) -> dict[str, str]:
+    def do(
+        self, kind: str, job: Mapping[str, Any], tell: Tell, answer: Answer | None = None
+    ) -> dict[str, str]:
         """Does a job on an idle or a new worker; see `WorkerProcess.do`."""
         worker = self._pool.take(kind, self._log)
         with self._lock:
@@ -315,7 +334,7 @@ class Lease:
         try:
             if closed:
                 raise interrupted()
-            result = worker.do({**job, "log": str(self._log)}, tell)
+            result = worker.do({**job, "log": str(self._log)}, tell, answer)
         except StoppedError:
             if self._free(worker):
                 self._pool.give(worker)

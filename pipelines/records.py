@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .artifact import Artifact
 from .bound import BoundPipeline
+from .runners.settings import shown_options
 
 if TYPE_CHECKING:
     from .executor import Request
@@ -33,7 +34,7 @@ def begin_record(run: str, bound: BoundPipeline, request: Request, started: floa
         "pipeline": bound.name,
         "status": "running",
         "started": started,
-        "document": bound.to_json(),
+        "document": _without_secrets(bound.to_json()),
         "order": list(bound.steps),
         "request": {
             "from": selection.start,
@@ -41,7 +42,7 @@ def begin_record(run: str, bound: BoundPipeline, request: Request, started: floa
             "only": selection.only,
             "force": sorted(selection.force),
             "runner": request.runner.name,
-            "runner_options": dict(request.runner.options),
+            "runner_options": shown_options(request.runner.options),
             "jobs": request.jobs,
             "resumes": request.resumes,
         },
@@ -49,6 +50,15 @@ def begin_record(run: str, bound: BoundPipeline, request: Request, started: floa
         "platform": sys.platform,
         **request.about,
     }
+
+
+def _without_secrets(document: dict[str, Any]) -> dict[str, Any]:
+    """A pipeline's document with the secrets among its runners' options masked."""
+    sections = [document, *document["steps"].values()]
+    for section in sections:
+        if section["runner"]:
+            section["runner"] = shown_options(section["runner"])
+    return document
 
 
 @dataclass(frozen=True)

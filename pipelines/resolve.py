@@ -1,8 +1,9 @@
 """Finds components and pipelines by the names that people write.
 
 `uses:` is a built-in component, `package.module:name`, `file.py:name` (relative to the document), a
-document (`other.yaml`), or the name of an entry point in the group `headrace.components`. The command
-line's PIPELINE is a document, `module:function`, `file.py:function`, or a ready pipeline.
+document (`other.yaml`), a ready pipeline, or what another package offers by a plain name; see
+`entry_points.py`. The command line's PIPELINE is a document, `module:function`, `file.py:function`, or a
+ready pipeline, of headrace or of another package.
 """
 
 from __future__ import annotations
@@ -11,19 +12,24 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from . import entry_points
 from .component import Component
-from .errors import InvalidRequestError, PipelineError
+from .entry_points import Offer
+from .errors import HeadraceError, InvalidRequestError, PipelineError, Problem
+from .import_path import package_folders
 from .pipeline import Pipeline, Step
+from .staged_code import staged_file
 from .tracing import PipelineFunction
 from .values import absolute_path
 
-GROUP = "headrace.components"
-"""The entry point group of other packages' components; also the package of the built-in ones."""
+HOME = "headrace.components"
+"""The package of the built-in components."""
 _DOCUMENTS = (".yaml", ".yml")
 _FILE = "__headrace_file__"
 _ENTRY_POINT_NAMES: dict[Any, str] = {}
@@ -50,14 +56,17 @@ def find(uses: str, folder: str = "") -> Used | Pipeline:
     names = builtin_names()
     if uses in names:
         return _builtin(uses)
-    points = _entry_points()
-    if uses in points:
-        return _checked(_load_entry_point(uses, points[uses]), uses)
+    offered = entry_points.offer("components", uses)
+    if offered is not None:
+        return _loaded(offered)
+    ready = ready_pipeline(uses)
+    if ready is not None:
+        return ready
     raise PipelineError(
         f"there is no component {uses!r}",
         argument="uses",
         given=uses,
-        available=tuple(sorted({*names, *points})),
+        available=tuple(sorted({*names, *entry_points.offers("components"), *ready_names()})),
         remedy="use one of these, module:name, file.py:name, or a document's file",
     )
 
@@ -71,48 +80,71 @@ def find_component(uses: str, folder: str = "") -> Component[..., Any]:
 
 
 def components() -> dict[str, Component[..., Any]]:
-    """Every component that has a plain name, sorted: built-in ones, and other packages' by entry point.
+    """Every component that has a plain name, sorted: built-in ones, and other packages' that can be had.
+
+    What is wrong with the others, `offer_problems` tells.
 
     Raises:
-        PipelineError: one can't be imported.
+        PipelineError: a built-in one can't be imported.
     """
-    found: dict[str, Component[..., Any]] = {}
-    for name, point in _entry_points().items():
-        value = _checked(_load_entry_point(name, point), name)
-        if isinstance(value, Component):
-            found[name] = value
-    found.update((name, _builtin(name)) for name in builtin_names())
+    found = {name: _builtin(name) for name in builtin_names()}
+    for name, offered in entry_points.offers("components").items():
+        if name not in found:
+            with suppress(HeadraceError):
+                value = _loaded(offered)
+                if isinstance(value, Component):
+                    found[name] = value
     return dict(sorted(found.items()))
+
+
+def offer_problems(kind: str, built_in: Iterable[str]) -> list[Problem]:
+    """What is wrong with what other packages offer; each problem names the package.
+
+    Args:
+        kind: one of `entry_points.KINDS`.
+        built_in: names that are taken.
+    """
+    problems = entry_points.claim_problems(kind, built_in)
+    for offered in entry_points.offers(kind).values():
+        try:
+            if kind == "components":
+                _loaded(offered)
+            elif kind == "pipelines":
+                _ready(offered)
+            else:
+                entry_points.import_path(kind, offered.name)
+        except HeadraceError as error:
+            problems += error.problems
+    return problems
 
 
 def builtin_names() -> tuple[str, ...]:
     """The names of the built-in components."""
     # By string: the engine must not depend on the components.
-    return tuple(importlib.import_module(GROUP).COMPONENTS)
+    return tuple(importlib.import_module(HOME).COMPONENTS)
 
 
 def _builtin(name: str) -> Component[..., Any]:
     try:
-        found: Component[..., Any] = getattr(importlib.import_module(GROUP), name)
+        found: Component[..., Any] = getattr(importlib.import_module(HOME), name)
     except Exception as error:
         raise _import_failed(name, error) from error
     return found
 
 
-def _entry_points() -> dict[str, Any]:
-    # importlib.metadata reads every installed package's metadata: some 80 ms, so only where it is needed.
-    from importlib.metadata import entry_points
-
-    return {point.name: point for point in entry_points(group=GROUP)}
-
-
-def _load_entry_point(name: str, point: Any) -> Any:
+def _loaded(offered: Offer) -> Used:
+    """What another package's entry point leads to."""
     try:
-        value = point.load()
-    except Exception as error:
-        raise _import_failed(f"{name} ({point.value})", error) from error
+        value = _checked(import_object(offered.path), offered.path)
+        if isinstance(value, Component):
+            value.arguments, value.outputs  # noqa: B018 - an annotation that can't be read is found here
+    except (NameError, TypeError) as error:
+        why = f"its signature can't be read: {error}"
+        raise PipelineError(offered.broken(why).at(argument="uses")) from error
+    except HeadraceError as error:
+        raise PipelineError(offered.broken(error.problems[0].what).at(argument="uses")) from error
     if isinstance(value, Component):
-        _ENTRY_POINT_NAMES[value.function] = name
+        _ENTRY_POINT_NAMES[value.function] = offered.name
     return value
 
 
@@ -171,19 +203,18 @@ def load_file(path: str) -> ModuleType:
         PipelineError: there is no such file, or importing it failed.
     """
     resolved = Path(path).resolve()
-    if not resolved.is_file():
+    name, source = file_module(resolved), staged_file(resolved)
+    if not source.is_file():
         beside = (
             tuple(sorted(p.name for p in resolved.parent.glob("*.py"))) if resolved.parent.is_dir() else ()
         )
         raise PipelineError(
             f"there is no file {path}", argument="uses", given=resolved.name, available=beside
         )
-    # Two files of one name in different folders are two modules.
-    name = f"{resolved.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
-    _look_in(str(resolved.parent))
-    spec = importlib.util.spec_from_file_location(name, resolved)
+    _look_in(str(source.parent))
+    spec = importlib.util.spec_from_file_location(name, source)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     setattr(module, _FILE, str(resolved))
@@ -194,6 +225,11 @@ def load_file(path: str) -> ModuleType:
         del sys.modules[name]
         raise _import_failed(path, error) from error
     return module
+
+
+def file_module(file: Path) -> str:
+    """The name that the module in a file goes by; two files of one name are two modules."""
+    return f"{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
 
 
 def _look_in(folder: str) -> None:
@@ -215,7 +251,7 @@ def _import_failed(name: str, error: Exception) -> PipelineError:
 def name_of(component: Component[..., Any], folder: str = "") -> str:
     """The name under which a document in `folder` uses a component that Python code gave."""
     module = component.module
-    if module.startswith(f"{GROUP}.") and component.name in builtin_names():
+    if module.startswith(f"{HOME}.") and component.name in builtin_names():
         return component.name
     if component.function in _ENTRY_POINT_NAMES:
         return _ENTRY_POINT_NAMES[component.function]
@@ -251,9 +287,54 @@ def importable(step: Step, folder: str) -> bool:
 
 
 def ready_pipelines() -> dict[str, Path]:
-    """The documents of the pipelines that run as they are, by name."""
+    """The documents of headrace's own pipelines that run as they are, by name."""
     folder = Path(__file__).parent / "ready"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def ready_names() -> tuple[str, ...]:
+    """The plain names of all pipelines that run as they are, those of other packages too."""
+    return tuple(sorted({*ready_pipelines(), *entry_points.offers("pipelines")}))
+
+
+def ready_params() -> dict[str, dict[str, Any]]:
+    """The parameters of the pipelines that run as they are, by plain name; not of those that are broken."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in ready_names():
+        with suppress(HeadraceError):
+            ready = ready_pipeline(name)
+            found[name] = {} if ready is None else dict(ready.params)
+    return found
+
+
+def ready_pipeline(name: str) -> Pipeline | PipelineFunction[..., Any] | None:
+    """The pipeline of that plain name: a built-in one, or another package's; None if there is none.
+
+    Raises:
+        PipelineError: several packages claim the name, or what it leads to is no pipeline.
+        DocumentError: its document can't be read.
+    """
+    built_in = ready_pipelines()
+    if name in built_in:
+        return _document(str(built_in[name]), "")
+    offered = entry_points.offer("pipelines", name)
+    return None if offered is None else _ready(offered)
+
+
+def _ready(offered: Offer) -> Pipeline | PipelineFunction[..., Any]:
+    """Another package's pipeline: a function, or the document of that name in the folder of a package."""
+    if ":" in offered.path:
+        found = _loaded(offered)
+        if isinstance(found, PipelineFunction):
+            return found
+        raise PipelineError(offered.broken("it is no pipeline"))
+    folders = package_folders(offered.path)
+    files = [folder / f"{offered.name}{ending}" for folder in folders for ending in _DOCUMENTS]
+    document = next((file for file in files if file.is_file()), None)
+    if document is None:
+        why = f"there is no {files[0]}" if files else f"there is no package {offered.path!r}"
+        raise PipelineError(offered.broken(why))
+    return _document(str(document), "")
 
 
 def load_pipeline(target: str, folder: str = "") -> Pipeline | PipelineFunction[..., Any]:
@@ -276,9 +357,9 @@ def load_pipeline(target: str, folder: str = "") -> Pipeline | PipelineFunction[
                 remedy="decorate it with @pipeline",
             )
         return found
-    ready: Mapping[str, Path] = ready_pipelines()
-    if target in ready:
-        return _document(str(ready[target]), "")
+    ready = ready_pipeline(target)
+    if ready is not None:
+        return ready
     if target.endswith(".py"):
         module = load_file(absolute_path(target, folder or str(Path.cwd())))
         names = tuple(name for name, value in vars(module).items() if isinstance(value, PipelineFunction))
@@ -286,7 +367,7 @@ def load_pipeline(target: str, folder: str = "") -> Pipeline | PipelineFunction[
     raise InvalidRequestError(
         f"there is no pipeline {target!r}",
         given=target,
-        available=tuple(ready),
+        available=ready_names(),
         remedy="give a YAML file, module:function, file.py:function, or one of these",
     )
 

@@ -18,7 +18,7 @@ from .code_digest import CodeDigest, code_digest
 from .component import Argument, Component, NamedFile
 from .errors import DataError, PipelineError
 from .fingerprint import Parts
-from .import_path import module_file, short_names
+from .import_path import short_names, source_of
 from .store import Store
 
 _EXECUTION_ONLY = frozenset({"apache_beam", "click", "msgspec", "rich", "yaml", "etils", "fsspec"})
@@ -167,7 +167,9 @@ def function_code(function: Any, store: Store) -> CodeDigest:
 
 
 def _code_in(value: Any, file: Path, store: Store) -> CodeDigest:
-    return _remembered_code(_dotted(value.__module__, file), file, value.__qualname__.split(".")[0], store)
+    return _remembered_code(
+        dotted_name(value.__module__, file), file, value.__qualname__.split(".")[0], store
+    )
 
 
 def user_code(path: str, store: Store) -> CodeDigest:
@@ -191,13 +193,13 @@ def source_file(place: str) -> Path:
     Raises:
         PipelineError: there is no such module.
     """
-    file = Path(place) if place.endswith(".py") else module_file(place)
+    file = source_of(place)
     if file is None:
         raise PipelineError(f"there is no module {place!r}", remedy="check the import path, `module:name`")
     return file
 
 
-def _dotted(module: str, file: Path) -> str:
+def dotted_name(module: str, file: Path) -> str:
     """The module's name, or the file's where the module was loaded from a path."""
     return module if module.rpartition(".")[2] in (file.stem, file.parent.name) else file.stem
 

@@ -31,9 +31,10 @@ from pathlib import Path
 from typing import Any
 
 from .artifact import MANIFEST, Artifact, check_finished, content_digest, file_digest, load_artifact
-from .errors import InvalidRequestError, StoreError, disk_error
+from .errors import StoreError, disk_error
 from .index import Index
 from .locks import Lock, locked
+from .sharing import share_as
 
 LAYOUT = 1
 _SETTLED = 2_000_000_000
@@ -58,6 +59,7 @@ class Store:
             ) from error
 
     def _open(self) -> None:
+        share_as(self.folder)
         for name in ("artifacts", "runs", "staging", "locks"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         stamp = self.folder / "store.json"
@@ -106,6 +108,11 @@ class Store:
 
     # Artifacts
 
+    @property
+    def uri(self) -> str:
+        """What people call the store: its folder, or its URI."""
+        return str(self.folder)
+
     def place(self, type_name: str, digest: str) -> Path:
         """Where an artifact with this type and digest lies, or would lie."""
         return self.folder / "artifacts" / type_name / digest
@@ -122,7 +129,10 @@ class Store:
         if not place.exists():
             check_finished(artifact)
             for entry in artifact.files:
-                (artifact.path / entry.path).chmod(0o444)
+                with contextlib.suppress(
+                    PermissionError
+                ):  # another user's: a worker of a shared store made it
+                    (artifact.path / entry.path).chmod(0o444)
             _fsync_tree(artifact)
             place.parent.mkdir(exist_ok=True)
             try:
@@ -142,12 +152,19 @@ class Store:
         except StoreError as error:
             return error.problems[0].what
 
-    def _loss(self, place: Path) -> str:
-        """Why a cached artifact can't be used, as a predicate, or an empty string."""
+    def _usable(self, type_name: str, digest: str) -> Artifact | str:
+        """A published artifact, whole and undamaged, or why there is none, as a predicate."""
+        place = self.place(type_name, digest)
         if not place.exists():
             return "was removed"
-        trouble = self._trouble(place)
-        return f"is damaged: {trouble}" if trouble else ""
+        if trouble := self._trouble(place):
+            self.quarantine(place)
+            return f"is damaged: {trouble}"
+        return load_artifact(place)
+
+    def fetch(self, artifact: Artifact) -> Artifact:
+        """The artifact with its files on this machine's disk; here they are there always."""
+        return artifact
 
     def _remember(self, artifact: Artifact) -> None:
         rows = []
@@ -160,10 +177,23 @@ class Store:
         """A published artifact; raises StoreError if it isn't there."""
         return load_artifact(self.place(type_name, digest))
 
+    def artifact_keys(self, prefix: str = "") -> list[tuple[str, str]]:
+        """(type, digest) of every published artifact whose digest begins with `prefix`, sorted."""
+        folders = sorted((self.folder / "artifacts").glob(f"*/{prefix}*"))
+        return [(folder.parent.name, folder.name) for folder in folders]
+
     def artifacts(self) -> Iterator[Artifact]:
         """Every published artifact."""
-        for manifest in sorted(self.folder.glob(f"artifacts/*/*/{MANIFEST}")):
-            yield load_artifact(manifest.parent)
+        for key in self.artifact_keys():
+            yield self.artifact(*key)
+
+    def size(self, type_name: str, digest: str) -> int:
+        """The bytes that an artifact takes, also one that is damaged."""
+        return sum(f.stat().st_size for f in self.place(type_name, digest).rglob("*") if f.is_file())
+
+    def remove_artifact(self, type_name: str, digest: str) -> None:
+        """Removes an artifact; its folder goes at once, so that nobody sees half of it."""
+        self.quarantine(self.place(type_name, digest))
 
     def problem(self, artifact: Artifact) -> str:
         """What is wrong with an artifact's files, or an empty string.
@@ -211,25 +241,38 @@ class Store:
             (outputs by name, record), or a sentence that says why there is none.
         """
         why = ""
-        for record in self.index.executions(fingerprint):
+        for record in self._executions(fingerprint):
             outputs = {}
             for name, output in record["outputs"].items():
-                place = self.place(output["type"], output["digest"])
-                if trouble := self._loss(place):
+                found = self._usable(output["type"], output["digest"])
+                if isinstance(found, str):
                     what = "its output" if name == "output" else f"its output {name}"
-                    why = why or f"{what} {trouble}"
-                    self.quarantine(place)
+                    why = why or f"{what} {found}"
                     break
-                outputs[name] = replace(load_artifact(place), summary=output.get("summary", {}))
+                outputs[name] = replace(found, summary=output.get("summary", {}))
             else:
                 return outputs, record
         return why
+
+    def _executions(self, fingerprint: str) -> Iterator[dict[str, Any]]:
+        yield from self.index.executions(fingerprint)
 
     # Runs
 
     def run_folder(self, run: str) -> Path:
         """The folder of a run's record."""
         return self.folder / "runs" / run
+
+    def run_log(self, run: str) -> str:
+        """What the steps of a run and their libraries wrote; empty where nothing was."""
+        path = self.run_folder(run) / "log.txt"
+        return path.read_text("utf-8", "replace") if path.is_file() else ""
+
+    def remove_run(self, run: str) -> None:
+        """Removes a run's record; what it made is no hit any more because of it."""
+        # The index first: what it doesn't know is not taken for a hit, whatever else is still there.
+        self.index.forget_runs([run])
+        remove_tree(self.run_folder(run))
 
     def runs(self) -> list[str]:
         """The ids of all runs, the newest first."""
@@ -255,7 +298,9 @@ class Store:
     def write_step(self, record: Mapping[str, Any]) -> None:
         """Writes a step's record; one that ran becomes a hit for its fingerprint from now on."""
         name = str(record["step"]).replace("/", "_")
-        write_json(self.run_folder(record["run"]) / "steps" / f"{name}.json", record)
+        folder = self.run_folder(record["run"]) / "steps"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / f"{name}.json", record)
         if record["status"] == "ran":
             self.index.add_executions([record])
 
@@ -332,21 +377,6 @@ class Store:
             yield
         finally:
             lock.release()
-
-
-def store_folder(uri: str = "") -> Path:
-    """The folder of the store that was asked for, by HEADRACE_STORE if not by `uri`, or `.headrace`.
-
-    Raises:
-        InvalidRequestError: the URI is none of a local folder.
-    """
-    text = uri or os.environ.get("HEADRACE_STORE", "") or ".headrace"
-    scheme, mark, rest = text.partition("://")
-    if mark and scheme != "file":
-        raise InvalidRequestError(
-            f"a store at {scheme}:// is not supported", argument="--store", remedy="give a local folder"
-        )
-    return Path(rest if mark else text).expanduser().absolute()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -6,6 +6,8 @@ import sysconfig
 import types
 from pathlib import Path
 
+from .staged_code import STAGED
+
 _OURS = tuple(Path(__file__).parents[1] / name for name in ("pipelines", "components", "schemas"))
 
 
@@ -30,6 +32,8 @@ def is_own_file(file: str) -> bool:
     """Whether a file is neither of an installed or built-in module nor of headrace."""
     if not Path(file).is_absolute():
         return False  # `<string>` and Cython's `pyarrow/error.pxi` are nobody's files
+    if STAGED in Path(file).parts:
+        return True
     installed = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     return not any(Path(file).is_relative_to(folder) for folder in (*installed, *_OURS))
 

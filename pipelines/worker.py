@@ -23,9 +23,11 @@ from typing import Any, BinaryIO
 from .artifact import Artifact, load_artifact
 from .component import Component
 from .context import Context, RunnerSettings
-from .errors import HeadraceError, StepError, disk_error, error_to_json
+from .errors import HeadraceError, StepError, disk_error, error_from_json, error_to_json
 from .resumable import Resumables
 from .reuse import Reuse
+from .runners.jobs import cancel_running
+from .staged_code import as_written
 from .tracebacks import own_place, own_trace
 from .worker_kinds import WorkerKind, configure
 
@@ -69,7 +71,7 @@ def call(component: Component[..., Any], ctx: Context, arguments: Mapping[str, A
     return outputs
 
 
-def do(job: Mapping[str, Any], tell: Any) -> dict[str, str]:
+def do(job: Mapping[str, Any], tell: Any, ask: Any) -> dict[str, str]:
     """Does one job; gives the folder of each output."""
     from .resolve import find_component
     from .values import convert
@@ -81,17 +83,23 @@ def do(job: Mapping[str, Any], tell: Any) -> dict[str, str]:
         for name, value in job["parameters"].items()
     }
     arguments.update({name: load_artifact(Path(path)) for name, path in job["inputs"].items()})
-    settings = RunnerSettings(job["runner"]["name"], job["runner"]["options"])
+    settings = RunnerSettings.from_json(job["runner"])
     staging, reuse = Path(job["staging"]), None
     if job["reuse"]:
         reuse = Reuse(Path(job["reuse"]["store"]), job["reuse"]["code"], staging, job["reuse"]["fresh"])
     resumables = Resumables.from_json(job["resumables"], staging) if job["resumables"] else None
     ctx = Context(job["step"], staging, settings, tell, reuse=reuse, resumables=resumables)
+    ctx.opener = lambda wanted: RunnerSettings.from_json(ask({"open_runner": wanted.to_json()}))
     return {name: str(artifact.path) for name, artifact in call(component, ctx, arguments).items()}
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """An error as an event, with the traceback of one that nobody foresaw."""
+    """An error as an event, with the traceback of one that nobody foresaw; files as the run names them."""
+    told: dict[str, Any] = as_written(_failure(error))
+    return told
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
     if isinstance(error, OSError):
         error = disk_error(error, "") or error
     if isinstance(error, HeadraceError):
@@ -149,14 +157,37 @@ class Stops:
         return listen
 
 
-def _read_jobs(stream: BinaryIO, jobs: queue.Queue[Any], stops: Stops) -> None:
+class Questions:
+    """What a job asks the process for that runs it; one question at a time."""
+
+    def __init__(self, tell: Any) -> None:
+        self.answers: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
+        self._tell = tell
+
+    def ask(self, question: Mapping[str, Any]) -> Any:
+        """The answer, when it is there; raises the HeadraceError that it may be."""
+        self._tell({"ask": question})
+        answer = self.answers.get()
+        if "failed" in answer:
+            error = error_from_json(answer["failed"])
+            if "traceback" in answer:
+                error.add_note(answer["traceback"])
+            raise error
+        return answer["value"]
+
+
+def _read_jobs(stream: BinaryIO, jobs: queue.Queue[Any], stops: Stops, questions: Questions) -> None:
     for line in stream:
         message = json.loads(line)
         if "stop" in message:
             stops.asked = message["stop"]
+        elif "answer" in message:
+            questions.answers.put(message["answer"])
         else:
             jobs.put(message)
-    # The parent closed the pipe or died; SIGKILL of the group also reaches the workers that Beam started.
+    # The parent closed the pipe or died, and nobody else knows of the jobs that are with a remote runner.
+    cancel_running()
+    # SIGKILL of the group also reaches the workers that Beam started.
     os.killpg(0, signal.SIGKILL)
 
 
@@ -178,8 +209,8 @@ def main() -> None:
             events.flush()
 
     jobs: queue.Queue[Any] = queue.Queue()
-    stops = Stops()
-    threading.Thread(target=_read_jobs, args=(stream, jobs, stops), daemon=True).start()
+    stops, questions = Stops(), Questions(tell)
+    threading.Thread(target=_read_jobs, args=(stream, jobs, stops, questions), daemon=True).start()
     configure()
     while True:
         job = jobs.get()
@@ -188,7 +219,7 @@ def main() -> None:
             continue
         try:
             _log_to(job.get("log", ""))
-            tell({"done": do(job, stops.listener(job.get("number", 0), tell))})
+            tell({"done": do(job, stops.listener(job.get("number", 0), tell), questions.ask)})
         except Stopped:
             tell({"stopped": True})
         except Exception as error:

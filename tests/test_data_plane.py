@@ -14,8 +14,9 @@ import pytest
 
 from headrace.components import csv_examples, infer_schema, statistics, transform
 from headrace.components.data_plane import parts
+from headrace.components.data_plane.descriptions import LARGEST_ELEMENT
 from headrace.components.data_plane.result import Result
-from headrace.components.data_plane.work import LARGEST_ELEMENT, run_units
+from headrace.components.data_plane.work import run_units
 from headrace.pipelines.errors import DataError
 
 EXECUTIONS = {
@@ -104,3 +105,8 @@ def test_no_units_is_no_work(ctx):
 def test_what_is_too_large_to_cross_a_stage_is_refused(ctx):
     with pytest.raises(ValueError, match="more than"):
         run_units(ctx, "double", ["x" * LARGEST_ELEMENT], double)
+
+
+def test_a_path_that_a_worker_elsewhere_would_read_otherwise_is_refused(ctx):
+    with pytest.raises(ValueError, match=r"part\.parquet, which isn't the same file"):
+        run_units(ctx, "double", [(1, {"file": Path("part.parquet")})], double)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from ...pipelines.beam import check_runner, threads_of
 from ...pipelines.context import Context
+from ...pipelines.runners.settings import check_runner, threads_of
 from .result import Result
 
 T = TypeVar("T")

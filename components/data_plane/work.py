@@ -10,48 +10,39 @@ result doesn't depend on workers or bundling.
 from __future__ import annotations
 
 import json
-import os
-import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from ...pipelines.beam import beam_pipeline, threads_of
-from ...pipelines.context import Context
-from ...pipelines.errors import error_from_json
-from ...pipelines.worker import failure
+from ...pipelines.context import Context, Exchange
+from ...pipelines.runners.beam import beam_pipeline
+from ...pipelines.runners.jobs import NAMESPACE, run_job
+from ...pipelines.runners.probe import Proof, notes
+from ...pipelines.runners.settings import threads_of
+from .descriptions import check_descriptions
+from .passing import Pass
 from .result import Result
+from .spilling import Partial, Spill, WriteReferences
 
 T = TypeVar("T")
 
+TRIES = 3
+"""How often what is left of a pass is given to a remote runner, if nothing but its machines is to blame."""
+TRIES = 3
+"""How often what is left of a pass is given to a remote runner, if nothing but its machines is to blame."""
 LARGEST_ELEMENT = 64 * 2**10
 """Bytes that an element crossing a stage may have: a unit's description, a result's reference. What is
 larger belongs in a file, since a runner may keep every such element in one process's memory."""
-
-
-class Partial(NamedTuple):
-    """The reference to a unit's spilled result.
-
-    Attributes:
-        unit: the unit's number from 0.
-        rows: how many rows the unit read.
-        path: the file that holds the result's bytes.
-        worker: process and thread that did it.
-    """
-
-    unit: int
-    rows: int
-    path: str
-    worker: str
 
 
 class MapUnits(beam.PTransform):
@@ -63,18 +54,27 @@ class MapUnits(beam.PTransform):
         threads: how many units of a bundle are worked on at once. More than one asks for the global window.
             The work is NumPy and Arrow, which let other threads run, and a thread takes the next unit when
             it is done with one, where a runner would deal them out beforehand.
+        exchange: how the workers reach the files that the work names, if not by themselves.
+        proof: what workers elsewhere prove before their first unit.
     """
 
-    def __init__(self, work: Callable[[Any], Result], folder: Path, threads: int = 0) -> None:
+    def __init__(
+        self,
+        work: Callable[[Any], Result],
+        folder: Path,
+        threads: int = 0,
+        exchange: Exchange | None = None,
+        proof: Proof | None = None,
+    ) -> None:
         super().__init__()
-        self._work = work
-        self._folder = folder
+        spill = Spill(work, folder, proof)
+        self._do = exchange.around(spill) if exchange else spill
         self._threads = threads
 
     def expand(self, units: Any) -> Any:
         """Applies the work to each unit."""
-        spill = _Spill(self._work, str(self._folder))
-        return units | beam.ParDo(spill if self._threads < 2 else _SpillInThreads(spill, self._threads))
+        few = self._threads < 2
+        return units | beam.ParDo(_Do(self._do) if few else _DoInThreads(self._do, self._threads))
 
 
 class GatherPartials(beam.PTransform):
@@ -85,35 +85,23 @@ class GatherPartials(beam.PTransform):
         return partials | "Key" >> beam.Map(_keyed) | "Group" >> beam.GroupByKey()
 
 
-class _Spill(beam.DoFn):
-    def __init__(self, work: Callable[[Any], Result], folder: str) -> None:
-        self._work = work
-        self._folder = folder
+class _Do(beam.DoFn):
+    def __init__(self, do: Callable[[tuple[int, Any]], Partial]) -> None:
+        self._do = do
 
     def process(self, element: tuple[int, Any]) -> Iterator[Partial]:
-        yield self.spilled(element)
-
-    def spilled(self, element: tuple[int, Any]) -> Partial:
-        """Works on one unit, and writes what it gave."""
-        unit, item = element
-        try:
-            result = self._work(item)
-        except Exception as error:
-            # Beam hands an exception on as text below hundreds of lines of its own; the driver reads this
-            # file and raises the error as it was.
-            with suppress(OSError):  # the disk may be full, which then is the error that comes through
-                _write(Path(self._folder) / f"{unit:06d}.error", json.dumps(failure(error)).encode())
-            raise
-        path = Path(self._folder) / f"{unit:06d}-{result.rows}-{uuid.uuid4().hex}"
-        _write(path, result.payload)
-        return Partial(unit, result.rows, str(path), f"{os.getpid()}-{threading.get_ident()}")
+        done = self._do(element)
+        # What a runner's own pages show; a unit that was done twice counts twice.
+        Metrics.counter(NAMESPACE, "units").inc()
+        Metrics.counter(NAMESPACE, "rows").inc(done.rows)
+        yield done
 
 
-class _SpillInThreads(beam.DoFn):
-    """`_Spill` for several units of a bundle at once; an error leaves the units that weren't begun undone."""
+class _DoInThreads(beam.DoFn):
+    """`_Do` for several units of a bundle at once; an error leaves the units that weren't begun undone."""
 
-    def __init__(self, spill: _Spill, threads: int) -> None:
-        self._spill = spill
+    def __init__(self, do: Callable[[tuple[int, Any]], Partial], threads: int) -> None:
+        self._do = do
         self._threads = threads
 
     def start_bundle(self) -> None:
@@ -121,7 +109,7 @@ class _SpillInThreads(beam.DoFn):
         self._asked: deque[Future[Partial]] = deque()
 
     def process(self, element: tuple[int, Any]) -> Iterator[Partial]:
-        self._asked.append(self._pool.submit(self._spill.spilled, element))
+        self._asked.append(self._pool.submit(self._do, element))
         if len(self._asked) > 2 * self._threads:
             yield self._next()
 
@@ -139,16 +127,6 @@ class _SpillInThreads(beam.DoFn):
             raise
 
 
-class _WriteReferences(beam.DoFn):
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def process(self, element: tuple[None, Any]) -> None:
-        partials = [tuple(partial) for partial in element[1]]
-        largest = max(len(json.dumps(partial)) for partial in partials)
-        _write(Path(self._path), json.dumps({"partials": sorted(partials), "largest": largest}).encode())
-
-
 def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], Result]) -> Iterator[bytes]:
     """Runs `work` on every unit in Beam and gives the payloads in the order of the units.
 
@@ -163,84 +141,77 @@ def run_units(ctx: Context, stage: str, units: Sequence[T], work: Callable[[T], 
         Each unit's payload, read from disk when asked for, so that one at a time is in memory.
 
     Raises:
-        ValueError: a unit's description is larger than LARGEST_ELEMENT.
+        ValueError: a unit's description can't travel, see `check_descriptions`.
     """
     if not units:
         return iter(())
-    folder = ctx.scratch(stage)
-    index = folder / "index.json"
-    coder = beam.coders.FastPrimitivesCoder()
-    largest = max(len(coder.encode(unit)) for unit in enumerate(units))
-    if largest > LARGEST_ELEMENT:
-        raise ValueError(f"{stage}: a unit's description has {largest} bytes, more than {LARGEST_ELEMENT}")
-    threads = threads_of(ctx.runner)
-    with _progress(ctx, folder, len(units)), _own_errors(folder), beam_pipeline(ctx.runner) as pipeline:
-        (
-            pipeline
-            # A runner's workers are dealt the units by a shuffle; our own threads take them from one bundle.
-            | "Units" >> beam.Create(list(enumerate(units)), reshuffle=not threads)
-            | stage >> MapUnits(work, folder, threads)
-            | "Gather" >> GatherPartials()
-            | "Write" >> beam.ParDo(_WriteReferences(str(index)))
-        )
+    largest = check_descriptions(stage, units, work)
+    folder = ctx.scratch(stage).absolute()
+    ctx.open_runner()
+    watched = Pass(ctx, folder, len(units))
+    done: dict[int, Partial] = {}
+    facts: dict[str, Any] = {}
+    while left := [(number, unit) for number, unit in enumerate(units) if number not in done]:
+        try:
+            partials, told = _run(ctx, stage, left, work, watched)
+            done |= partials
+            facts |= told
+        except Exception as error:
+            cause, again = watched.failure(error)
+            facts["tries"] = facts.get("tries", 1) + 1
+            if not again or facts["tries"] > TRIES:
+                raise cause from None
+            done |= watched.done()
+            ctx.warn(f"{cause}\nwhat is left of {stage} is tried again")
+    watched.look(last=True)
     # What the units took is free by now, and Arrow would keep it while the next stage takes its own.
     pa.default_memory_pool().release_unused()
-    gathered = json.loads(index.read_text())
-    partials = [Partial(*partial) for partial in gathered["partials"]]
-    if [partial.unit for partial in partials] != list(range(len(units))):
-        raise RuntimeError(f"{stage}: {len(units)} units went in and {len(partials)} results came out")
-    workers = sorted({partial.worker for partial in partials})
-    ctx.work(
-        stage, units=len(units), workers=workers, largest_element_bytes=max(largest, gathered["largest"])
+    workers = sorted({partial.worker for partial in done.values() if partial.worker})
+    largest = max(largest, facts.pop("largest", 0))
+    ctx.work(stage, units=len(units), workers=workers, largest_element_bytes=largest, **facts)
+    if note := notes(folder):
+        ctx.warn(note)
+    return ((folder / Path(done[number].path).name).read_bytes() for number in range(len(units)))
+
+
+def _run(
+    ctx: Context,
+    stage: str,
+    units: Sequence[tuple[int, Any]],
+    work: Callable[[Any], Result],
+    watched: Pass,
+) -> tuple[dict[int, Partial], dict[str, Any]]:
+    """One attempt at some units: their results, and what is told of it."""
+    index = watched.folder / f"{uuid.uuid4().hex}.json"
+    threads, exchange, references = threads_of(ctx.runner), ctx.exchange, WriteReferences(index)
+    runner, remote = ctx.open_runner(), ctx.runner.name != "direct"
+    proof = Proof.ask(watched.folder, shared=exchange is None) if remote else None
+    pipeline = beam_pipeline(runner)
+    (
+        pipeline
+        # A runner's workers are dealt the units by a shuffle; our own threads take them from one bundle.
+        | "Units" >> beam.Create(list(units), reshuffle=not threads)
+        | stage >> MapUnits(work, watched.folder, threads, exchange, proof)
+        | "Gather" >> GatherPartials()
+        | "Write" >> beam.Map(exchange.around(references) if exchange else references)
     )
-    return (Path(partial.path).read_bytes() for partial in partials)
+    told: dict[str, Any] = {}
+    try:
+        if remote:
+            name, tell = f"{ctx.step}-{stage}", partial(ctx.job, stage=stage)
+            told = {"counters": run_job(pipeline, runner, name, tell, watched.look)}
+        else:
+            with watched.looking():
+                pipeline.run().wait_until_finish()
+    finally:
+        if exchange is not None:
+            exchange.collect(watched.folder)
+    gathered = json.loads(index.read_text())
+    partials = [Partial(*each) for each in gathered["partials"]]
+    if [each.unit for each in partials] != [number for number, _ in units]:
+        raise RuntimeError(f"{stage}: {len(units)} units went in and {len(partials)} results came out")
+    return {each.unit: each for each in partials}, {**told, "largest": gathered["largest"]}
 
 
 def _keyed(partial: Partial) -> tuple[None, Partial]:
     return None, partial
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Writes a file that is there whole or not at all."""
-    partly = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partly")
-    partly.write_bytes(content)
-    partly.rename(path)
-
-
-@contextmanager
-def _own_errors(folder: Path) -> Iterator[None]:
-    """Turns Beam's wrapping of a worker's error back into that error; one nobody foresaw is a StepError."""
-    try:
-        yield
-    except Exception:
-        for path in sorted(folder.glob("*.error")):
-            told = json.loads(path.read_text())
-            error = error_from_json(told["failed"])
-            if "traceback" in told:
-                error.add_note(told["traceback"])
-            raise error from None
-        raise
-
-
-@contextmanager
-def _progress(ctx: Context, folder: Path, total: int, seconds: float = 0.5) -> Iterator[None]:
-    """Tells `ctx` how many units are done, by looking at the spilled files, until the block ends."""
-    stop = threading.Event()
-
-    def look() -> None:
-        names = [path.name for path in folder.iterdir() if path.name.count("-") == 2 and not path.suffix]
-        rows = sum(int(name.split("-")[1]) for name in names)
-        ctx.progress(done=min(len(names), total), total=total, rows=rows)
-
-    def watch() -> None:
-        while not stop.wait(seconds):
-            look()
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-        look()
-    finally:
-        stop.set()
-        thread.join()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...pipelines.artifact import Evaluation, Examples, Transform
 from ...pipelines.component import component
-from ...pipelines.context import Context, RunnerSettings
+from ...pipelines.context import Context
 from ..training.stages import stages_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def folds_side_by_side(
         staging.mkdir()
         job = job_of(
             f"{__name__}:fold",
-            Context(ctx.step, staging, RunnerSettings(ctx.runner.name)),
+            Context(ctx.step, staging, ctx.runner),
             {"number": number, "arguments": arguments},
             {"examples": examples, "transform": transform},
         )

@@ -23,17 +23,11 @@ def row_answers(exported: Exported, batches: Iterator[pa.RecordBatch], file: str
     rows = 0
     for batch in batches:
         answers = exported.answer(batch)
-        lost = np.flatnonzero(_without_answer(answers))
+        lost = np.flatnonzero(unanswered(answers))
         if len(lost):
-            values = batch.slice(int(lost[0]), 1).to_pylist()[0]
-            missing = [name for name, value in values.items() if value is None]
-            why = (
-                f"{', '.join(missing)} missing"
-                if missing
-                else "a value is outside of what the model can take"
-            )
             raise DataError(
-                f"the model has no answer to row {rows + int(lost[0]) + 1}: {why}",
+                f"the model has no answer to row {rows + int(lost[0]) + 1}:"
+                f" {why_unanswered(batch, int(lost[0]), False)}",
                 file=file,
                 remedy="fill it in, or impute the column in the transform step and train again",
             )
@@ -47,10 +41,10 @@ def image_answers(
     """A table of predictions for each batch, with `path` before and `error` behind them; see `predict`."""
     for batch in batches:
         answers = exported.answer(batch.rows)
-        lost, reasons = _without_answer(answers), list(batch.reasons)
+        lost, reasons = unanswered(answers), list(batch.reasons)
         for row, name in enumerate(batch.names):
             if lost[row] and not reasons[row]:
-                reasons[row] = _why_lost(batch.rows, row)
+                reasons[row] = why_unanswered(batch.rows, row, True)
             if reasons[row] and unusable is not None:
                 unusable(name, reasons[row])
         told = pa.array([reason or None for reason in reasons], pa.string())
@@ -59,12 +53,17 @@ def image_answers(
         yield pa.table({"path": pa.array(batch.names, pa.string()), **columns, "error": told})
 
 
-def _why_lost(rows: pa.RecordBatch, row: int) -> str:
+def why_unanswered(rows: pa.RecordBatch, row: int, images: bool) -> str:
+    """Why there is no answer to a row, as far as the row tells; `images`: whether the model takes some."""
     missing = [name for name, value in rows.slice(row, 1).to_pylist()[0].items() if value is None]
-    return f"{', '.join(missing)} missing" if missing else "the model can't decode it, or has no answer to it"
+    if missing:
+        return f"{', '.join(missing)} missing"
+    if images:
+        return "the model can't decode it, or has no answer to it"
+    return "a value is outside of what the model can take"
 
 
-def _without_answer(answers: pa.Table) -> Any:
+def unanswered(answers: pa.Table) -> Any:
     """`[n]` bool: which rows have no number for an answer."""
     numbers = [column.to_numpy() for column in answers.columns if pa.types.is_floating(column.type)]
     return ~np.isfinite(np.stack(numbers)).all(axis=0)

@@ -101,13 +101,16 @@ def load_export(folder: Path) -> Exported:
     return Exported(
         tuple(about["inputs"]),
         tasks_from_json(about),
-        CsvOptions(
-            **about.get("csv", {}),
-            missing_values=tuple(about["missing_values"]),
-            times=about.get("times", {}),
-        ),
+        written_options(about),
         model.signatures["serving_default"],
         model,
+    )
+
+
+def written_options(about: dict[str, Any]) -> CsvOptions:
+    """How the files that the examples were read from are written, by what `export.json` says."""
+    return CsvOptions(
+        **about.get("csv", {}), missing_values=tuple(about["missing_values"]), times=about.get("times", {})
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,15 @@ def _arrow_type(kind: str) -> Any:
 
 
 def _parquet_rows(types: Types, path: Path) -> Iterator[pa.RecordBatch]:
+    groups = open_parquet(types, path)
+    if not sum(rows for _, rows in groups):
+        yield no_rows(types)
+    for group, _ in groups:
+        yield from read_group(types, path, group, sum(rows for _, rows in groups[:group]))
+
+
+def open_parquet(types: Types, path: Path) -> list[tuple[int, int]]:
+    """The row groups of a Parquet file with the rows of each; refuses one without the columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -100,13 +110,23 @@ def _parquet_rows(types: Types, path: Path) -> Iterator[pa.RecordBatch]:
             types = _as_named(types, file.schema_arrow.names)
             _require_columns(types, tuple(file.schema_arrow.names), path)
             _require_types(types, file.schema_arrow, path)
-            if not file.metadata.num_rows:
-                yield no_rows(types)
-            rows = 0
-            at_once = IMAGE_ROWS if "image" in types.values() else PARQUET_ROWS
-            for batch in file.iter_batches(at_once, columns=list(types)):
-                yield _converted(batch, types, path, rows)
-                rows += batch.num_rows
+            return [(n, file.metadata.row_group(n).num_rows) for n in range(file.metadata.num_row_groups)]
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"this can't be read as Parquet: {error}", file=str(path)) from error
+
+
+def read_group(types: Types, path: Path, group: int, before: int) -> Iterator[pa.RecordBatch]:
+    """The columns of a row group, some rows at a time; `before` says how many rows stand before it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    at_once = IMAGE_ROWS if "image" in types.values() else PARQUET_ROWS
+    try:
+        with pq.ParquetFile(path) as file:
+            types = _as_named(types, file.schema_arrow.names)
+            for batch in file.iter_batches(at_once, row_groups=[group], columns=list(types)):
+                yield _converted(batch, types, path, before)
+                before += batch.num_rows
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"this can't be read as Parquet: {error}", file=str(path)) from error
 
@@ -217,7 +237,36 @@ def _with_times(batch: pa.RecordBatch, types: Types, path: Path) -> pa.RecordBat
     return pa.RecordBatch.from_arrays(arrays, names=list(types))
 
 
-def _csv_rows(types: Types, path: Path, scratch: Path, asked: CsvOptions) -> Iterator[pa.RecordBatch]:
+@dataclass(frozen=True)
+class CsvRows:
+    """How the rows of a CSV file are read, by whatever worker.
+
+    Attributes:
+        names: of all columns of the file.
+        types: the columns that are read, as the file calls them, and their types.
+        dialect: how cells are written.
+        encoding: as it was stated, for messages.
+    """
+
+    names: tuple[str, ...]
+    types: Types
+    dialect: Dialect
+    encoding: str
+
+    def read(self, unit: Unit) -> tuple[pa.RecordBatch, Any]:
+        """The rows of a unit, and the line of each, int64 [rows]; see `predict` for the errors."""
+        return _typed(unit, self)
+
+
+def open_csv(types: Types, path: Path, scratch: Path, asked: CsvOptions) -> tuple[CsvRows, list[Unit]]:
+    """How a CSV file is read, and its units of a few megabytes, none where there are no rows.
+
+    Args:
+        types: the columns, and their types.
+        path: the file.
+        scratch: a folder for a copy in plain UTF-8, where the file isn't that.
+        asked: how it is written.
+    """
     from ..csv.cutting import cut_file
     from ..csv.prepare import needs_copy, table_file, write_plain
     from ..csv.sources import Dialect, read_head
@@ -243,11 +292,15 @@ def _csv_rows(types: Types, path: Path, scratch: Path, asked: CsvOptions) -> Ite
             file=str(path),
             remedy="give the rows as Parquet, or as JSON Lines",
         )
-    units = cut_file(file, dialect, BLOCK_BYTES)
+    return CsvRows(names, types, dialect, encoding), cut_file(file, dialect, BLOCK_BYTES)
+
+
+def _csv_rows(types: Types, path: Path, scratch: Path, asked: CsvOptions) -> Iterator[pa.RecordBatch]:
+    rows, units = open_csv(types, path, scratch, asked)
     if not units:
-        yield no_rows(types)
+        yield no_rows(rows.types)
     for unit in units:
-        yield _typed(unit, names, types, dialect, encoding)
+        yield rows.read(unit)[0]
 
 
 def _require_width(first: tuple[str, ...], names: Sequence[str], path: Path) -> None:
@@ -275,9 +328,7 @@ def _require_columns(types: Types, names: tuple[str, ...], path: Path, remedy: s
         raise DataError(problems)
 
 
-def _typed(
-    unit: Unit, names: tuple[str, ...], types: Types, dialect: Dialect, encoding: str
-) -> pa.RecordBatch:
+def _typed(unit: Unit, how: CsvRows) -> tuple[pa.RecordBatch, Any]:
     import numpy as np
     import pyarrow as pa
 
@@ -286,23 +337,24 @@ def _typed(
     from ..ingestion.rejects import bad_value
 
     # Bad rows are collected and the first one raised here, since there is no rejects file to send them to.
-    cells = read_cells(unit, tuple(str(place) for place in range(len(names))), dialect, encoding, sys.maxsize)
+    places = tuple(str(place) for place in range(len(how.names)))
+    cells = read_cells(unit, places, how.dialect, how.encoding, sys.maxsize)
     if cells.rejects:
         bad = cells.rejects[0]
         raise DataError(bad.reason, file=bad.file, line=bad.line, remedy=bad.remedy)
     arrays = []
-    for column, kind in types.items():
-        text = cells.table.column(names.index(column)).combine_chunks()
+    for column, kind in how.types.items():
+        text = cells.table.column(how.names.index(column)).combine_chunks()
         text = text.chunk(0) if isinstance(text, pa.ChunkedArray) else text
-        values, mask = convert(text, kind, dialect.missing)
+        values, mask = convert(text, kind, how.dialect.missing)
         if mask is not None and mask.any():
             row = int(np.flatnonzero(mask)[0])
             reason, _ = bad_value(column, text[row].as_py(), kind)
             place = cells.reject(row, reason, "")
             remedy = "mend the value, or name it as a missing value"
             if kind.startswith("timestamp"):
-                how = kind.partition(":")[2] or "as 2024-01-31T12:30:00Z"
-                remedy = f"write it {how}, as in the examples, or say how it is written (--time)"
+                written = kind.partition(":")[2] or "as 2024-01-31T12:30:00Z"
+                remedy = f"write it {written}, as in the examples, or say how it is written (--time)"
             raise DataError(reason, file=place.file, line=place.line, remedy=remedy)
         arrays.append(values)
-    return pa.RecordBatch.from_arrays(arrays, names=list(types))
+    return pa.RecordBatch.from_arrays(arrays, names=list(how.types)), cells.lines()

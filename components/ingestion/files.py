@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,3 +107,12 @@ def _inside(folder: Path, wanted: Folder) -> list[Path]:
             f"no {wanted.format} file is in this folder", file=str(folder), remedy=wanted.rule
         )
     return files
+
+
+def short_names(paths: Sequence[Path]) -> list[tuple[Path, str]]:
+    """The files with the shortest names that tell them apart: below the folder that they share."""
+    if len(paths) == 1:
+        return [(paths[0], paths[0].name)]
+    whole = [os.path.abspath(path) for path in paths]  # noqa: PTH100 - keeps links
+    base = os.path.commonpath([os.path.dirname(path) for path in whole])  # noqa: PTH120
+    return [(path, Path(name).relative_to(base).as_posix()) for path, name in zip(paths, whole, strict=True)]

@@ -26,8 +26,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
+from ...pipelines.component import Marker
 from .applications import architecture_of
 
 _WEIGHTS = ("dropout", "l1", "l2", "max_norm")
@@ -48,6 +49,9 @@ BUILT_IN: dict[str, tuple[str, ...]] = {
     "resnet50": _RESNET,
 }
 """The built-in models, each with the names of its `model_args`."""
+ModelName = Annotated[str, Marker("code", tuple(BUILT_IN), "models")]
+"""A built-in model, `keras.applications.NAME`, the import path of a user's function, or the plain name of
+another package's."""
 IMAGE_MODELS = ("cnn", "vgg16", "vgg19", "resnet34", "resnet50")
 """Those for images; any `keras.applications.NAME` is one too."""
 _MODULES = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...pipelines import entry_points
 from ...pipelines.errors import HeadraceError, InvalidRequestError, Problem
 from ..transforms import TRANSFORMS, Transform
-from ..transforms.own import entry_points, find_own
+from ..transforms.own import find_own
 from .link_arguments import link_arguments
 
 
@@ -62,14 +63,17 @@ def transform_class(name: Any) -> type[Transform]:
     """The transform of that name: built in, by import path, or by entry point.
 
     Raises:
-        InvalidRequestError: there is none.
+        InvalidRequestError: there is none, several packages offer it, or what it leads to is no transform.
     """
     if isinstance(name, str) and name in TRANSFORMS:
         return TRANSFORMS[name]
     if isinstance(name, str) and ":" in name:
         return find_own(name)
-    if isinstance(name, str) and name in entry_points():
-        return find_own(entry_points()[name])
-    raise InvalidRequestError(
-        f"there is no transform {name!r}", given=str(name), available=(*TRANSFORMS, *entry_points())
-    )
+    offered = entry_points.offer("transforms", name) if entry_points.is_plain(name) else None
+    if offered is None:
+        available = (*TRANSFORMS, *entry_points.offers("transforms"))
+        raise InvalidRequestError(f"there is no transform {name!r}", given=str(name), available=available)
+    try:
+        return find_own(offered.path)
+    except HeadraceError as error:
+        raise InvalidRequestError(offered.broken(error.problems[0].what)) from error

@@ -17,10 +17,10 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from ...pipelines.beam import runner_and_options
 from ...pipelines.context import Context
 from ...pipelines.errors import InvalidRequestError, StepError
 from ...pipelines.import_path import load_function
+from ...pipelines.runners.beam import runner_and_options
 from .naming import INFO, default_data_dir, parse_name
 
 _LOOK_SECONDS = 1.0
@@ -72,7 +72,7 @@ def _config(ctx: Context, recipe: Recipe) -> Any:
     """How TFDS downloads and prepares: nothing from its bucket, Beam by this run's runner."""
     import tensorflow_datasets as tfds
 
-    runner, options = runner_and_options(ctx.runner)
+    runner, options = runner_and_options(ctx.open_runner())
     return tfds.download.DownloadConfig(
         try_download_gcs=False, manual_dir=recipe.manual_dir, beam_runner=runner, beam_options=options
     )

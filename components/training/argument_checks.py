@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...pipelines.component import Known
+from ...pipelines.entry_points import offers
 from ...pipelines.errors import Problem, closest
 from ...pipelines.import_path import find_problem
 from ..augmentation.grammar import parse_augmentation
@@ -188,7 +189,7 @@ def model_problems(arguments: Arguments) -> list[Problem]:
                 f"there is no model {model!r}",
                 argument="model",
                 given=f"{PREFIX}{model}" if model in ARCHITECTURES else model,
-                available=keras_own if of_keras else tuple(BUILT_IN),
+                available=keras_own if of_keras else (*BUILT_IN, *offers("models")),
                 remedy=remedy,
             )
         ]
@@ -262,6 +263,7 @@ def _name_problems(argument: str, given: Any, available: tuple[str, ...]) -> lis
     if not isinstance(given, str) or bare(given) in {bare(name) for name in available}:
         return []
     what = argument.removesuffix("s") if argument == "metrics" else argument
+    available = (*available, *offers("metrics" if argument == "metrics" else "losses"))
     own = ", and file.py:name stands for one of your own" if argument in ARGUMENTS else ""
     remedy = "" if closest(given, available) else f"the names are those of Keras{own}"
     return [

@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 
 from ...pipelines.artifact import Examples
-from ...pipelines.beam import cores
+from ...pipelines.runners.settings import cores
 from ..input.order import Only
 from ..strategies.choosing import ONE, Chosen
 from ..strategies.precision import precise, require_float32

@@ -23,11 +23,17 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
+from ...pipelines.component import Marker
 from ...pipelines.errors import Problem
 from ...pipelines.import_path import find_problem, plain_definition, split_path
+from .keras_names import LOSSES, METRICS
 
+LossNames = Annotated[str | dict[str, str], Marker("codes", LOSSES, "losses")]
+"""A loss, or one by label: a Keras name, an import path, or the plain name of another package's."""
+MetricNames = Annotated[list[str] | dict[str, list[str]], Marker("codes", METRICS, "metrics")]
+"""Metrics, or such by label, named likewise."""
 ARGUMENTS = ("loss", "metrics")
 """The arguments of `train` that take import paths of such code."""
 _GIVEN = ("y_true", "y_pred")

@@ -3,7 +3,7 @@
     features:
       price: {clip.py:clip: {low: 0, high: 10}}     # file.py:name, relative to the pipeline's file
       size: my_package.scaling:Fold                 # module:name
-      age: fold                                     # an entry point of the group headrace.transforms
+      age: fold                                     # by an entry point of an installed package
 
 A function `def clip(xp, column, low=0.0, high=1.0)` takes a column of numbers, float32 [n] with NaN where one
 is missing, and gives such a column; its further parameters are the transform's arguments. A class is a frozen
@@ -34,12 +34,11 @@ from typing import Any, ClassVar, get_args
 from ...pipelines.code_digest import code_digest
 from ...pipelines.errors import HeadraceError, InvalidRequestError, StepError
 from ...pipelines.import_path import find_problem, load_function, module_file, split_path
+from ...pipelines.staged_code import staged_file
 from ...pipelines.step_parts import source_file
 from .base import Analyzer, Constants, Kind, Transform, argument_name
 from .target import TargetMean
 
-GROUP = "headrace.transforms"
-"""The entry point group of other packages' transforms."""
 DTYPES = {"float": "float32", "vector": "float32", "int": "int64", "time": "int64", "ids": "int64",
           "one_hot": "int64", "sequence": "int64", "pixels": "uint8"}  # fmt: skip
 """The dtype of a column, by the kinds that are arrays of numbers."""
@@ -53,15 +52,6 @@ def path_of(kind: type[Transform]) -> str:
     return _PATHS.get(kind, "")
 
 
-@lru_cache(maxsize=1)
-def entry_points() -> Mapping[str, str]:
-    """Import path by name, of the transforms that installed packages offer."""
-    # importlib.metadata reads every installed package's metadata: some 80 ms, so only where it is needed.
-    from importlib.metadata import entry_points as installed
-
-    return {point.name: point.value for point in installed(group=GROUP)}
-
-
 def find_own(path: str) -> type[Transform]:
     """The transform behind an import path, `module:name` or `file.py:name`.
 
@@ -72,7 +62,7 @@ def find_own(path: str) -> type[Transform]:
     problem = find_problem(path)
     if problem is not None:
         raise InvalidRequestError(problem)
-    stat = Path(place).stat() if place.endswith(".py") else None
+    stat = staged_file(place).stat() if place.endswith(".py") else None
     return _found(path, None if stat is None else (stat.st_mtime_ns, stat.st_size))
 
 
@@ -226,7 +216,7 @@ def digest_of(path: str) -> str:
     file = source_file(place)
     if file.suffix != ".py":
         return hashlib.sha256(file.read_bytes()).hexdigest()
-    code = code_digest(file.stem if place.endswith(".py") else place, file, name.split(".")[0])
+    code = code_digest(Path(place).stem if place.endswith(".py") else place, file, name.split(".")[0])
     return hashlib.sha256(json.dumps(code.symbols, sort_keys=True).encode()).hexdigest()
 
 
@@ -279,7 +269,7 @@ def _rows(column: Any) -> int | None:
 def _failure(path: str, error: Exception) -> StepError:
     """What one's own code raised, with the place in it."""
     place = [one for one in traceback.extract_tb(error.__traceback__) if one.filename != __file__]
-    own = [one for one in place if one.filename == split_path(path)[0]] or place
+    own = [one for one in place if one.filename == str(staged_file(split_path(path)[0]))] or place
     return StepError(
         f"the transform {_short(path)} failed: {type(error).__name__}: {error}",
         file=own[-1].filename if own else split_path(path)[0],

@@ -16,6 +16,7 @@ from ..errors import HeadraceError
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run", "Run a pipeline; what is in the store already is not computed again."),
     "resume": ("run", "Go on with a run that failed, was interrupted or was killed."),
+    "step": ("step", "Run one component by itself, with artifacts of the store and values."),
     "tune": ("tune", "Search for the best values of parameters."),
     "plan": ("pipeline_commands", "Say for each step whether it would run, and why."),
     "explain": ("explain", "Say why a step ran or was cached, or what would become of it."),
@@ -26,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "lineage": ("artifacts", "Show what an artifact was made from, and what was made of it."),
     "gc": ("artifacts", "Remove old runs and the artifacts that only they refer to."),
     "predict": ("predict", "Apply an exported model to a file."),
+    "runners": ("runners", "List the Beam runners, what they need and have; fetch job servers."),
     "components": ("catalog", "List the components, or describe one."),
     "schema": ("schema", "Infer, compare, convert and check schemas; the JSON Schema of documents."),
 }

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .common import brief, counted, echo_json, json_option, store_option, store_to_read, table
-from .naming import artifact_named, digests, outputs_of
-from .views import view
+from .naming import artifact_named, outputs_of
+from .views import VIEWED, view
 
 if TYPE_CHECKING:
     from ..artifact import Artifact
@@ -50,7 +50,7 @@ def list_artifacts(kind: str, uri: str, as_json: bool) -> int:
 def _named(store: Store) -> dict[tuple[str, str], tuple[str, str]]:
     """(run, name) of every artifact by (type, digest): the newest run that refers to it."""
     found: dict[tuple[str, str], tuple[str, str]] = {}
-    there = set(digests(store))
+    there = set(store.artifact_keys())
     for run in store.runs():
         for name, key in outputs_of(store.run_record(run)).items():
             if key in there:
@@ -74,11 +74,14 @@ def show(name: str, run: str, uri: str, as_json: bool) -> int:
     Statistics and evaluations are shown as tables, models in short, and a schema as YAML that can be edited
     and given as schema_file. --json prints the manifest.
     """
-    artifact = artifact_named(store_to_read(uri), name, run)
+    store = store_to_read(uri)
+    artifact = artifact_named(store, name, run)
     if as_json:
         echo_json({**artifact.manifest(), "path": str(artifact.path)})
     else:
-        click.echo("\n".join(_shown(artifact)))
+        click.echo(
+            "\n".join(_shown(store.fetch(artifact) if artifact.type in (*VIEWED, *_TEXTS) else artifact))
+        )
     return 0
 
 
@@ -114,7 +117,8 @@ def _shown(artifact: Artifact) -> Iterator[str]:
 @json_option
 def path(name: str, run: str, uri: str, as_json: bool) -> int:
     """Print the folder of an artifact."""
-    artifact = artifact_named(store_to_read(uri), name, run)
+    store = store_to_read(uri)
+    artifact = store.fetch(artifact_named(store, name, run))
     if as_json:
         echo_json({"type": artifact.type, "digest": artifact.digest, "path": str(artifact.path)})
     else:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import InvalidRequestError
-from ..store import store_folder
 
 if TYPE_CHECKING:
     from ..bound import BoundPipeline
@@ -110,14 +109,11 @@ def selection(start: str, end: str, only: str, force: Sequence[str]) -> Selectio
     return Selection(start, end, only, frozenset(force))
 
 
-def has_store(folder: Path) -> bool:
-    """Whether there is a store in a folder."""
-    return (folder / "store.json").is_file()
-
-
 def store_to_write(uri: str) -> Store:
     """The store that was asked for, made if it isn't there."""
-    return _opened(store_folder(uri))
+    from ..stores import open_store
+
+    return _closed_later(open_store(uri))
 
 
 def store_to_read(uri: str) -> Store:
@@ -126,21 +122,20 @@ def store_to_read(uri: str) -> Store:
     Raises:
         InvalidRequestError: there is none.
     """
-    folder = store_folder(uri)
-    if not has_store(folder):
+    from ..stores import find_store, store_name
+
+    store = find_store(uri)
+    if store is None:
         raise InvalidRequestError(
-            f"there is no store at {folder}",
+            f"there is no store at {store_name(uri)}",
             argument="--store",
             remedy="run a pipeline first, or name the store by --store or HEADRACE_STORE",
         )
-    return _opened(folder)
+    return _closed_later(store)
 
 
-def _opened(folder: Path) -> Store:
-    """The store in a folder; its index is closed when the command ends."""
-    from ..store import Store
-
-    store = Store(folder)
+def _closed_later(store: Store) -> Store:
+    """The store, whose index is closed when the command ends."""
     click.get_current_context().call_on_close(store.index.close)
     return store
 
@@ -148,9 +143,11 @@ def _opened(folder: Path) -> Store:
 @contextlib.contextmanager
 def store_to_plan(uri: str) -> Iterator[Store]:
     """The store that was asked for, or, where there is none yet, an empty one that is thrown away."""
-    folder = store_folder(uri)
-    if has_store(folder):
-        yield _opened(folder)
+    from ..stores import find_store
+
+    found = find_store(uri)
+    if found is not None:
+        yield _closed_later(found)
         return
     import tempfile
 

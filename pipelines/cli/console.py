@@ -139,7 +139,10 @@ def made_by(result: RunResult) -> list[str]:
             if isinstance(metrics, Mapping):
                 found.append(_metrics(metrics, output["summary"].get("split", "")))
             if output["type"] == "ExportedModel" and artifact is not None:
-                found.append(f"exported to {artifact.path}")
+                there = artifact.path.is_dir()  # not yet where a remote store had it in its cache
+                found.append(
+                    f"exported to {artifact.path}" if there else f"fetch it: headrace artifacts path {step}"
+                )
     return found
 
 

@@ -29,7 +29,7 @@ def run_id(store: Store, name: str) -> str:
     runs = store.runs()
     found = [run for run in runs if _begins(run, name)] if name else runs[:1]
     if not runs:
-        raise InvalidRequestError("there are no runs in the store", file=str(store.folder))
+        raise InvalidRequestError("there are no runs in the store", file=store.uri)
     if name in found:
         return name
     if len(found) != 1:
@@ -75,7 +75,7 @@ def artifact_named(store: Store, name: str, run: str = "") -> Artifact:
         from ..artifact import load_artifact
 
         return load_artifact(Path(name).absolute())
-    found = digests(store, name) if _DIGEST.fullmatch(name) and not run else []
+    found = store.artifact_keys(name) if _DIGEST.fullmatch(name) and not run else []
     if len(found) > 1:
         raise InvalidRequestError(
             f"{name!r} may be any of {len(found)} artifacts",
@@ -84,12 +84,6 @@ def artifact_named(store: Store, name: str, run: str = "") -> Artifact:
     if not found:
         found = [_output_named(store, name, run)]
     return store.artifact(*found[0])
-
-
-def digests(store: Store, prefix: str = "") -> list[tuple[str, str]]:
-    """(type, digest) of every artifact whose digest begins with `prefix`."""
-    folders = sorted((store.folder / "artifacts").glob(f"*/{prefix}*"))
-    return [(folder.parent.name, folder.name) for folder in folders]
 
 
 def _output_named(store: Store, name: str, run: str) -> tuple[str, str]:

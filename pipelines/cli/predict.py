@@ -13,8 +13,7 @@ from pathlib import Path
 import click
 
 from ..errors import InvalidRequestError
-from ..store import store_folder
-from .common import counted, has_store, store_option, store_to_read
+from .common import counted, store_option
 from .naming import artifact_named, outputs_of
 
 
@@ -213,11 +212,13 @@ def export_folder(name: str, run: str = "", uri: str = "") -> Path:
     remedy = "name the folder of an exported model, or the step that made it"
     if given.is_dir():
         raise InvalidRequestError("this folder is not an exported model", file=str(given), remedy=remedy)
-    if not has_store(store_folder(uri)) and not run:
+    from ..stores import find_store, store_name
+
+    store = find_store(uri)
+    if store is None:
         raise InvalidRequestError(
-            f"there is no folder {name!r}, and no store at {store_folder(uri)} to look in", remedy=remedy
+            f"there is no folder {name!r}, and no store at {store_name(uri)} to look in", remedy=remedy
         )
-    store = store_to_read(uri)
     artifact = artifact_named(store, name, run)
     if artifact.type != "ExportedModel":
         made = {
@@ -229,4 +230,4 @@ def export_folder(name: str, run: str = "", uri: str = "") -> Path:
         raise InvalidRequestError(
             f"{name} is of type {artifact.type}, not an ExportedModel", available=tuple(made), remedy=remedy
         )
-    return artifact.path
+    return store.fetch(artifact).path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,7 +26,7 @@ from .naming import run_id, run_record, with_state
 if TYPE_CHECKING:
     from ..bound import BoundPipeline
     from ..context import RunnerSettings
-    from ..executor import Request
+    from ..executor import Request, RunResult
     from ..store import Store
 
 RUNNER = click.option("--runner", default="", metavar="R", help="The Beam runner; direct if none is named.")
@@ -67,9 +67,12 @@ def run(
     chosen = selection(start, end, only, force)
     bound = load(target, params, sets, sample)
     from ..executor import Request
+    from ..runners.settings import settings_by_step
 
-    chosen.steps(bound)  # an unknown step is reported before a store is made
-    return _execute(bound, store_to_write(uri), Request(chosen, settings, jobs or 1), as_json, uri)
+    # An unknown step or runner is reported before a store is made.
+    chosen.steps(bound)
+    settings_by_step(bound, settings)
+    return execute(bound, store_to_write(uri), Request(chosen, settings, jobs or 1), as_json, uri)
 
 
 @click.command()
@@ -107,20 +110,41 @@ def resume(
 
         return resume_search(store, record, asked.runner, jobs, as_json, uri)
     bound = BoundPipeline.from_json(record["document"])
-    return _execute(bound, store, asked, as_json, uri)
+    return execute(bound, store, asked, as_json, uri)
 
 
 def runner_settings(runner: str, options: Sequence[str]) -> RunnerSettings:
     """The Beam runner that was asked for; raises InvalidRequestError for one that isn't there."""
-    from ..beam import check_runner
     from ..context import RunnerSettings
+    from ..runners.settings import check_runner
 
-    settings = RunnerSettings(runner or "direct", pairs("--runner-option", options))
-    check_runner(settings)
+    settings = RunnerSettings(runner, pairs("--runner-option", options))
+    if runner:
+        check_runner(settings)
     return settings
 
 
-def _execute(bound: BoundPipeline, store: Store, request: Request, as_json: bool, uri: str) -> int:
+def execute(
+    bound: BoundPipeline,
+    store: Store,
+    request: Request,
+    as_json: bool,
+    uri: str,
+    tell: Callable[[RunResult], None] | None = None,
+) -> int:
+    """Runs a pipeline and tells what became of it.
+
+    Args:
+        bound: the pipeline.
+        store: where it runs.
+        request: how.
+        as_json: print the result as JSON.
+        uri: the --store that was given, for what is told to go on with.
+        tell: prints what is asked for on standard output, which has nothing else on it then.
+
+    Returns:
+        The exit code.
+    """
     from ..executor import run_pipeline
     from .console import ending, open_console
 
@@ -136,9 +160,11 @@ def _execute(bound: BoundPipeline, store: Store, request: Request, as_json: bool
             if as_json:
                 echo_json(_recorded(store, console.run))
         return 130
-    click.echo(ending(result, uri), err=as_json or result.status != "done")
+    click.echo(ending(result, uri), err=as_json or tell is not None or result.status != "done")
     if as_json:
         echo_json(result.to_json())
+    elif tell is not None:
+        tell(result)
     return 0 if result.status == "done" else 1
 
 
@@ -192,6 +218,6 @@ def _request_of(record: dict[str, Any], settings: RunnerSettings, jobs: int | No
     ran = {name for name, step in record["steps"].items() if step["status"] == "ran"}
     forced = {name for name in record["order"] if {name, unkeyed(name)} & set(asked["force"])} - ran
     chosen = Selection(asked["from"], asked["to"], asked["only"], frozenset(forced))
-    then = RunnerSettings(asked["runner"], asked["runner_options"])
-    same = settings.name == "direct" and not settings.options
-    return Request(chosen, then if same else settings, jobs or asked["jobs"], record["run"])
+    if settings.name in ("", asked["runner"]):  # what was asked for then, but for what is said now
+        settings = RunnerSettings(asked["runner"], {**asked["runner_options"], **settings.options})
+    return Request(chosen, settings, jobs or asked["jobs"], record["run"])

@@ -125,6 +125,10 @@ def _shown(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"with the best setting of search {best['run']}, trial {best['number']}"
     if record["request"].get("resumes"):
         yield f"resumes {record['request']['resumes']}"
+    for told in record.get("runners", ()):
+        facts = {key: value for key, value in told.items() if key not in ("name", "options", "seconds")}
+        shown = ", ".join(f"{key} {value_text(value)}" for key, value in {**facts, **told["options"]}.items())
+        yield f"runner {told['name']}: {brief(shown, 200)}"
     for key, value in record["document"]["params"].items():
         yield f"param {key} = {brief(value)}"
     yield ""
@@ -274,8 +278,7 @@ def logs(name: str, uri: str, as_json: bool) -> int:
     """Print the log of a run: what its steps and their libraries wrote."""
     store = store_to_read(uri)
     run = run_id(store, name)
-    path = store.run_folder(run) / "log.txt"
-    text = path.read_text("utf-8", "replace") if path.is_file() else ""
+    text = store.run_log(run)
     if as_json:
         echo_json({"run": run, "log": text})
     elif text:

@@ -110,3 +110,5 @@ _VIEWS: Mapping[str, tuple[str, _View]] = {
     "ExportedModel": ("export.json", _export),
 }
 """The file that is shown, and how, by type."""
+VIEWED = tuple(_VIEWS)
+"""The types that have a view."""

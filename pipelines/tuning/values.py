@@ -11,6 +11,7 @@ import msgspec
 from ..bound import BoundPipeline, BoundStep
 from ..checks import check_components
 from ..component import Known
+from ..entry_points import offered_paths
 from ..errors import PipelineError, Problem
 from ..pipeline import StepOutput
 from ..planning import Selection
@@ -82,8 +83,11 @@ def _changed(step: BoundStep, path: list[str], value: Any, folder: str) -> Bound
     if problem:
         return problem
     found = resolve_paths(located(converted, folder), argument.markers, folder, words=argument.words)
+    named, problems = offered_paths(argument, plain(found))
+    if problems:
+        return problems[0]
     inputs = {name: source for name, source in step.inputs.items() if name != path[0]}
-    return replace(step, parameters={**step.parameters, path[0]: plain(found)}, inputs=inputs)
+    return replace(step, parameters={**step.parameters, path[0]: named}, inputs=inputs)
 
 
 def _set(before: Any, path: list[str], value: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from apache_beam.testing.util import assert_that
 
 from headrace.components.compute_statistics import ComputeStatistics
-from headrace.pipelines.beam import beam_pipeline
+from headrace.pipelines.runners.beam import beam_pipeline
 from headrace.pipelines.context import RunnerSettings
 
 

@@ -22,7 +22,6 @@ from headrace.components.preprocessing.fitted_file import load_fitted, save_fitt
 from headrace.components.preprocessing.fitted_tf import require_graph
 from headrace.components.train import train
 from headrace.components.transform import transform
-from headrace.components.transforms import own
 from headrace.pipelines.binding import bind
 from headrace.pipelines.document import parse_pipeline
 from headrace.pipelines.errors import GateError, StepError, StoreError
@@ -390,18 +389,16 @@ def test_entry_points_have_plain_names(monkeypatch: pytest.MonkeyPatch, tmp_path
         "Metadata-Version: 2.1\nName: other\nVersion: 1\n"
     )
     (package / "other-1.dist-info" / "entry_points.txt").write_text(
-        f"[{own.GROUP}]\nclamped = other_transforms:clamp\n"
+        "[headrace.transforms]\nclamped = other_transforms:clamp\n"
     )
     shutil.copy(OWN, package / "other_transforms.py")
     monkeypatch.setattr(sys, "path", [*sys.path, str(package)])
-    own.entry_points.cache_clear()
     data: dict[str, Any] = {"c": ("float", [0.5, 9.0])}
     try:
         assert fit({"c": "clamped"}, data).apply_numpy(batch(data))["c"].tolist() == [[0.5], [1]]
         _, (problem,) = parse_features({"f": "clampd"})
         assert problem.closest == "clamped" and "clamped" in problem.available
     finally:
-        own.entry_points.cache_clear()
         sys.modules.pop("other_transforms", None)
 
 

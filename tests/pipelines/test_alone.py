@@ -93,6 +93,6 @@ def test_the_default_store(tmp_path, monkeypatch):
     assert default_store().folder == tmp_path / ".headrace"
     monkeypatch.setenv("HEADRACE_STORE", "relative")
     assert default_store().folder == tmp_path / "relative"
-    monkeypatch.setenv("HEADRACE_STORE", "s3://bucket")
+    monkeypatch.setenv("HEADRACE_STORE", "nowhere://bucket")
     with pytest.raises(InvalidRequestError, match="not supported"):
         default_store()

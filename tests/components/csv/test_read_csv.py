@@ -13,7 +13,7 @@ from apache_beam.testing.util import assert_that
 
 from headrace.components.csv.read_csv import ReadCsv
 from headrace.components.data_plane.record_batch_coder import RecordBatchCoder
-from headrace.pipelines.beam import beam_pipeline
+from headrace.pipelines.runners.beam import beam_pipeline
 from headrace.pipelines.context import RunnerSettings
 from headrace.pipelines.errors import InvalidRequestError
 

@@ -151,7 +151,7 @@ def test_an_unforeseen_error_is_told_with_its_traceback(headrace):
         (["run", "chain.yaml", "--sample", "5"], "no step of the pipeline can sample"),
         (["run", "chain.yaml", "--runner", "flonk"], "there is no runner 'flonk'"),
         (["run", "chain.yaml", "--runner-option", "direct_num_workers=x"], "has to be a whole number"),
-        (["run", "chain.yaml", "--store", "gs://bucket/store"], "gs:// is not supported"),
+        (["run", "chain.yaml", "--store", "nowhere://bucket/store"], "nowhere:// is not supported"),
         (["run", "chain.yaml", "-j", "0"], "x>=1"),
         (["run"], "Missing argument 'PIPELINE'"),
         (["flurb"], "No such command 'flurb'"),

@@ -6,9 +6,10 @@ import os
 
 import pytest
 
-from headrace.pipelines.beam import OPTIONS, beam_pipeline, check_runner, direct_options, threads_of
 from headrace.pipelines.context import RunnerSettings
 from headrace.pipelines.errors import InvalidRequestError
+from headrace.pipelines.runners.beam import beam_pipeline
+from headrace.pipelines.runners.settings import DIRECT_OPTIONS, check_runner, direct_options, threads_of
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_a_number_of_workers_is_one_of_threads_unless_a_mode_is_stated():
 def test_every_option_is_one_of_beams():
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    for name in OPTIONS:
+    for name in DIRECT_OPTIONS:
         value = "multi_threading" if name == "direct_running_mode" else "2"
         options = PipelineOptions([f"--{name}={value}"])
         assert options.get_all_options(drop_default=True)[name], name

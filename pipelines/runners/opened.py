@@ -1,0 +1,86 @@
+"""The runners of one run: each is opened when the first step needs it, and all are closed with the run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..context import RunnerSettings
+from ..errors import StepError
+from .settings import key_of, shown_options
+
+if TYPE_CHECKING:
+    from ..bound import BoundPipeline
+    from .packages import Packages
+
+
+class OpenRunners:
+    """Opens runners once, for steps in several threads."""
+
+    def __init__(self, bound: BoundPipeline, staging: Path, log: Path) -> None:
+        """Opens nothing yet.
+
+        Args:
+            bound: whose steps' code the workers need.
+            staging: the run's folder, for the files of services and workers.
+            log: where the services write to.
+        """
+        self._bound = bound
+        self._staging = staging
+        self._log = log
+        self._lock = threading.Lock()
+        self._stack = ExitStack()
+        self._opened: dict[Any, RunnerSettings] = {}
+        self._packages: Packages | None = None
+        self._records: list[Mapping[str, Any]] = []
+        self._closed = False
+
+    def open(self, settings: RunnerSettings, say: Callable[[str], None] | None = None) -> RunnerSettings:
+        """The settings with what leads to the opened runner; one that two steps want is opened once.
+
+        Args:
+            settings: what was asked for.
+            say: is told what was started.
+
+        Raises:
+            HeadraceError: it can't be opened, or the run has ended.
+        """
+        if settings.name == "direct":
+            return settings
+        with self._lock:
+            if self._closed:
+                raise StepError("the run was interrupted")
+            key = key_of(settings)
+            if key not in self._opened:
+                self._opened[key] = self._open(settings, say)
+            return self._opened[key]
+
+    def _open(self, settings: RunnerSettings, say: Callable[[str], None] | None) -> RunnerSettings:
+        from .packages import build_packages
+        from .services import open_runner, versions_of
+
+        started = time.monotonic()
+        if self._packages is None:
+            self._packages = build_packages(self._bound, self._staging / "packages")
+        files = self._packages.files
+        opened = self._stack.enter_context(open_runner(settings, self._staging, self._log, files))
+        seconds = round(time.monotonic() - started, 3)
+        told = {"name": settings.name, "options": shown_options(settings.options), **versions_of(settings)}
+        self._records.append({**told, "packages": self._packages.digest, "seconds": seconds})
+        if say is not None:
+            say(f"the runner {settings.name} is ready after {seconds:.1f} s")
+        return opened
+
+    def to_json(self) -> list[Mapping[str, Any]]:
+        """What was opened, for the run record: options, versions, the digest of what the workers got."""
+        return list(self._records)
+
+    def close(self) -> None:
+        """Ends the services that were started."""
+        with self._lock:
+            self._closed = True
+            self._stack.close()

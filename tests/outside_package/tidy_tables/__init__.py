@@ -1,0 +1,1 @@
+"""Parts for headrace pipelines; see pyproject.toml for their plain names."""

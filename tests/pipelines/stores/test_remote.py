@@ -1,0 +1,270 @@
+"""A store on S3: what is published, found, fetched, recorded, collected, on several machines."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from headrace.pipelines.artifact import Files
+from headrace.pipelines.cli import cli
+from headrace.pipelines.collect import collect
+from headrace.pipelines.context import Context
+from headrace.pipelines.errors import InvalidRequestError, StoreError
+from headrace.pipelines.executor import Request, run_pipeline
+from headrace.pipelines.planning import Selection
+from headrace.pipelines.stores import find_store, open_store
+
+CHAIN = {"number": ("number", {"value": 3}), "parity": ("parity", {"files": "number"})}
+
+
+def quiet(event):
+    pass
+
+
+def ran(bound, store, **given):
+    result = run_pipeline(bound(**CHAIN), store, Request(**given), listen=quiet)
+    assert result.status == "done", result.errors
+    return result, {name: record.status for name, record in result.steps.items()}
+
+
+def draft(folder: Path, text: str = "text", **files: str):
+    made = Context("s", folder).output(Files)
+    for name, content in {"a.txt": text, **files}.items():
+        (made.path / name).write_text(content)
+    return made.finish()
+
+
+def bucket_of(uri: str) -> str:
+    return uri.split("/")[2]
+
+
+def test_what_one_machine_made_is_a_hit_on_another(s3, uri, bound, machine):
+    _, first = ran(bound, open_store(uri))
+    assert first == {"number": "ran", "parity": "ran"}
+    machine("other")
+    store = open_store(uri)
+    result, second = ran(bound, store)
+    assert second == {"number": "cached", "parity": "cached"}
+    artifact = result.artifacts["parity"]["output"]
+    assert not artifact.path.exists()  # nobody has read it
+    assert store.fetch(artifact).file("text.txt").read_text() == "0"
+    # A step that runs finds its inputs here.
+    _, third = ran(bound, store, selection=Selection(force=frozenset({"parity"})))
+    assert third == {"number": "cached", "parity": "ran"}
+    assert len(store.runs()) == 3
+
+
+def test_a_machine_without_records_finds_what_is_made_while_it_runs(s3, uri, bound, machine):
+    store = open_store(uri)
+    machine("other")
+    other = open_store(uri)
+    ran(bound, store)
+    assert ran(bound, other)[1] == {"number": "cached", "parity": "cached"}
+
+
+def test_the_same_content_is_there_once(s3, uri, tmp_path, machine):
+    one = open_store(uri).publish(draft(tmp_path / "1"))
+    machine("other")
+    two = open_store(uri).publish(draft(tmp_path / "2"))
+    assert one.digest == two.digest
+    files = [key for key in s3.objects(bucket_of(uri)) if key.endswith("a.txt")]
+    assert len(files) == 1
+
+
+def test_two_that_publish_at_once_leave_one_whole_artifact(s3, uri, tmp_path, machine):
+    """Each has uploaded its files before either writes the manifest; the second one finds it written."""
+    meet = threading.Barrier(2, timeout=60)
+
+    def fault(method, path):
+        if method == "PUT" and "/manifests/" in path:
+            meet.wait()
+
+    stores = []
+    for name in ("one", "two"):
+        machine(name)
+        stores.append((open_store(uri), draft(tmp_path / f"draft {name}")))
+    s3.fault = fault
+    threads = [threading.Thread(target=store.publish, args=(made,)) for store, made in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    s3.fault = None
+    objects = s3.objects(bucket_of(uri))
+    (manifest,) = [content for key, content in objects.items() if key.startswith("manifests/")]
+    (file,) = [key for key in objects if key.endswith("a.txt")]
+    assert json.loads(manifest)["attempt"] in file
+    assert not [key for key in objects if key.startswith("staging/")]
+
+
+@pytest.mark.parametrize("harm", ["removed", "changed", "cut"])
+def test_damage_in_the_store_is_noticed(s3, uri, bound, machine, harm):
+    ran(bound, open_store(uri))
+    (key,) = [
+        k for k in s3.objects(bucket_of(uri)) if k.startswith("artifacts/Files/") and harmed(s3, uri, k)
+    ]
+    path = f"/{bucket_of(uri)}/a/store/{key}"
+    if harm == "removed":
+        s3.request("DELETE", path)
+    else:
+        s3.request("PUT", path, b"5" if harm == "changed" else b"")
+    machine("other")
+    store = open_store(uri)
+    if harm == "changed":  # of the same size: it is noticed where the file is read
+        selection = Selection(force=frozenset({"parity"}))
+        result = run_pipeline(bound(**CHAIN), store, Request(selection), listen=quiet)
+        assert "is damaged in the store: text.txt was changed" in str(result.errors["parity"])
+        assert "run the pipeline again" in str(result.errors["parity"])
+    result, statuses = ran(bound, store)
+    assert statuses["number"] == "ran"
+    if harm != "changed":
+        assert "is damaged: text.txt" in result.steps["number"].reason
+    machine("third")
+    assert ran(bound, open_store(uri))[1] == {"number": "cached", "parity": "cached"}
+
+
+def harmed(s3, uri, key: str) -> bool:
+    """Whether it is the file that `number` made."""
+    return s3.request("GET", f"/{bucket_of(uri)}/a/store/{key}")[1] == b"4"
+
+
+def test_names_in_the_store_lead_nowhere(s3, uri, bound, machine, tmp_path):
+    ran(bound, open_store(uri))
+    bucket = bucket_of(uri)
+    keys = [key for key in s3.objects(bucket) if key.startswith("manifests/")]
+    for key in keys:
+        content = s3.objects(bucket)[key].replace(b'"path": "text.txt"', b'"path": "../../../../../evil"')
+        s3.request("PUT", f"/{bucket}/a/store/{key}", content)
+    record = {"run": "../../evil", "status": "done", "steps": []}
+    s3.request("PUT", f"/{bucket}/a/store/runs/evil/record.json", json.dumps(record).encode())
+    machine("other")
+    assert ran(bound, open_store(uri))[1] == {"number": "ran", "parity": "ran"}
+    assert not list(tmp_path.rglob("evil"))
+
+
+def test_garbage_goes_on_both_sides(s3, uri, bound, machine):
+    store = open_store(uri)
+    for value in (1, 2, 3):
+        result = run_pipeline(bound(number=("number", {"value": value})), store, listen=quiet)
+    machine("other")
+    other = open_store(uri)
+    with store.running("20260101-000000-busy"), pytest.raises(StoreError, match="a run is using the store"):
+        collect(other, keep=1)
+    garbage = collect(other, keep=1)
+    assert (len(garbage.runs), len(garbage.artifacts), garbage.size) == (2, 2, 2)
+    objects = s3.objects(bucket_of(uri))
+    assert len([key for key in objects if key.startswith(("artifacts/", "manifests/"))]) == 2
+    assert len([key for key in objects if key.startswith("executions/")]) == 1
+    assert not [key for key in objects if key.startswith(("leases/", "staging/"))]
+    machine("cache")
+    store = open_store(uri)  # forgets what the other one collected
+    assert store.runs() == [result.run]
+    again = run_pipeline(bound(number=("number", {"value": 1})), store, listen=quiet)
+    assert again.steps["number"].status == "ran"
+
+
+def test_the_commands_read_a_remote_store(s3, uri, machine, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = Path(__file__).parents[1] / "small_components.py"
+    (tmp_path / "p.yaml").write_text(
+        f"pipeline: chain\nsteps:\n  number: {{uses: '{small}:number'}}\n"
+        f"  parity: {{uses: '{small}:parity', with: {{files: '${{steps.number}}'}}}}\n"
+    )
+
+    def call(*args: str) -> str:
+        result = CliRunner().invoke(cli, [*args, "--store", uri])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "there is no store at s3://" in CliRunner().invoke(cli, ["runs", "list", "--store", uri]).output
+    assert "first run" in call("plan", "p.yaml")
+    assert "2 ran" in call("run", "p.yaml")
+    machine("other")
+    assert "chain" in call("runs", "list")
+    assert "parity" in call("artifacts", "list")
+    assert "number in run" in call("lineage", "parity")
+    assert "parity" in call("explain", "parity")
+    assert "cached" in call("plan", "p.yaml")
+    folder = Path(call("artifacts", "path", "parity").strip())
+    assert (folder / "text.txt").read_text() == "0"
+    assert "removed 0 runs" in call("gc")
+    assert find_store(uri) is not None
+
+
+def test_another_machine_sees_what_runs_and_goes_on_with_what_was_killed(
+    s3, uri, bound, machine, monkeypatch
+):
+    code = (
+        "import sys, time\nfrom headrace.pipelines.stores import open_store\n"
+        "store = open_store(sys.argv[1])\nwith store.running('20260101-000000-killed') as staging:\n"
+        "    store.write_run('20260101-000000-killed', {'run': '20260101-000000-killed', 'pipeline': 'p',\n"
+        "        'status': 'running', 'order': [], 'document': {}})\n"
+        "    store.objects.write('staging/20260101-000000-killed/half', b'half')\n"
+        "    print('there', flush=True)\n    time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, uri], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"there\n"
+    machine("other")
+    other = open_store(uri)
+    assert other.is_running("20260101-000000-killed")
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert other.is_running("20260101-000000-killed")  # nobody knows there for a while
+    machine("cache")
+    store = open_store(uri)
+    assert not store.is_running("20260101-000000-killed")
+    with store.running("20260101-000001-next"):
+        pass
+    assert store.run_record("20260101-000000-killed")["status"] == "killed"
+    assert not [k for k in s3.objects(bucket_of(uri)) if k.startswith(("staging/", "leases/"))]
+    other.refresh()
+    assert other.run_record("20260101-000000-killed")["status"] == "killed"
+
+
+def test_a_lease_that_nobody_renews_ends(s3, uri, monkeypatch):
+    from headrace.pipelines.stores import remote
+
+    store = open_store(uri)
+    store.objects.write("leases/20260101-000000-gone.json", b'{"cache": "another"}')
+    assert store.is_running("20260101-000000-gone")
+    store.objects.write("staging/20260101-000000-gone/half", b"")
+    monkeypatch.setattr(remote, "LIFE", -1.0)
+    with store.running("20260101-000001-next"):
+        pass
+    assert not [k for k in s3.objects(bucket_of(uri)) if k.startswith(("staging/", "leases/"))]
+
+
+def test_the_cache_keeps_to_its_size(s3, uri, tmp_path, machine, monkeypatch):
+    store = open_store(uri)
+    made = [store.publish(draft(tmp_path / str(n), str(n) * 4000)) for n in range(3)]
+    machine("other")
+    monkeypatch.setenv("HEADRACE_CACHE_SIZE", "10kB")
+    other = open_store(uri)
+    with other.running("20260101-000000-a"):
+        first = [other.fetch(other.artifact("Files", artifact.digest)) for artifact in made]
+        assert all(artifact.path.is_dir() for artifact in first)  # in use, whatever the limit says
+    left = [artifact for artifact in first if artifact.path.exists()]
+    assert [artifact.digest for artifact in left] == [artifact.digest for artifact in made[1:]]
+    again = other.fetch(other.artifact("Files", made[0].digest))
+    assert again.file("a.txt").read_text() == "0" * 4000
+    assert not left[0].path.exists()
+    monkeypatch.setenv("HEADRACE_CACHE_SIZE", "much")
+    with pytest.raises(InvalidRequestError, match="HEADRACE_CACHE_SIZE=much is no size"):
+        open_store(uri)
+
+
+def test_a_local_store_imports_nothing_of_it(tmp_path):
+    code = (
+        "import sys\nfrom headrace.pipelines.stores import open_store\nopen_store(sys.argv[1])\n"
+        "print([m for m in sys.modules if m.split('.')[0] in ('fsspec', 's3fs', 'botocore', 'aiohttp')])"
+    )
+    told = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=True)
+    assert told.stdout == b"[]\n"
