@@ -66,7 +66,7 @@ class Offer:
     def broken(self, why: str) -> Problem:
         """The problem that it can't be used, which names the package."""
         remedy = f"install a version of {self.package} that fits, or uninstall it"
-        return Problem(f"{self} ({self.path}) can't be used: {why}", given="", remedy=remedy)
+        return Problem(f"{self} ({self.path}) can't be used: {why}", remedy=remedy)
 
 
 def is_plain(name: object) -> bool:
@@ -131,7 +131,7 @@ def offered_paths(argument: Argument, value: Any) -> tuple[Any, list[Problem]]:
 
 def claim_problems(kind: str, built_in: Iterable[str]) -> list[Problem]:
     """What is wrong with the names of a kind: claimed by several packages, built in, or not to be written."""
-    problems, taken = [], set(map(_bare, built_in))
+    problems, taken = list(_installed(tuple(sys.path)).unreadable), set(map(_bare, built_in))
     for name, found in _claims(kind).items():
         if len(found) > 1:
             problems.append(_claimed_twice(found))
@@ -159,29 +159,44 @@ def _claimed_twice(found: tuple[Offer, ...]) -> Problem:
 
 
 def _claims(kind: str) -> Mapping[str, tuple[Offer, ...]]:
-    return _installed(tuple(sys.path))[kind]
+    return _installed(tuple(sys.path)).claims[kind]
+
+
+@dataclass(frozen=True)
+class _Installed:
+    """What the packages on a Python path offer, by kind and name, and whose entry points can't be read."""
+
+    claims: Mapping[str, Mapping[str, tuple[Offer, ...]]]
+    unreadable: tuple[Problem, ...]
 
 
 @lru_cache(maxsize=4)
-def _installed(path: tuple[str, ...]) -> Mapping[str, Mapping[str, tuple[Offer, ...]]]:
-    """Every offer by kind and name, of the packages on a Python path."""
+def _installed(path: tuple[str, ...]) -> _Installed:
     # importlib.metadata reads every installed package's entry points: some 80 ms, so only where a name that
     # isn't built in asks for it.
     from importlib.metadata import distributions
 
     found: dict[str, dict[str, dict[str, Offer]]] = {kind: {} for kind in KINDS}
+    unreadable: list[Problem] = []
     seen: set[str] = set()
     for package in distributions(path=list(path)):
         name = package.name
         if not name or name.lower() in seen:  # of one package on the path twice Python takes the first
             continue
         seen.add(name.lower())
-        for point in package.entry_points:
+        try:
+            points = tuple(package.entry_points)
+        except Exception as error:  # a line that is no entry point, text that is no UTF-8
+            what = f"the entry points of the package {name} {package.version} can't be read: {error}"
+            unreadable.append(Problem(what, remedy=f"install {name} again, or uninstall it"))
+            continue
+        for point in points:
             kind = point.group.removeprefix(PREFIX)
             if point.group.startswith(PREFIX) and kind in found:
                 made = Offer(kind, point.name, point.value, name, package.version)
                 found[kind].setdefault(point.name, {}).setdefault(point.value, made)
-    return {
+    claims = {
         kind: {name: tuple(by_path.values()) for name, by_path in sorted(names.items())}
         for kind, names in found.items()
     }
+    return _Installed(claims, tuple(unreadable))

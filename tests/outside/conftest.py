@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "outside_package"
-_MAIN = "import sys; sys.argv[0] = 'headrace'; from headrace.pipelines.cli import main; sys.exit(main())"
+MAIN = "import sys; sys.argv[0] = 'headrace'; from headrace.pipelines.cli import main; sys.exit(main())"
 _MANY = """
 import json, sys
 from click.testing import CliRunner
@@ -81,7 +81,7 @@ def python(tmp_path: Path) -> Headrace:
 @pytest.fixture
 def headrace(python: Headrace) -> Headrace:
     """Runs a command line in a process of its own."""
-    return lambda *args, **more: python("-c", _MAIN, *args, **more)
+    return lambda *args, **more: python("-c", MAIN, *args, **more)
 
 
 @pytest.fixture

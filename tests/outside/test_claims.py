@@ -131,6 +131,11 @@ def test_what_is_broken_is_told_where_it_is_used_and_nowhere_else(
     for name in ("bad_import", "bad_signature", "no_component"):
         assert name not in listed
         assert f"the component {name!r} of the package bad-pack 0.3" in warned
+    torn = claim("torn-pack", {}, "")
+    (torn / "torn-pack-1.dist-info" / "entry_points.txt").write_text("[a.b]\nno\n")
+    (code, listed, warned), missing = commands(["components"], ["plan", "nowhere"], sites=(torn, good))
+    assert (code, missing[0]) == (0, 2) and "no pipeline 'nowhere'" in missing[2]
+    assert "hello" in listed and "the entry points of the package torn-pack 1 can't be read" in warned
     used = commands(
         ["validate", "broken.yaml"], ["validate", "missing.yaml"], ["validate", "halved.yaml"],
         ["plan", "nowhere"], ["components", "bad_signature"], sites=sites,

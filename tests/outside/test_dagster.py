@@ -62,6 +62,7 @@ steps:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_dagster_job_shares_store_cache_and_lineage(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, headrace: Headrace
 ):
@@ -71,8 +72,14 @@ def test_a_dagster_job_shares_store_cache_and_lineage(
 
     def run(way: str, epochs: int) -> dict[str, str]:
         places = [str(JOB.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**os.environ, "HEADRACE_STORE": str(store), "DAGSTER_HOME": "", "DO_NOT_TRACK": "1"}
+        environment = {
+            **os.environ,
+            "HEADRACE_STORE": str(store),
+            "DAGSTER_HOME": "",
+            "DAGSTER_DISABLE_TELEMETRY": "yes",
+        }
         environment |= {"PYTHONPATH": os.pathsep.join(places), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        environment |= {"DAGSTER_DISABLE_TELEMETRY": "yes"}
         done = subprocess.run(
             [str(python), "run_job.py", str(tmp_path / "notes" / way), way, str(epochs)],
             capture_output=True, text=True, cwd=work, env=environment,

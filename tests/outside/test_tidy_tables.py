@@ -163,6 +163,15 @@ def test_its_code_and_its_version_decide_what_runs_again(tidy_tables: Path, pyth
     assert after["counts"]["libraries"]["tidy_tables"] == "1.3"
 
 
+CACHED = """
+import sys
+from headrace.pipelines.cli import cli
+heavy = ("tensorflow", "keras", "apache_beam", "numpy", "pyarrow")
+try:
+    cli.main(sys.argv[1:])
+finally:
+    print("heavy:", [name for name in heavy if name in sys.modules])
+"""
 SERVED = """
 import json, sys
 import tensorflow as tf
@@ -181,12 +190,15 @@ print(json.dumps({name: list(value.shape) for name, value in answers.items()}))
 
 
 @pytest.mark.slow
-def test_its_pipeline_runs_and_its_export_needs_nothing_of_it(tidy_tables: Path, headrace: Headrace):
+def test_its_pipeline_runs_and_its_export_needs_nothing_of_it(
+    tidy_tables: Path, headrace: Headrace, python: Headrace
+):
     done = headrace("run", "tidy_wine", "--store", "s", sites=(tidy_tables,))
     assert done.returncode == 0, done.stderr
     assert "7 ran" in done.stdout
-    again = headrace("run", "tidy_wine", "--store", "s", sites=(tidy_tables,))
+    again = python("-c", CACHED, "run", "tidy_wine", "--store", "s", sites=(tidy_tables,))
     assert "7 cached" in again.stdout
+    assert again.stdout.splitlines()[-1] == "heavy: []", "nothing of it is imported that is heavy, either"
     export = headrace("artifacts", "path", "export", "--store", "s")
     assert export.returncode == 0, export.stderr
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
