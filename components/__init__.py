@@ -22,17 +22,21 @@ if TYPE_CHECKING:
     from .digits_images import digits_images
     from .evaluate import evaluate
     from .export import export
+    from .exporting.predict_batches import Predict
     from .image_examples import image_examples
+    from .images.read_images import ReadImages
     from .import_schema import import_schema
     from .import_statistics import import_statistics
     from .infer_schema import infer_schema
     from .parquet_examples import parquet_examples
     from .predict_examples import predict_examples
+    from .preprocessing.analyze_columns import AnalyzeColumns
     from .preprocessing.fitted_file import load_fitted
     from .statistics import statistics
     from .tfds_examples import tfds_examples
     from .tfrecord_examples import tfrecord_examples
     from .tfrecords.encoding import ApplyTransform
+    from .tfrecords.write_examples import WriteExamples
     from .to_tfds import to_tfds
     from .train import train
     from .transform import transform
@@ -67,9 +71,13 @@ COMPONENTS = (
 
 _PLACES = {
     **{name: (name, name) for name in COMPONENTS},
+    "AnalyzeColumns": ("preprocessing.analyze_columns", "AnalyzeColumns"),
     "ApplyTransform": ("tfrecords.encoding", "ApplyTransform"),
     "ComputeStatistics": ("compute_statistics", "ComputeStatistics"),
+    "Predict": ("exporting.predict_batches", "Predict"),
     "ReadCsv": ("csv.read_csv", "ReadCsv"),
+    "ReadImages": ("images.read_images", "ReadImages"),
+    "WriteExamples": ("tfrecords.write_examples", "WriteExamples"),
     "Position": ("dataset", "Position"),
     "dataset": ("dataset", "dataset"),
     "iterate": ("dataset", "iterate"),
@@ -79,10 +87,14 @@ _PLACES = {
 }
 # Spelt out, since type checkers don't compute it.
 __all__ = [
+    "AnalyzeColumns",
     "ApplyTransform",
     "ComputeStatistics",
     "Position",
+    "Predict",
     "ReadCsv",
+    "ReadImages",
+    "WriteExamples",
     "accept_examples",
     "apply_transform",
     "cross_validate",

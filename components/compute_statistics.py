@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from ..schemas.table_summary import DEFAULT, Options, TableSummary
 from .data_plane.parts import Parts, units_of
 from .data_plane.result import Result
 from .data_plane.slices import SummarizeSlices, check_columns, chosen_slices, fold_slices
+from .data_plane.spilled_batches import content_number
 from .data_plane.spilling import Partial
 from .data_plane.work import GatherPartials, MapUnits, run_units
 
@@ -173,5 +173,4 @@ def _fold(
 def _with_unit(element: Any) -> tuple[int, pa.RecordBatch]:
     if isinstance(element, tuple):
         return element
-    digest = hashlib.sha256(element.serialize()).digest()
-    return int.from_bytes(digest[:8], "big"), element
+    return content_number(element), element

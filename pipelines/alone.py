@@ -184,7 +184,7 @@ def run_function(
 
     Returns:
         What the function returns, with artifacts in place of promises: one artifact, a mapping or
-        NamedTuple of them, or None.
+        NamedTuple of them, or None. None stands for what a condition kept from being made.
 
     Raises:
         PipelineError: the pipeline doesn't fit together.
@@ -196,10 +196,11 @@ def run_function(
     result = run_pipeline(bound, store or default_store())
     for error in result.errors.values():
         raise error
-    return _as_returned(function, {n: result.artifacts[s.step][s.output] for n, s in bound.outputs.items()})
+    made = {n: result.artifacts[s.step].get(s.output) for n, s in bound.outputs.items()}
+    return _as_returned(function, made)
 
 
-def _as_returned(function: PipelineFunction[..., Any], artifacts: dict[str, Artifact]) -> Any:
+def _as_returned(function: PipelineFunction[..., Any], artifacts: dict[str, Artifact | None]) -> Any:
     """The artifacts in the shape that the function's return annotation promises."""
     returned = typing.get_type_hints(function.function).get("return")
     if isinstance(returned, type) and issubclass(returned, tuple):

@@ -215,12 +215,18 @@ A = TypeVar("A", bound=Artifact)
 
 
 class Draft(Generic[A]):
-    """An artifact while it is being written: fill `path`, then call `finish`."""
+    """An artifact while it is being written: fill `path`, then call `finish`.
 
-    def __init__(self, kind: type[A], path: Path) -> None:
+    Args:
+        kind: its type.
+        path: the folder, which is made.
+        filled: whether the folder is there, and others have filled it.
+    """
+
+    def __init__(self, kind: type[A], path: Path, filled: bool = False) -> None:
         self.kind = kind
         self.path = path
-        path.mkdir(parents=True)
+        path.mkdir(parents=True, exist_ok=filled)
 
     def finish(
         self,

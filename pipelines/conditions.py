@@ -188,7 +188,7 @@ def shape_problem(condition: Condition) -> Problem | None:
     """What is wrong with a condition whatever the artifacts say."""
     for side in (condition.left, condition.right):
         if isinstance(side, Mapping | list | tuple):
-            return Problem(f"when {condition.text}: {shown(side)} can't be compared", remedy=_REMEDY)
+            return Problem(f"{condition.text}: {shown(side)} can't be compared", remedy=_REMEDY)
     if not condition.facts:
         try:
             judge(condition, {})
@@ -259,7 +259,7 @@ def _ordered(left: Any, right: Any) -> bool:
 
 
 def _wrong(condition: Condition, what: str, remedy: str = "", **details: Any) -> StepError:
-    return StepError(f"when {condition.text}: {what}", argument="when", remedy=remedy, **details)
+    return StepError(f"{condition.text}: {what}", argument="when", remedy=remedy, **details)
 
 
 def _value(side: Any, outputs: Mapping[StepOutput, Artifact], condition: Condition) -> Any:

@@ -148,8 +148,6 @@ class Planner:
         Raises:
             StepError: a condition looks at what isn't there, or compares what can't be compared.
         """
-        if step.name not in self.selected:
-            return None
         for name in step.upstream:
             if name in unmet:
                 why = unmet[name]

@@ -64,7 +64,7 @@ def cut(source: Source, folder: Path, name: str, sample: int | None, enough: int
     before: Counter[str] = Counter()
     for block in source.blocks():
         rows, sizes = _sampled(block, before, source.totals, sample)
-        for begin, end in _spans(sizes):
+        for begin, end in spans(sizes):
             path = folder / f"{len(units):06d}.arrow"
             table = rows.slice(begin, end - begin)
             with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
@@ -90,7 +90,7 @@ def _sampled(
     return block.rows.take(pa.array(chosen)), block.sizes[chosen]
 
 
-def _spans(sizes: Any) -> Iterator[tuple[int, int]]:
+def spans(sizes: Any) -> Iterator[tuple[int, int]]:
     """Ranges of rows with at most so many bytes and images each; a larger image is alone."""
     ends = np.cumsum(sizes)
     begin = 0

@@ -175,16 +175,9 @@ class ReadImages:
         paths = [
             f"{name}#{frame}" if frame >= 0 else name for name, frame in zip(names, piece.frames, strict=True)
         ]
-        return pa.table(
-            {
-                "image": _together([image.data for image in piece.images]),
-                **{name: rows.column(name).take(chosen) for name in self.task.columns},
-                "path": pa.array(paths, pa.string()),
-                "height": pa.array([image.height for image in piece.images], pa.int64()),
-                "width": pa.array([image.width for image in piece.images], pa.int64()),
-                KEY: pa.array(np.array(piece.keys, np.uint64).view(np.int64)),
-            }
-        )
+        table = images_table(rows, piece.rows, piece.images, list(self.task.columns))
+        table = table.set_column(table.column_names.index("path"), "path", pa.array(paths, pa.string()))
+        return table.append_column(KEY, pa.array(np.array(piece.keys, np.uint64).view(np.int64)))
 
     def _account(self, table: pa.Table, piece: _Piece, assigned: Any) -> str:
         """Writes what finds duplicates: digest, split, path and labels of each image."""
@@ -200,6 +193,29 @@ class ReadImages:
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, account.schema) as writer:
             writer.write_table(account)
         return str(path)
+
+
+def images_table(
+    rows: pa.Table, chosen: Sequence[int], images: Sequence[Admitted], columns: Sequence[str]
+) -> pa.Table:
+    """Images with what is told of them.
+
+    Args:
+        rows: what is told, see `listing.Block`.
+        chosen: the row of each image.
+        images: these.
+        columns: of the rows, those that are carried along.
+    """
+    taken = pa.array(chosen, pa.int64())
+    return pa.table(
+        {
+            "image": _together([image.data for image in images]),
+            **{name: rows.column(name).take(taken) for name in columns},
+            "path": rows.column("path").take(taken),
+            "height": pa.array([image.height for image in images], pa.int64()),
+            "width": pa.array([image.width for image in images], pa.int64()),
+        }
+    )
 
 
 def _together(images: Sequence[bytes]) -> pa.Array:

@@ -228,9 +228,23 @@ class Analyze:
     def __call__(self, parts: Parts) -> Result:
         """The accumulators of the rows, joined."""
         batch = parts.read(list(_types(self.requests)))
-        return Result(
-            join([a.to_bytes() for a in accumulate(self.requests, batch, parts.places)]), parts.rows
-        )
+        return Result(partial_of(self.requests, batch, parts.places), parts.rows)
+
+
+def partial_of(requests: Sequence[Request], batch: pa.RecordBatch, places: Places) -> bytes:
+    """What `accumulate` gives, as bytes."""
+    return join([one.to_bytes() for one in accumulate(requests, batch, places)])
+
+
+def folded(requests: Sequence[Request], partials: Iterable[bytes]) -> bytes:
+    """What `partial_of` gave for several batches put together, in their order."""
+    readers = _readers(requests)
+    return join([one.to_bytes() for one in _merge(_read(readers, payload) for payload in partials)])
+
+
+def answers_from(requests: Sequence[Request], partial: bytes) -> list[Found]:
+    """The answers to requests by what `folded` gave."""
+    return _found(requests, _read(_readers(requests), partial))
 
 
 def _types(requests: Sequence[Request]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from ...pipelines.artifact import Examples, Schema, Transform
+from ...pipelines.artifact import Draft, Examples, Schema, Transform
 from ...pipelines.context import Context
 from ...pipelines.errors import DataError, Problem
 from ..split_checks import ALREADY_TRANSFORMED, RAW_REMEDY
@@ -65,8 +65,7 @@ def run_transform(
         specs, targets, scale_labels=features == "auto", stored=STORED[store], defer_pixels=store != "float32"
     )
     fitted = replace(fitted, weight=weight, jpeg_quality=jpeg_quality)
-    stored = tuple(one.stored for one in fitted.labels)
-    shape = Layout(fitted.features, stored, layout, compression, weight, jpeg_quality)
+    shape = layout_of(fitted, layout, compression)
     made, fitted = _write_examples(ctx, examples, Encoder(fitted, shape), shards, seed)
     return made, _write_transform(ctx, fitted, chosen, _picture(made, fitted))
 
@@ -86,11 +85,18 @@ def run_apply(
     _refuse(packed_problems(layout, compression))
     fitted = load_fitted(transform.path)
     _require_columns(fitted, examples.properties["columns"])
-    stored = tuple(one.stored for one in fitted.labels)
-    shape = Layout(fitted.features, stored, layout, compression, fitted.weight, fitted.jpeg_quality)
+    shape = layout_of(fitted, layout, compression)
     encoder = Encoder(fitted, shape, of_others=True)
     made, _ = _write_examples(ctx, examples, encoder, shards, seed, "output", {APPLIED: transform.digest})
     return made
+
+
+def layout_of(
+    fitted: FittedTransform, layout: Literal["packed", "columns"], compression: Literal["", "gzip"]
+) -> Layout:
+    """How the records of a fitted transform are laid out."""
+    stored = tuple(one.stored for one in fitted.labels)
+    return Layout(fitted.features, stored, layout, compression, fitted.weight, fitted.jpeg_quality)
 
 
 def _require_columns(fitted: FittedTransform, types: Mapping[str, str]) -> None:
@@ -126,9 +132,20 @@ def _write_examples(
     if layout.layout == "columns":
         classes = {label.column: label.classes for label in fitted.labels}
         write_notes(ctx, draft.path, layout, splits, classes)
+    return finish_examples(draft, layout, splits, digests, more), fitted
+
+
+def finish_examples(
+    draft: Draft[Examples],
+    layout: Layout,
+    splits: Mapping[str, Any],
+    digests: Mapping[str, str],
+    more: Mapping[str, Any] | None = None,
+) -> Examples:
+    """The artifact of shards that were written into its folder; `more` goes into its properties."""
     properties = {"format": "tfrecord", **layout.to_json(), "splits": splits, **(more or {})}
     summary = {"rows": {name: split["rows"] for name, split in splits.items()}}
-    return draft.finish(properties, summary, digests=digests), fitted
+    return draft.finish(properties, summary, digests=digests)
 
 
 def _picture(made: Examples, fitted: FittedTransform) -> bytes:
@@ -140,7 +157,20 @@ def _picture(made: Examples, fitted: FittedTransform) -> bytes:
 
 
 def _write_transform(ctx: Context, fitted: FittedTransform, chosen: str, picture: bytes) -> Transform:
-    draft = ctx.output(Transform, "transform")
+    return finish_transform(ctx.output(Transform, "transform"), fitted, chosen, picture)
+
+
+def finish_transform(
+    draft: Draft[Transform], fitted: FittedTransform, chosen: str = "", picture: bytes = b""
+) -> Transform:
+    """Writes a fitted transform into its folder.
+
+    Args:
+        draft: the folder.
+        fitted: the transform.
+        chosen: the features that `auto` chose, as YAML.
+        picture: images for people to look at.
+    """
     save_fitted(fitted, draft.path)
     if chosen:
         (draft.path / "auto.yaml").write_text(chosen, "utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -158,21 +158,35 @@ class ApplyTransform(beam.PTransform):
 
     Args:
         transform: a Transform artifact, its folder, or what `load_fitted` read from it. It is read once,
-            where the pipeline is built; workers need not reach the folder.
+            where the pipeline is built; workers need not reach the folder. Or what `AnalyzeColumns` gives in
+            the same pipeline: workers read it from its folder.
 
     Raises:
         StoreError: there is no transform in the folder.
     """
 
-    def __init__(self, transform: Transform | FittedTransform | str | Path) -> None:
+    def __init__(self, transform: Transform | FittedTransform | str | Path | beam.pvalue.PCollection) -> None:
         super().__init__()
         if isinstance(transform, Transform):
             transform = transform.path
-        self._fitted = transform if isinstance(transform, FittedTransform) else load_fitted(Path(transform))
+        if isinstance(transform, str | Path):
+            transform = load_fitted(transform)
+        self._fitted: FittedTransform | beam.pvalue.PCollection = transform
 
     def expand(self, batches: Any) -> Any:
         """Applies the transform to each batch."""
-        return batches | beam.Map(self._fitted.apply_numpy)
+        if isinstance(self._fitted, FittedTransform):
+            return batches | beam.Map(self._fitted.apply_numpy)
+        return batches | beam.Map(_apply_from, beam.pvalue.AsSingleton(self._fitted))
+
+
+def _apply_from(batch: pa.RecordBatch, folder: str) -> dict[str, np.ndarray[Any, Any]]:
+    return _fitted_in(folder).apply_numpy(batch)
+
+
+@lru_cache(maxsize=2)
+def _fitted_in(folder: str) -> FittedTransform:
+    return load_fitted(folder)
 
 
 def check_values(name: str, branch: Branch, raw: Any, made: np.ndarray[Any, Any]) -> list[Fault]:

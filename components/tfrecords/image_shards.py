@@ -48,6 +48,7 @@ from .shard_plan import (
     WrittenShard,
     load_encoder,
     raise_faults,
+    rows_by_split,
     shards_of,
     written_shards,
 )
@@ -299,7 +300,9 @@ def gather_shards(
         for one in each:
             Path(one.path).unlink()
     wanted, written = itertools.chain(*groups), itertools.chain(*told)
-    return written_shards(examples, plans, list(wanted), [WrittenShard(*one) for one in written])
+    return written_shards(
+        rows_by_split(examples), plans, list(wanted), [WrittenShard(*one) for one in written]
+    )
 
 
 def _grouped(shards: Sequence[Shard]) -> list[tuple[Shard, ...]]:

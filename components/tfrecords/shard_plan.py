@@ -88,8 +88,13 @@ def shards_of(plans: Mapping[str, ShardPlan], folder: Path) -> list[Shard]:
     return [Shard(p.split, i, str(folder / p.name(i))) for p in plans.values() for i in range(p.shards)]
 
 
+def rows_by_split(examples: Examples) -> dict[str, int]:
+    """The rows of each split."""
+    return {split: told["rows"] for split, told in examples.splits.items()}
+
+
 def written_shards(
-    examples: Examples,
+    rows: Mapping[str, int],
     plans: Mapping[str, ShardPlan],
     shards: Sequence[Shard],
     written: Sequence[WrittenShard],
@@ -97,7 +102,7 @@ def written_shards(
     """The account of what was written.
 
     Args:
-        examples: the raw examples.
+        rows: that went in, by split.
         plans: by split.
         shards: what was asked for.
         written: what was written of each.
@@ -112,9 +117,9 @@ def written_shards(
         splits[shard.split]["parts"].append({"path": name, "rows": one.rows})
         splits[shard.split]["rows"] += one.rows
         digests[name] = one.sha256
-    for split, told in examples.splits.items():
-        if splits[split]["rows"] != told["rows"]:
-            raise RuntimeError(f"{split}: {told['rows']} rows went in and {splits[split]['rows']} came out")
+    for split, count in rows.items():
+        if splits[split]["rows"] != count:
+            raise RuntimeError(f"{split}: {count} rows went in and {splits[split]['rows']} came out")
     return Written(splits, digests)
 
 

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from ...pipelines.artifact import Examples
 from ...pipelines.context import Context
 from ..data_plane.parts import Parts, units_of
 from ..data_plane.result import Result
 from ..data_plane.work import run_units
+from ..preprocessing.fitted_features import Places
 from ..preprocessing.fitted_file import save_fitted
 from ..preprocessing.fitting import TRAIN
 from .encoding import Encoder
@@ -37,6 +39,7 @@ from .shard_plan import (
     WrittenShard,
     load_encoder,
     raise_faults,
+    rows_by_split,
     shards_of,
     written_shards,
 )
@@ -81,23 +84,27 @@ class EncodeParts:
 
     def __call__(self, unit: Parts) -> Result:
         """Spills the records of some parts."""
-        encoder = load_encoder(self.fitted, self.layout)
-        records, faults = encoder.encode(
-            unit.read(encoder.columns), unit.places if unit.split == self.own else None
+        columns = load_encoder(self.fitted, self.layout).columns
+        return self.encoded(unit.read(columns), unit.split, unit.places)
+
+    def encoded(self, batch: pa.RecordBatch, split: str, places: Places) -> Result:
+        """Spills the records of the rows of some parts, whose number and rows are `places`."""
+        records, faults = load_encoder(self.fitted, self.layout).encode(
+            batch, places if split == self.own else None
         )
         if records is None:
-            return Result(json.dumps({"faults": faults}).encode(), unit.rows)
-        plan = self.plans[unit.split]
-        hashes = np.concatenate([plan.hashes(part, rows) for part, rows in unit.places])
+            return Result(json.dumps({"faults": faults}).encode(), batch.num_rows)
+        plan = self.plans[split]
+        hashes = np.concatenate([plan.hashes(part, rows) for part, rows in places])
         shards = hashes % np.uint64(plan.shards)
         order = np.lexsort((hashes, shards))
         offsets = np.searchsorted(shards[order], np.arange(plan.shards + 1, dtype=np.uint64))
-        path = Path(self.folder) / f"{unit.split}-{unit.places[0][0]:06d}-{uuid.uuid4().hex}"
+        path = Path(self.folder) / f"{split}-{places[0][0]:06d}-{uuid.uuid4().hex}"
         with path.open("wb") as stream:
             stream.writelines(frame_pieces(records, order))
             stream.write(hashes[order].astype("<u8").tobytes())
             stream.write(offsets.astype("<i8").tobytes())
-        return Result(json.dumps({"spilled": Spilled(str(path), unit.rows)}).encode(), unit.rows)
+        return Result(json.dumps({"spilled": Spilled(str(path), batch.num_rows)}).encode(), batch.num_rows)
 
 
 @dataclass(frozen=True)
@@ -214,4 +221,4 @@ def write_shards(
     written = [WrittenShard(*json.loads(payload)) for payload in run_units(ctx, "write", units, merge)]
     for path in {s.path for each in spilled.values() for s in each}:
         Path(path).unlink()
-    return written_shards(examples, plans, units, written)
+    return written_shards(rows_by_split(examples), plans, units, written)

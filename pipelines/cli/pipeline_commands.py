@@ -81,7 +81,7 @@ def _plan_table(decisions: Mapping[str, Decision]) -> str:
     pending = sum(decision.pending for decision in runs)
     unsure = sum(decision.provisional and not decision.pending for decision in runs)
     maybe = f", {unsure} of them only if what they read changes" if unsure else ""
-    maybe += f", {pending} of them only if conditions hold" if pending else ""
+    maybe += f", {pending}{'' if unsure else ' of them'} only if conditions hold" if pending else ""
     return f"{table(rows)}\n{len(runs)} of {counted(len(decisions), 'step')} would run{maybe}"
 
 

@@ -211,11 +211,13 @@ def _request_of(record: dict[str, Any], settings: RunnerSettings, jobs: int | No
     """The request that a run was started with; a step that it forced and finished is not forced again."""
     from ..context import RunnerSettings
     from ..executor import Request
+    from ..pipeline import unkeyed
     from ..planning import Selection
 
     asked = record["request"]
     ran = {name for name, step in record["steps"].items() if step["status"] == "ran"}
-    chosen = Selection(asked["from"], asked["to"], asked["only"], frozenset(asked["force"]) - ran)
+    forced = {name for name in record["order"] if {name, unkeyed(name)} & set(asked["force"])} - ran
+    chosen = Selection(asked["from"], asked["to"], asked["only"], frozenset(forced))
     if settings.name in ("", asked["runner"]):  # what was asked for then, but for what is said now
         settings = RunnerSettings(asked["runner"], {**asked["runner_options"], **settings.options})
     return Request(chosen, settings, jobs or asked["jobs"], record["run"])

@@ -60,7 +60,7 @@ def search_key(bound: BoundPipeline, settings: TuneSettings) -> str:
     told = {key: value for key, value in settings.to_json().items() if key not in ("trials", "parallel")}
     document = bound.to_json()["steps"]
     fixed = {
-        name: [step["uses"], _sorted(step["parameters"]), _sorted(step["inputs"])]
+        name: [step["uses"], _sorted(step["parameters"]), _sorted(step["inputs"]), *step.get("when", ())]
         for name, step in document.items()
     }
     return hashlib.sha256(canonical([bound.name, fixed, told])).hexdigest()[:16]
@@ -153,6 +153,10 @@ class Search:
         result = run_pipeline(pipeline, self.store, request, self.listen, self.pool)
         for error in result.errors.values():
             raise error
+        for name, record in result.steps.items():
+            if record.status == "skipped":
+                remedy = "a search needs every step that its metric depends on"
+                raise StepError(f"the step is skipped {record.reason}", step=name, remedy=remedy)
         return result.artifacts
 
     def _about(self, number: int | None, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,6 +195,7 @@ class Search:
                     if source.step in outputs
                 }
                 found.append(fingerprint(parts_of(step, known, self.store)))
+                found += [outputs[s.step][s.output].digest for s in step.looked_at if s.step in outputs]
         return hashlib.sha256(canonical(found)).hexdigest()
 
     def _pipeline(self, number: int) -> BoundPipeline:
@@ -321,7 +326,10 @@ class Search:
             if isinstance(error, StoreError):
                 raise error
             return replace(trial, state="failed", error=_line(error))
-        outputs = result.steps[self.target.step].outputs
+        record = result.steps[self.target.step]
+        if record.status == "skipped":
+            return replace(trial, state="failed", error=f"{self.target.step} is skipped {record.reason}")
+        outputs = record.outputs
         value = self._metric_of(outputs)
         if not math.isfinite(value):
             return replace(trial, state="failed", error=f"{self.settings.metric} is {value}")

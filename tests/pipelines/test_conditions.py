@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from headrace.pipelines.alone import run_function
 from headrace.pipelines.binding import bind
 from headrace.pipelines.bound import BoundPipeline
+from headrace.pipelines.cli import cli
+from headrace.pipelines.document import parse_pipeline
 from headrace.pipelines.errors import DocumentError, PipelineError
 from headrace.pipelines.executor import Request, RunResult, run_pipeline
+from headrace.pipelines.graph import render
 from headrace.pipelines.planning import Planner, Selection
+from headrace.pipelines.processes import WorkerPool
 from headrace.pipelines.resolve import load_pipeline
 from headrace.pipelines.store import Store
 
@@ -43,8 +49,19 @@ def chain(tmp_path: Path) -> Bind:
     return make
 
 
+@pytest.fixture(scope="module", autouse=True)
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Workers that all runs here share, since to start them takes longer than the runs."""
+    POOLS.append(WorkerPool(tmp_path_factory.mktemp("workers")))
+    yield
+    POOLS.pop().close()
+
+
+POOLS: list[WorkerPool] = []
+
+
 def run(bound: BoundPipeline, store: Store, **request: Any) -> RunResult:
-    return run_pipeline(bound, store, Request(**request), lambda event: None)
+    return run_pipeline(bound, store, Request(**request), lambda event: None, POOLS[0])
 
 
 def statuses(result: RunResult) -> str:
@@ -192,3 +209,80 @@ def test_a_wrong_condition_is_found_before_the_run(chain: Bind, when: Any, says:
 def test_what_is_no_condition(chain: Bind, when: Any):
     with pytest.raises(DocumentError, match=r"is no condition|compares with one value"):
         chain(when)
+
+
+def test_a_step_that_is_not_selected_keeps_those_below_it_from_being_there_too(chain: Bind, store: Store):
+    run(chain(OK), store)
+    run(chain(OK, ok=False), store)
+    # Of an earlier run there is an artifact of `a`, which the condition doesn't let through now.
+    result = run(chain(OK, ok=False), store, selection=Selection(only="b"))
+    assert result.steps["b"].reason == f"after a, which is skipped when {OK}: it is false"
+
+
+def test_what_a_function_returns_of_a_skipped_step_is_none(store: Store):
+    gated = load_pipeline(f"{GATES}:gated")
+    assert run_function(gated, {}, store).file("text.txt").read_text() == "text"
+    assert run_function(gated, {"text": "bad"}, store) is None
+
+
+def test_a_failed_run_is_resumed_under_its_conditions(chain: Bind, store: Store, tmp_path: Path):
+    bound = chain("${steps.check.summary.kind} > 3")
+    failed = run(bound, store)
+    assert failed.status == "failed"
+    again = BoundPipeline.from_json(store.run_record(failed.run)["document"])
+    assert statuses(run(again, store, resumes=failed.run)) == "cached cached failed not reached cached"
+
+
+def test_two_outputs_and_odd_entries(tmp_path: Path, store: Store):
+    steps = {
+        "source": {"uses": f"{GATES}:source"},
+        "both": {"uses": f"{GATES}:checkup", "with": {"files": "${steps.source}"}},
+        "a": {
+            "uses": f"{GATES}:copy",
+            "when": "${steps.both.report.summary.ok}",
+            "with": {"files": "${steps.both.files}"},
+        },
+        "b": {
+            "uses": f"{GATES}:copy",
+            "when": "${steps.both.report.summary.nothing.there}",
+            "with": {"files": "${steps.both.files}"},
+        },
+    }
+    bound = bind(parse_pipeline(json.dumps({"pipeline": "two", "steps": steps})))
+    result = run(bound, store)
+    assert statuses(result) == "ran ran ran failed"
+    assert "the summary of what both gave has no entry 'nothing.there'" in str(result.errors["b"])
+    assert result.errors["b"].problems[0].available == ("ok",)
+    drawn = render(bound, "ascii")
+    assert "both.files, both.report when summary.ok" in drawn
+    assert 's1 -- "files, when summary.ok" --> s2' in render(bound, "mermaid")
+
+
+def test_pictures_tell_conditions_from_inputs(chain: Bind):
+    bound = chain([OK, "${steps.check.summary.metrics.score} >= 0.5"])
+    label = "when summary.ok, when summary.metrics.score >= 0.5"
+    assert f's1 -. "{label.replace(">", "&gt;")}" .-> s2' in render(bound, "mermaid")
+    assert f'"check" -> "a" [label="{label}", style=dashed];' in render(bound, "dot")
+    assert render(bound, "svg").count("stroke-dasharray") == 1
+    assert "← source, check when summary.ok, check when" in render(bound, "ascii")
+
+
+def test_the_command_line_tells_why(chain: Bind, tmp_path: Path):
+    chain(OK, ok=False)
+    where = ["--store", str(tmp_path / "s")]
+
+    def headrace(*arguments: str) -> str:
+        result = CliRunner().invoke(cli, [*arguments, *where])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    pipeline = str(tmp_path / "gates.yaml")
+    assert "5 of 5 steps would run, 2 of them only if conditions hold" in headrace("plan", pipeline)
+    assert f"first run, if {OK}" in headrace("explain", "a", pipeline)
+    assert "3 ran, 2 skipped" in headrace("run", pipeline)
+    told = headrace("explain", "a")
+    assert f"reason: when {OK}: it is false" in told
+    assert f"does not hold: {OK}, it is false" in told
+    assert f"after a, which is skipped when {OK}: it is false" in headrace("runs", "show")
+    found = json.loads(headrace("explain", "a", pipeline, "--json"))
+    assert found["conditions"] == [{"when": OK, "seen": False, "met": False}]

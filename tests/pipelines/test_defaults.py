@@ -40,6 +40,7 @@ WIRED: dict[str, dict[str, Any]] = {
         "examples": "${steps.image_examples}",
         "transform": "${steps.transform.transform}",
     },
+    "predict_examples": {"exported": "${steps.export}", "examples": "${steps.csv_examples}"},
     "cross_validate": {
         "examples": "${steps.transform.examples}",
         "transform": "${steps.transform.transform}",

@@ -80,6 +80,10 @@ GOOD = [
     "raw: {uses: read, with: {path: '${steps.x}', splits: '${params.splits}', columns: null}}",
     "fit: {uses: fit, with: {examples: '${steps.x.y}', optimizer: '${params.o}', rate: 1, epochs: 3}}",
     "sub: {uses: other.yaml, with: {anything: 3}, runner: direct}",
+    "raw: {each: {n: [1, a, {key: x, y: 2}]}, uses: read, with: {path: '${each.n}.csv', rows: '${each.n}'}}",
+    "raw: {each: {n: '${params.n}', m: [2]}, uses: read, with: {path: a}, when: '${steps.a.summary.ok}'}",
+    "sub: {uses: a.yaml, when: ['not ${steps.a[1].summary.ok}', '${steps.a.summary.b} >= 3', false]}",
+    "raw[de]: {uses: read, with: {path: '${steps.x[de].y}'}}",
     "sub: {uses: 'my.module:thing', runner: {name: direct, direct_num_workers: 2}}",
 ]
 BAD = [
@@ -93,6 +97,11 @@ BAD = [
     ("fit: {uses: fit, with: {examples: rows.csv}}", "steps.fit.with.examples"),
     ("fit: {uses: fit, with: {examples: '${steps.a}', optimizer: adm}}", "steps.fit.with.optimizer"),
     ("a b: {uses: read, with: {path: a}}", "steps"),
+    ("raw: {each: {n: []}, uses: read, with: {path: a}}", "steps.raw.each.n"),
+    ("raw: {each: {n: [{name: a}]}, uses: read, with: {path: a}}", "steps.raw.each.n"),
+    ("raw: {each: {}, uses: read, with: {path: a}}", "steps.raw.each"),
+    ("raw: {uses: read, with: {path: a}, when: ok}", "steps.raw.when"),
+    ("raw: {uses: read, with: {path: a}, when: ['${steps.a.summary.b} = 3']}", "steps.raw.when"),
 ]
 
 

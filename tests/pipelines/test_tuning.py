@@ -226,3 +226,43 @@ def test_a_pruned_trial_leaves_its_worker_to_the_next_one(store):
     done = [record for record in trial_runs(store) if record["status"] == "done"]
     processes = {r["steps"]["fit"]["outputs"]["output"]["summary"]["process"] for r in done}
     assert len(processes) == 1, "no process was ended for those that were behind"
+
+
+def test_a_search_of_a_pipeline_with_conditions(store):
+    text = DOCUMENT.replace("with: {model:", "when: '${steps.fit.properties.least} < 1.5', with: {model:")
+    tuned = tune(parse_pipeline(text), store=store, trials=8, listen=lambda event: None)
+    failed = [trial for trial in tuned.trials if trial.state == "failed"]
+    assert failed and len(failed) < 8
+    assert failed[0].error.startswith("judge is skipped when ${steps.fit.properties.least} < 1.5: it is ")
+    assert tuned.best.metric == max(trial.metric for trial in tuned.trials if trial.state == "done")
+    assert {step.status for step in tuned.result.steps.values()} == {"cached"}
+    # The condition is another one, and so is the search.
+    looser = text.replace("< 1.5", "< 9")
+    again = tune(parse_pipeline(looser), store=store, trials=8, listen=lambda event: None)
+    assert [trial.state for trial in again.trials] == ["done"] * 8
+    assert statuses(store)["fit"] == 8
+
+
+def test_what_all_trials_need_may_not_be_skipped(store):
+    gate = "more: {uses: 'COMPONENTS:data', when: '${steps.data.properties.go} == true'}\n  fit:"
+    text = DOCUMENT.replace("fit:", gate.replace("COMPONENTS", str(COMPONENTS)), 1).replace(
+        "files: '${steps.data}'", "files: '${steps.more}'"
+    )
+    with pytest.raises(StepError, match=r"more\.when: .*has no entry 'go'"):
+        tune(parse_pipeline(text), store=store, listen=lambda event: None)
+    never = text.replace("'${steps.data.properties.go} == true'", "false")
+    with pytest.raises(StepError, match=r"more: the step is skipped when false: it is false"):
+        tune(parse_pipeline(never), store=store, listen=lambda event: None)
+    assert "fit" not in statuses(store)
+
+
+def test_a_search_over_one_of_several_twins(store):
+    text = DOCUMENT.replace("  fit:\n", "  fit:\n    each: {kind: [a, b]}\n").replace(
+        "judge: {uses:", "judge: {each: {kind: [a, b]}, uses:"
+    )
+    text = text.replace("fit.rate:", "'fit[a].rate':").replace("fit.args.width:", "'fit[a].args.width':")
+    text = text.replace("judge.accuracy", "judge[a].accuracy")
+    tuned = tune(parse_pipeline(text), store=store, trials=3, listen=lambda event: None)
+    assert [trial.state for trial in tuned.trials] == ["done"] * 3
+    assert set(tuned.best.values) == {"fit[a].rate", "fit[a].args.width"}
+    assert statuses(store)["fit[a]"] == 3
