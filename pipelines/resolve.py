@@ -134,6 +134,8 @@ def _builtin(name: str) -> Component[..., Any]:
 
 def _loaded(offered: Offer) -> Used:
     """What another package's entry point leads to."""
+    if ":" not in offered.path:
+        raise PipelineError(offered.broken("it names a module and nothing in it").at(argument="uses"))
     try:
         value = _checked(import_object(offered.path), offered.path)
         if isinstance(value, Component):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..context import RunnerSettings
 from ..errors import StepError
 from .dataflow import FOLDER
+from .jobs import logged
 from .settings import is_dry_run, key_of, shown_options
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ class OpenRunners:
         from .services import open_runner, versions_of
 
         started = time.monotonic()
+        if not self._opened:  # of jobs that this process waits for itself
+            self._stack.enter_context(logged(logging.FileHandler(self._log, delay=True)))
         if self._packages is None:
             self._packages = build_packages(self._bound, self._staging / "packages")
         files = self._packages.files
