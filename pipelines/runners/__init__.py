@@ -8,4 +8,7 @@ needs      what a runner needs, has and lacks
 services   the services of a run: job servers, Beam's job service, the pool of workers
 guard      the process that ends a service when its run is gone
 fetch      jars from Maven
+boot       the program that a worker is started by, one file that needs Beam alone
+packages   the wheels that a run brings to its workers
+dataflow   what Dataflow has to be told, and dry runs
 """
