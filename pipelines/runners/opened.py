@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..context import RunnerSettings
 from ..errors import StepError
 from .dataflow import FOLDER
-from .jobs import logged
+from .job_clients import logged
 from .settings import is_dry_run, key_of, shown_options
 
 if TYPE_CHECKING:
