@@ -10,6 +10,7 @@ import time
 import typing
 from collections.abc import Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from .planning import Planner
 from .records import StepRecord, begin_record, new_run_id
 from .resumable import end_resumables
 from .reuse import keep_notes
+from .runners.jobs import StepJobs
 from .runners.needs import problems_before
 from .runners.opened import OpenRunners
 from .store import Store
@@ -87,7 +89,10 @@ def run_alone(
             inputs = {name: store.fetch(artifact) for name, artifact in inputs.items()}
             with closing(OpenRunners(bound, staging, log)) as runners:
                 ctx.opener = runners.open
-                drafts = _drafts(step, inputs, ctx, log)
+                jobs = StepJobs(partial(runners.open, settings))
+                ctx.listener = jobs.listener(ctx.listener)
+                with jobs.cancelled_after(ctx.warn):
+                    drafts = _drafts(step, inputs, ctx, log)
             outputs = {name: store.publish(artifact) for name, artifact in drafts.items()}
             keep_notes(store.folder, staging)
             end_resumables(store.folder, staging)
