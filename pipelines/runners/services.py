@@ -1,4 +1,4 @@
-"""The services of a run: job servers, Beam's job service, and the pool of its workers, ended with the run.
+"""The services of a run, job servers and Beam's job service, ended with it; and how their workers start.
 
 Each stands under a `guard`, which ends it also when the run is killed. What they write goes to the run's log.
 """
