@@ -243,6 +243,7 @@ class _Run:
 
     def _end_work(self, patience: float = 10.0) -> None:
         """Ends the workers of an interrupted run, and keeps what was being published just then."""
+        self.runners.end()
         if self.workers is not None:
             if self.halt.for_good:
                 self.workers.stop(STOPPING)
