@@ -80,7 +80,7 @@ def problems_before(wanted: Iterable[RunnerSettings], store: Store) -> list[Prob
     from .options import check_options
 
     problems: list[Problem] = []
-    for settings in distinct(wanted):
+    for settings in distinct(wanted):  # `direct` needs nothing, and Beam isn't imported for it
         try:
             check_options(settings)
         except InvalidRequestError as error:
@@ -92,7 +92,7 @@ def problems_before(wanted: Iterable[RunnerSettings], store: Store) -> list[Prob
 
 def _store_problems(settings: RunnerSettings, store: Store) -> list[Problem]:
     """What keeps workers from the store; whether a shared folder is there is for a probe to find."""
-    if settings.name != "dataflow" or is_dry_run(settings) or getattr(store, "remote", None) is not None:
+    if settings.name != "dataflow" or is_dry_run(settings) or "://" in store.uri:
         return []
     return [
         Problem(
