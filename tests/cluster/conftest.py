@@ -50,16 +50,16 @@ def cluster(hall: Path, shared: Path) -> Iterator[FlinkCluster]:
 
 @pytest.fixture(scope="session")
 def tabular_python(hall: Path) -> Path:
-    """Python for workers without TensorFlow and headrace; click and rich let a user submit by it too."""
+    """Python for workers, without TensorFlow and headrace."""
     try:
-        return environments.make_tabular(hall / "tabular", environments.SUBMITS)
+        return environments.make_tabular(hall / "tabular")
     except LookupError as error:
         pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
 def whole_python(hall: Path) -> Path:
-    """Python for workers that handle images, with all that is installed here."""
+    """Python that others may start too, with all that is installed here: for images, and to submit by."""
     try:
         return environments.make_whole(hall / "whole")
     except LookupError as error:

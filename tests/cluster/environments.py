@@ -17,18 +17,16 @@ TABULAR = (
     "apache-beam", "google-crc32c", "msgspec", "numpy", "protobuf", "pyarrow", "pyfarmhash", "PyYAML",
 )  # fmt: skip
 """What workers of the tabular data plane need."""
-SUBMITS = ("click", "rich", "fsspec")
-"""What one needs besides to submit from a shell."""
 
 
-def make_tabular(folder: Path, more: tuple[str, ...] = ()) -> Path:
+def make_tabular(folder: Path) -> Path:
     """A new environment with the versions that are installed here; gives its Python.
 
     Raises:
         LookupError: this Python can't be started by other users, or the packages can't be installed.
     """
     python = _empty(folder)
-    wanted = [f"{name}=={version(name)}" for name in (*TABULAR, *more)]
+    wanted = [f"{name}=={version(name)}" for name in TABULAR]
     done = subprocess.run([python, "-m", "pip", "install", "-q", *wanted], capture_output=True, text=True)
     if done.returncode:
         raise LookupError(f"pip can't install {' '.join(wanted)}: {done.stderr[-500:]}")
