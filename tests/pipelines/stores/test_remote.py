@@ -261,6 +261,15 @@ def test_the_cache_keeps_to_its_size(s3, uri, tmp_path, machine, monkeypatch):
         open_store(uri)
 
 
+def test_a_store_in_memory(tmp_path, monkeypatch, bound):
+    pytest.importorskip("fsspec", reason="pip install 'headrace[s3]'")
+    monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "cache"))
+    uri = f"memory://{tmp_path.name}/store"
+    ran(bound, open_store(uri))
+    monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "other"))
+    assert ran(bound, open_store(uri))[1] == {"number": "cached", "parity": "cached"}
+
+
 def test_a_local_store_imports_nothing_of_it(tmp_path):
     code = (
         "import sys\nfrom headrace.pipelines.stores import open_store\nopen_store(sys.argv[1])\n"
