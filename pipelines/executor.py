@@ -283,12 +283,14 @@ class _Run:
     def _settle(self, step: BoundStep) -> None:
         """Takes a step from the cache, starts it, or skips it."""
         inputs = self.planner.inputs(step, self.artifacts)
+        reason = "its conditions can't be judged"
         try:
             held = self.planner.held(step, self.artifacts, self.unmet)
             verdicts = () if held else self.planner.verdicts(step, self.artifacts)
+            reason = "its inputs can't be read"
             decision = held or self.planner.decide(step, inputs, verdicts)
         except (HeadraceError, OSError) as error:
-            self._failed(step.name, error, Decision(step.name, "run", "its inputs can't be read"), 0.0)
+            self._failed(step.name, error, Decision(step.name, "run", reason), 0.0)
             return
         if decision.action == "run":
             self._start(step, decision, inputs)

@@ -8,6 +8,7 @@ every process that Beam started below it, as soon as its parent is gone.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import re
@@ -26,7 +27,7 @@ from .context import Context, RunnerSettings
 from .errors import HeadraceError, StepError, disk_error, error_from_json, error_to_json
 from .resumable import Resumables
 from .reuse import Reuse
-from .runners.jobs import cancel_running
+from .runners.jobs import LOG, cancel_running
 from .staged_code import as_written
 from .tracebacks import own_place, own_trace
 from .worker_kinds import WorkerKind, configure
@@ -216,6 +217,7 @@ def main() -> None:
     stops, questions = Stops(), Questions(tell)
     threading.Thread(target=_read_jobs, args=(stream, jobs, stops, questions), daemon=True).start()
     configure()
+    LOG.addHandler(logging.StreamHandler())  # standard error is the run's log
     while True:
         job = jobs.get()
         if "warm" in job:

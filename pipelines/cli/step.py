@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,7 @@ def step(
     store = store_to_write(uri)
     bound = _bound(component, uses, given, store)
     selection = Selection(force=frozenset(bound.steps) if force else frozenset())
-    return execute(bound, store, Request(selection, settings), as_json, uri, _outputs)
+    return execute(bound, store, Request(selection, settings), as_json, uri, partial(_outputs, store))
 
 
 def _component(name: str) -> tuple[Any, str]:
@@ -155,9 +156,10 @@ def _named(store: Store, text: str) -> Artifact:
     return artifact_named(store, name, run) if colon else artifact_named(store, text)
 
 
-def _outputs(result: RunResult) -> None:
-    """Prints where the outputs lie."""
+def _outputs(store: Store, result: RunResult) -> None:
+    """Prints where the outputs lie, on this machine."""
     for made in result.artifacts.values():
         alone = list(made) == ["output"]
         for name, artifact in made.items():
-            click.echo(str(artifact.path) if alone else f"{name} {artifact.path}")
+            path = store.fetch(artifact).path
+            click.echo(str(path) if alone else f"{name} {path}")
