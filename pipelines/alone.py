@@ -9,13 +9,15 @@ import os
 import time
 import typing
 from collections.abc import Mapping
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .artifact import Artifact
 from .bound import BoundPipeline, BoundStep
 from .component import Argument, Component, Known
-from .context import Context
+from .context import Context, RunnerSettings
 from .entry_points import offered_paths
 from .errors import PipelineError, Problem
 from .executor import Request, in_process, in_worker, resumables_of, reuse_of, run_pipeline
@@ -23,6 +25,9 @@ from .planning import Planner
 from .records import StepRecord, begin_record, new_run_id
 from .resumable import end_resumables
 from .reuse import keep_notes
+from .runners.jobs import StepJobs
+from .runners.needs import problems_before
+from .runners.opened import OpenRunners
 from .store import Store
 from .stores import open_store
 from .worker_kinds import WorkerKind
@@ -42,7 +47,10 @@ def default_store() -> Store:
 
 
 def run_alone(
-    component: Component[..., Any], arguments: Mapping[str, Any], store: Store | None = None
+    component: Component[..., Any],
+    arguments: Mapping[str, Any],
+    store: Store | None = None,
+    runner: RunnerSettings | None = None,
 ) -> Any:
     """Runs one component, or takes its output from the cache.
 
@@ -53,12 +61,13 @@ def run_alone(
         component: what to run.
         arguments: artifacts and values by argument; relative paths are relative to the current folder.
         store: the default store if None.
+        runner: the Beam runner; `direct` if None.
 
     Returns:
         The output artifact, or the NamedTuple of several.
 
     Raises:
-        PipelineError: an argument doesn't fit.
+        PipelineError: an argument doesn't fit, or the runner lacks something.
         StepError, StoreError: what the component or the store raised.
     """
     step, inputs = bind_call(component, arguments)
@@ -67,21 +76,31 @@ def run_alone(
     decision = Planner(bound, store).decide(step, inputs)
     outputs = dict(decision.outputs)
     if decision.action == "run":
+        settings = runner or RunnerSettings()
+        if problems := problems_before([settings], store):
+            raise PipelineError(problems)
         run, started = new_run_id(), time.time()
         with store.running(run) as staging, store.computing(decision.fingerprint):
+            log = store.run_folder(run) / "log.txt"
             ctx = Context(
-                step.name, staging, reuse=reuse_of(decision, store, staging),
+                step.name, staging, settings, reuse=reuse_of(decision, store, staging),
                 resumables=resumables_of(decision, store, staging, run),
             )  # fmt: skip
             inputs = {name: store.fetch(artifact) for name, artifact in inputs.items()}
-            drafts = _drafts(step, inputs, ctx, store.run_folder(run) / "log.txt")
+            with closing(OpenRunners(bound, staging, log)) as runners:
+                ctx.opener = runners.open
+                jobs = StepJobs(partial(runners.open, settings))
+                ctx.listener = jobs.listener(ctx.listener)
+                with jobs.cancelled_after(ctx.warn):
+                    drafts = _drafts(step, inputs, ctx, log)
             outputs = {name: store.publish(artifact) for name, artifact in drafts.items()}
             keep_notes(store.folder, staging)
             end_resumables(store.folder, staging)
             record = StepRecord.of(step.name, "ran", decision, outputs, time.time() - started)
-            begun = begin_record(run, bound, Request(), started)
+            begun = begin_record(run, bound, Request(runner=settings), started)
+            ended = {"status": "done", "seconds": round(time.time() - started, 3)}
             store.write_step(record.to_json(run, bound.name, started))
-            store.write_run(run, {**begun, "status": "done", "seconds": round(time.time() - started, 3)})
+            store.write_run(run, {**begun, **ended, "runners": runners.to_json()})
     outputs = {name: store.fetch(artifact) for name, artifact in outputs.items()}
     if component.output_tuple is None:
         return outputs["output"]

@@ -52,7 +52,7 @@ def bind(
         in_turn = {name: steps[name] for name in order if name in steps}
         problems += check_components(in_turn, lambda name, problem: used[name].place(problem))[0]
     if problems:
-        raise PipelineError(sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line)))
+        raise PipelineError(sorted(_once(problems), key=lambda problem: (problem.file, problem.line)))
     bound = BoundPipeline(
         name=declared.name,
         params={name: plain(parsed(value)) for name, value in values.items()},
@@ -67,6 +67,15 @@ def bind(
     if declared.tune is not None:
         _check_search(declared, bound)
     return bound
+
+
+def _once(problems: list[Problem]) -> list[Problem]:
+    """The problems, each once; one that all twins of a map have is told of the first."""
+    told: dict[Any, Problem] = {}
+    for problem in problems:
+        place = (problem.file, problem.line, problem.argument)
+        told.setdefault((*place, unkeyed(problem.step), unkeyed(problem.what), problem.given), problem)
+    return list(told.values())
 
 
 def _check_search(declared: Pipeline, bound: BoundPipeline) -> None:

@@ -68,6 +68,10 @@ class Exchange(Protocol):
     is one of them. `None` in a context where the store's folder is reached by every worker.
     """
 
+    def to_json(self) -> Mapping[str, Any]:
+        """For the step's process."""
+        ...
+
     def around(self, work: Callable[[T], R]) -> Callable[[T], R]:
         """The same work for a worker elsewhere; picklable, and it knows by itself how to reach the store.
 

@@ -15,7 +15,6 @@ item of a list (`each`, see `mapping.py`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 import msgspec
 
 from ..schemas import yaml12
-from .conditions import HOMES, Condition, Fact, judge, parse_condition
+from .conditions import Condition, judge, parse_condition
 from .errors import DocumentError, PipelineError, Problem
 from .pipeline import (
     NAME,
@@ -36,17 +35,12 @@ from .pipeline import (
     Template,
     leaves,
     map_values,
-    step_output,
 )
+from .references import MAP_NAME, REFERENCES, References, Where
 from .values import spelled
 
 KEYS = ("pipeline", "params", "steps", "outputs", "runner", "tune")
 STEP_KEYS = ("each", "uses", "when", "with", "runner")
-_TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
-_FACT = re.compile(rf"(.+?)\.({'|'.join(HOMES)})\.(.+)")
-_EACH = re.compile(r"([^\W\d][\w-]*)(?:\.(.+))?")
-_REFERENCES = StepOutput | ParamValue | EachValue | Template | Fact
-_Where = tuple[str | int, ...]
 
 
 def read_pipeline(path: Path) -> Pipeline:
@@ -94,13 +88,13 @@ def parse_pipeline(text: str, name: str = "", folder: str = "") -> Pipeline:
 class _Reader:
     """Takes a document apart and collects what is wrong with it."""
 
-    def __init__(self, file: str, lines: Mapping[_Where, int], folder: str) -> None:
+    def __init__(self, file: str, lines: Mapping[Where, int], folder: str) -> None:
         self.file, self.lines, self.folder = file, lines, folder
         self.problems: list[Problem] = []
         self.step = ""
-        self.steps: frozenset[str] = frozenset()
+        self.references = References((), self.wrong)
 
-    def wrong(self, what: str, where: _Where = (), **details: Any) -> None:
+    def wrong(self, what: str, where: Where = (), **details: Any) -> None:
         """Notes a problem at a place of the document."""
         line = next((self.lines[where[:n]] for n in range(len(where), -1, -1) if where[:n] in self.lines), 0)
         self.problems.append(Problem(what, file=self.file, line=line, step=self.step, **details))
@@ -114,7 +108,7 @@ class _Reader:
         entries = self.mapping(document.get("steps"), ("steps",), "steps")
         if not entries:
             self.wrong("there are no steps", ("steps",), remedy="add `steps:` with a component each")
-        self.steps = frozenset(entries)
+        self.references = References(entries, self.wrong)
         params = self.mapping(document.get("params"), ("params",), "params")
         for param, default in params.items():
             self.name(param, ("params", param), "parameter")
@@ -136,7 +130,7 @@ class _Reader:
             },
         )
 
-    def mapping(self, value: Any, where: _Where, what: str, keys: Iterable[str] = ()) -> dict[str, Any]:
+    def mapping(self, value: Any, where: Where, what: str, keys: Iterable[str] = ()) -> dict[str, Any]:
         """`value` as a mapping that has no other keys than `keys`, if any are stated."""
         if value is None and where:
             return {}
@@ -148,15 +142,15 @@ class _Reader:
                 self.wrong(f"{what} has no key {key!r}", (*where, key), given=key, available=tuple(keys))
         return dict(value)
 
-    def name(self, name: str, where: _Where, what: str) -> None:
+    def name(self, name: str, where: Where, what: str) -> None:
         """Checks a name that references use."""
         if not (STEP_NAME if what == "step" else NAME).fullmatch(name):
             self.wrong(f"{name!r} can't be a {what}'s name", where, remedy="use letters, digits, _ and -")
 
-    def default(self, default: Any, where: _Where) -> Any:
+    def default(self, default: Any, where: Where) -> Any:
         """A parameter's default, which refers to nothing."""
-        value = self.value(default, where)
-        if any(isinstance(leaf, _REFERENCES) for leaf in leaves(value)):
+        value = self.references.value(default, where)
+        if any(isinstance(leaf, REFERENCES) for leaf in leaves(value)):
             self.wrong("a parameter's default can't refer to anything", where, remedy="write the value")
         return value
 
@@ -181,7 +175,7 @@ class _Reader:
 
     def one_step(self, name: str, value: Any) -> Step:
         """One entry of `steps`."""
-        where: _Where = ("steps", name)
+        where: Where = ("steps", name)
         self.step = name
         self.name(name, where, "step")
         entry = self.mapping(value, where, "a step", STEP_KEYS) if value is not None else {}
@@ -191,7 +185,7 @@ class _Reader:
                 "the step doesn't say what it uses", where, argument="uses", remedy="add `uses: COMPONENT`"
             )
         given = self.mapping(entry.get("with"), (*where, "with"), "with")
-        arguments = {key: self.value(item, (*where, "with", key)) for key, item in given.items()}
+        arguments = {key: self.references.value(item, (*where, "with", key)) for key, item in given.items()}
         runner = self.runner(entry.get("runner"), (*where, "runner"))
         when = self.when(entry["when"], (*where, "when")) if "when" in entry else ()
         each = self.each(entry["each"], (*where, "each")) if "each" in entry else {}
@@ -207,28 +201,30 @@ class _Reader:
         line = self.lines.get(where, 0)
         return Step(name, str(uses), arguments, self.file, line, lines, runner, when=when, each=each)
 
-    def when(self, value: Any, where: _Where) -> tuple[Condition, ...]:
+    def when(self, value: Any, where: Where) -> tuple[Condition, ...]:
         """A condition, or several that all have to hold."""
         several = value if isinstance(value, list) else [value]
-        found = [
-            parse_condition(one, lambda inside: self.reference(inside, where, looks=True)) for one in several
-        ]
+
+        def read(inside: str) -> Any:
+            return self.references.reference(inside, where, looks=True)
+
+        found = [parse_condition(one, read) for one in several]
         for problem in found:
             if isinstance(problem, Problem):
                 self.wrong(problem.what, where, argument="when", remedy=problem.remedy)
         return tuple(condition for condition in found if isinstance(condition, Condition))
 
-    def each(self, value: Any, where: _Where) -> dict[str, Any]:
+    def each(self, value: Any, where: Where) -> dict[str, Any]:
         """The lists that a step is mapped over, by name."""
         given = self.mapping(value, where, "each")
         if not given:
             self.wrong("each is over nothing", where, remedy="write `each: {NAME: [ITEM, …]}`")
         for name in given:
-            if not _EACH.fullmatch(name) or "." in name:
+            if not MAP_NAME.fullmatch(name):
                 self.wrong(f"{name!r} can't be a map's name", (*where, name), remedy="use letters, digits, _")
-        return {name: self.value(items, (*where, name)) for name, items in given.items()}
+        return {name: self.references.value(items, (*where, name)) for name, items in given.items()}
 
-    def runner(self, value: Any, where: _Where) -> dict[str, Any] | None:
+    def runner(self, value: Any, where: Where) -> dict[str, Any] | None:
         """A runner's name, or a mapping of its `name` and its options."""
         if value is None:
             return None
@@ -247,74 +243,12 @@ class _Reader:
         for name, leaf in given.items():
             where = ("outputs", name)
             self.name(name, where, "output")
-            reference = self.scalar(leaf, where)
+            reference = self.references.scalar(leaf, where)
             if isinstance(reference, StepOutput):
                 found[name] = reference
             else:
                 self.wrong(f"the output {name} has to refer to a step", where, remedy='write "${steps.NAME}"')
         return found
-
-    def value(self, value: Any, where: _Where) -> Any:
-        """An argument, with its references read."""
-        if isinstance(value, dict):
-            return {key: self.value(item, (*where, key)) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self.value(item, (*where, i)) for i, item in enumerate(value)]
-        return self.scalar(value, where)
-
-    def scalar(self, value: Any, where: _Where) -> Any:
-        """A scalar, with its references read."""
-        if not isinstance(value, str) or "${" not in value:
-            return value
-        parts: list[Any] = []
-        end = 0
-        for match in _TOKEN.finditer(value):
-            parts += [value[end : match.start()]] if match.start() > end else []
-            parts.append("${" if match[1] is None else self.reference(match[1], where))
-            end = match.end()
-        rest = value[end:]
-        if "${" in rest or any(isinstance(p, str) and p != "${" and "${" in p for p in parts):
-            self.wrong(
-                f"{value!r} has a reference that doesn't end", where, remedy="close it by }, or write $${"
-            )
-        parts += [rest] if rest else []
-        if len(parts) == 1:
-            return parts[0]
-        if any(isinstance(part, StepOutput | Fact) for part in parts):
-            self.wrong("what a step gives can't be put into a text", where, remedy="refer to it alone")
-        return _joined(parts)
-
-    def reference(self, inside: str, where: _Where, looks: bool = False) -> Any:
-        """What stands between `${` and `}`; `looks` if a condition may look into what a step gave."""
-        kind, _, name = inside.partition(".")
-        fact = _FACT.fullmatch(name) if looks and kind in ("params", "steps") else None
-        if fact is not None:
-            source = self.reference(f"{kind}.{fact[1]}", where)
-            return Fact(source, fact[2], fact[3]) if source else ""
-        if kind == "params" and NAME.fullmatch(name):
-            return ParamValue(name)
-        if kind == "steps" and STEP_NAME.fullmatch(name):
-            return step_output(name, self.steps)
-        item = _EACH.fullmatch(name) if kind == "each" else None
-        if item is not None:
-            return EachValue(item[1], item[2] or "")
-        remedy = (
-            "refer to ${params.NAME}, ${steps.NAME}, ${steps.NAME.OUTPUT} or ${each.NAME}; "
-            "write $${ for a literal ${"
-        )
-        self.wrong(f"${{{inside}}} refers to nothing", where, remedy=remedy)
-        return ""
-
-
-def _joined(parts: list[Any]) -> Any:
-    """Neighbouring texts joined; a text if nothing else is left, else a template."""
-    joined: list[Any] = []
-    for part in parts:
-        if isinstance(part, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += part
-        else:
-            joined.append(part)
-    return joined[0] if len(joined) == 1 else Template(tuple(joined))
 
 
 def write_pipeline(pipeline: Pipeline) -> str:
@@ -358,7 +292,7 @@ def _written_step(step: Step) -> dict[str, Any]:
 def _written_condition(condition: Condition) -> str | bool:
     """A condition as it stands in a document; one that looks at nothing any more is decided."""
     sides = (condition.left, condition.right)
-    return str(condition) if any(isinstance(s, _REFERENCES) for s in sides) else judge(condition, {}).met
+    return str(condition) if any(isinstance(s, REFERENCES) for s in sides) else judge(condition, {}).met
 
 
 def written(value: Any) -> Any:

@@ -39,6 +39,7 @@ KINDS = {
     "metrics": "metric", "pipelines": "pipeline",
 }  # fmt: skip
 """The entry point groups without their prefix, each with what one of its members is."""
+_BARE_KINDS = ("models", "losses", "metrics")
 _PLAIN = re.compile(r"[^\W\d][\w.-]*")
 
 
@@ -131,12 +132,14 @@ def offered_paths(argument: Argument, value: Any) -> tuple[Any, list[Problem]]:
 
 def claim_problems(kind: str, built_in: Iterable[str]) -> list[Problem]:
     """What is wrong with the names of a kind: claimed by several packages, built in, or not to be written."""
-    problems, taken = list(_installed(tuple(sys.path)).unreadable), set(map(_bare, built_in))
+    problems = list(_installed(tuple(sys.path)).unreadable)
+    same = _bare if kind in _BARE_KINDS else str
+    taken = set(map(same, built_in))
     for name, found in _claims(kind).items():
         if len(found) > 1:
             problems.append(_claimed_twice(found))
         for one in found:
-            if _bare(name) in taken:
+            if same(name) in taken:
                 remedy = f"the built-in one is used; write {one.path} for the other"
                 problems.append(Problem(f"{one} has the name of a built-in one", remedy=remedy))
             elif not is_plain(name):
@@ -193,8 +196,9 @@ def _installed(path: tuple[str, ...]) -> _Installed:
         for point in points:
             kind = point.group.removeprefix(PREFIX)
             if point.group.startswith(PREFIX) and kind in found:
-                made = Offer(kind, point.name, point.value, name, package.version)
-                found[kind].setdefault(point.name, {}).setdefault(point.value, made)
+                leads = point.value.partition("[")[0].strip()  # behind it once stood what else to install
+                made = Offer(kind, point.name, leads, name, package.version)
+                found[kind].setdefault(point.name, {}).setdefault(leads, made)
     claims = {
         kind: {name: tuple(by_path.values()) for name, by_path in sorted(names.items())}
         for kind, names in found.items()

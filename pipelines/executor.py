@@ -26,7 +26,7 @@ from .resumable import Resumables, end_resumables
 from .reuse import Reuse, code_of, keep_notes
 from .runners.jobs import StepJobs
 from .runners.opened import OpenRunners
-from .runners.settings import settings_by_step, settings_of
+from .runners.settings import is_local, settings_by_step, settings_of
 from .store import Store, remove_tree
 
 if TYPE_CHECKING:
@@ -283,12 +283,14 @@ class _Run:
     def _settle(self, step: BoundStep) -> None:
         """Takes a step from the cache, starts it, or skips it."""
         inputs = self.planner.inputs(step, self.artifacts)
+        reason = "its conditions can't be judged"
         try:
             held = self.planner.held(step, self.artifacts, self.unmet)
             verdicts = () if held else self.planner.verdicts(step, self.artifacts)
+            reason = "its inputs can't be read"
             decision = held or self.planner.decide(step, inputs, verdicts)
         except (HeadraceError, OSError) as error:
-            self._failed(step.name, error, Decision(step.name, "run", "its inputs can't be read"), 0.0)
+            self._failed(step.name, error, Decision(step.name, "run", reason), 0.0)
             return
         if decision.action == "run":
             self._start(step, decision, inputs)
@@ -369,6 +371,7 @@ class _Run:
         resumables = resumables_of(decision, self.store, folder, self.run, bool(self.request.resumes))
         ctx = Context(step.name, folder, settings, tell, reuse=reuse, resumables=resumables)
         ctx.opener = lambda wanted: self.runners.open(wanted, ctx.say)
+        ctx.exchange = None if is_local(settings) else self.store.exchange(folder)
         try:
             with jobs.cancelled_after(ctx.warn):
                 outputs = (

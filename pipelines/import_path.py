@@ -113,7 +113,7 @@ def load_function(path: str) -> Callable[..., Any]:
         module = import_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     except Exception as error:
         raise InvalidRequestError(
-            f"importing {place} failed: {type(error).__name__}: {error}",
+            f"importing {place}{_package_of(place)} failed: {type(error).__name__}: {error}",
             remedy="the traceback above this message shows the line",
         ) from error
     function = getattr(module, name, None)
@@ -121,6 +121,14 @@ def load_function(path: str) -> Callable[..., Any]:
         raise InvalidRequestError(f"{name!r} in {place} is not a function", file=place)
     found: Callable[..., Any] = function
     return found
+
+
+def _package_of(place: str) -> str:
+    """Words for the installed package that a module is of; empty if it is of none."""
+    from importlib.metadata import packages_distributions
+
+    found = packages_distributions().get(place.partition(".")[0])
+    return f", of the package {found[0]}," if found else ""
 
 
 def module_file(name: str) -> Path | None:

@@ -240,6 +240,7 @@ def job_of(
         "inputs": {name: str(artifact.path) for name, artifact in inputs.items()},
         "staging": str(ctx.staging),
         "reuse": ctx.reuse.to_json() if ctx.reuse else None,
+        "exchange": ctx.exchange.to_json() if ctx.exchange else None,
         "resumables": ctx.resumables.to_json() if ctx.resumables else None,
         "runner": ctx.runner.to_json(),
         "path": [str(Path(entry).resolve()) for entry in sys.path],

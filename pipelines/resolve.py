@@ -134,6 +134,8 @@ def _builtin(name: str) -> Component[..., Any]:
 
 def _loaded(offered: Offer) -> Used:
     """What another package's entry point leads to."""
+    if ":" not in offered.path:
+        raise PipelineError(offered.broken("it names a module and nothing in it").at(argument="uses"))
     try:
         value = _checked(import_object(offered.path), offered.path)
         if isinstance(value, Component):
@@ -260,7 +262,7 @@ def name_of(component: Component[..., Any], folder: str = "") -> str:
     file = getattr(loaded, _FILE, None) or (
         getattr(loaded, "__file__", None) if module == "__main__" else None
     )
-    if not file:
+    if not file or not Path(file).is_file():  # a script on standard input is "<stdin>"
         return f"{module}:{qualname}"
     path = Path(file).resolve()
     if folder and path.is_relative_to(Path(folder).resolve()):

@@ -28,13 +28,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .artifact import MANIFEST, Artifact, check_finished, content_digest, file_digest, load_artifact
 from .errors import StoreError, disk_error
 from .index import Index
 from .locks import Lock, locked
 from .sharing import share_as
+
+if TYPE_CHECKING:
+    from .context import Exchange
 
 LAYOUT = 1
 _SETTLED = 2_000_000_000
@@ -176,6 +179,10 @@ class Store:
     def artifact(self, type_name: str, digest: str) -> Artifact:
         """A published artifact; raises StoreError if it isn't there."""
         return load_artifact(self.place(type_name, digest))
+
+    def exchange(self, staging: Path) -> Exchange | None:
+        """How Beam's workers elsewhere reach a step's staging folder; None where it is a folder of all."""
+        return None
 
     def artifact_keys(self, prefix: str = "") -> list[tuple[str, str]]:
         """(type, digest) of every published artifact whose digest begins with `prefix`, sorted."""

@@ -8,6 +8,7 @@ every process that Beam started below it, as soon as its parent is gone.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import re
@@ -26,7 +27,7 @@ from .context import Context, RunnerSettings
 from .errors import HeadraceError, StepError, disk_error, error_from_json, error_to_json
 from .resumable import Resumables
 from .reuse import Reuse
-from .runners.jobs import cancel_running
+from .runners.jobs import LOG, cancel_running
 from .staged_code import as_written
 from .tracebacks import own_place, own_trace
 from .worker_kinds import WorkerKind, configure
@@ -89,6 +90,10 @@ def do(job: Mapping[str, Any], tell: Any, ask: Any) -> dict[str, str]:
         reuse = Reuse(Path(job["reuse"]["store"]), job["reuse"]["code"], staging, job["reuse"]["fresh"])
     resumables = Resumables.from_json(job["resumables"], staging) if job["resumables"] else None
     ctx = Context(job["step"], staging, settings, tell, reuse=reuse, resumables=resumables)
+    if job["exchange"]:
+        from .stores.exchange import StoreExchange
+
+        ctx.exchange = StoreExchange.from_json(job["exchange"], staging)
     ctx.opener = lambda wanted: RunnerSettings.from_json(ask({"open_runner": wanted.to_json()}))
     return {name: str(artifact.path) for name, artifact in call(component, ctx, arguments).items()}
 
@@ -212,6 +217,7 @@ def main() -> None:
     stops, questions = Stops(), Questions(tell)
     threading.Thread(target=_read_jobs, args=(stream, jobs, stops, questions), daemon=True).start()
     configure()
+    LOG.addHandler(logging.StreamHandler())  # standard error is the run's log
     while True:
         job = jobs.get()
         if "warm" in job:

@@ -26,9 +26,9 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from ...pipelines.context import Context, Exchange
 from ...pipelines.runners.beam import beam_pipeline
-from ...pipelines.runners.jobs import NAMESPACE, run_job
+from ...pipelines.runners.jobs import NAMESPACE, name_job, run_job
 from ...pipelines.runners.probe import Proof, notes
-from ...pipelines.runners.settings import threads_of
+from ...pipelines.runners.settings import is_remote, threads_of
 from .descriptions import check_descriptions
 from .passing import Pass
 from .result import Result
@@ -184,7 +184,7 @@ def _run(
     """One attempt at some units: their results, and what is told of it."""
     index = watched.folder / f"{uuid.uuid4().hex}.json"
     threads, exchange, references = threads_of(ctx.runner), ctx.exchange, WriteReferences(index)
-    runner, remote = ctx.open_runner(), ctx.runner.name != "direct"
+    runner, remote = ctx.open_runner(), is_remote(ctx.runner)
     proof = Proof.ask(watched.folder, shared=exchange is None) if remote else None
     pipeline = beam_pipeline(runner)
     (
@@ -196,10 +196,11 @@ def _run(
         | "Write" >> beam.Map(exchange.around(references) if exchange else references)
     )
     told: dict[str, Any] = {}
+    name_job(pipeline, f"{ctx.step}-{stage}")
     try:
         if remote:
-            name, tell = f"{ctx.step}-{stage}", partial(ctx.job, stage=stage)
-            told = {"counters": run_job(pipeline, runner, name, tell, watched.look)}
+            tell = partial(ctx.job, stage=stage)
+            told = {"counters": run_job(pipeline, runner, tell, watched.look)}
         else:
             with watched.looking():
                 pipeline.run().wait_until_finish()

@@ -11,7 +11,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -72,7 +72,11 @@ def _config(ctx: Context, recipe: Recipe) -> Any:
     """How TFDS downloads and prepares: nothing from its bucket, Beam by this run's runner."""
     import tensorflow_datasets as tfds
 
-    runner, options = runner_and_options(ctx.open_runner())
+    settings = ctx.open_runner()
+    if settings.name == "portable":
+        # Beam's client takes its time to answer a question, of one minute, for that of the whole job.
+        settings = replace(settings, flags=(*settings.flags, f"--job_server_timeout={7 * 86_400}"))
+    runner, options = runner_and_options(settings)
     return tfds.download.DownloadConfig(
         try_download_gcs=False, manual_dir=recipe.manual_dir, beam_runner=runner, beam_options=options
     )

@@ -74,10 +74,10 @@ def _shown(name: str) -> Iterator[str]:
 @click.option("--repository", default="", metavar="URL", help="A Maven repository; Maven Central if none.")
 def get(name: str, flink_version: str, repository: str) -> int:
     """Fetch the job server of RUNNER: of the installed Beam, else the newest that is whole."""
-    from ..runners.fetch import CENTRAL, get_server
+    from ..runners.fetch import get_server
 
     def say(text: str) -> None:
         click.echo(text, err=True)
 
-    click.echo(get_server(name, say, flink_version, repository or CENTRAL))
+    click.echo(get_server(name, say, flink_version, repository))
     return 0

@@ -152,8 +152,11 @@ def _work(given: argparse.Namespace, folder: Path) -> None:
             sys.stderr.write(f"headrace-beam-worker: {sys.executable} can't import apache_beam: {error}\n")
             return
         info = provision(given)
-        staged = folder / "staged"
+        staged, temporary = folder / "staged", folder / "tmp"
         staged.mkdir()
+        temporary.mkdir()
+        # What the work leaves there goes with the worker, however that ends.
+        os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
         wheels = [file for file in fetch(given, info, staged) if file.suffix == ".whl"]
         missing = place(wheels, folder)
         _run(given, info, folder, missing)

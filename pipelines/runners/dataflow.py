@@ -102,8 +102,10 @@ def write_job(pipeline: beam.Pipeline, options: Any, folder: Path) -> Path:
     from apache_beam.options.pipeline_options import GoogleCloudOptions, TestOptions
     from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 
-    options.view_as(TestOptions).dry_run = True
+    test = options.view_as(TestOptions)
+    test.dry_run = True
     job = DataflowRunner().run_pipeline(pipeline, options).job
+    test.dry_run = False  # no part of what would be sent
     target: Path = folder / job.proto.name
     target.mkdir(parents=True)
     cloud = options.view_as(GoogleCloudOptions)

@@ -22,8 +22,6 @@ from typing import IO
 from ..errors import InvalidRequestError, StepError
 from .java import SERVERS, JobServer, beam_version, cache_folder
 
-CENTRAL = "https://repo.maven.apache.org/maven2"
-"""Maven Central."""
 FLINKS = ("1.20", "1.19")
 """The versions of Flink that are looked for where none is asked for, the first that is found counts."""
 SPARK = "3.5.0"
@@ -44,14 +42,15 @@ _MVN_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-depende
 Say = Callable[[str], None]
 
 
-def get_server(name: str, say: Say, flink: str = "", repository: str = CENTRAL) -> Path:
+def get_server(name: str, say: Say, flink: str = "", repository: str = "") -> Path:
     """Fetches a job server into headrace's cache, unless it is there.
 
     Args:
         name: "flink" or "spark".
         say: is told what is looked for and found.
         flink: the version of Flink that the server has to speak to, such as "1.20"; `FLINKS` if empty.
-        repository: the URL of a Maven repository; Maven itself looks where its settings say.
+        repository: the URL of a Maven repository, Maven Central if empty; Maven itself looks where its
+            settings say.
 
     Raises:
         InvalidRequestError: there is no such server to be fetched.
@@ -61,6 +60,7 @@ def get_server(name: str, say: Say, flink: str = "", repository: str = CENTRAL) 
         raise InvalidRequestError(
             f"the runner {name!r} needs no job server", given=name, available=tuple(SERVERS)
         )
+    repository = repository or _central()
     if not re.match(r"https?://", repository):
         raise InvalidRequestError(f"{repository!r} isn't the URL of a repository", argument="--repository")
     server, folder = SERVERS[name], cache_folder()
@@ -72,6 +72,13 @@ def get_server(name: str, say: Say, flink: str = "", repository: str = CENTRAL) 
             return made
     say(f"no jar of Beam {beam_version()}'s own is there; Maven looks for the parts")
     return _folder(server, flinks, folder, repository.rstrip("/"), say)
+
+
+def _central() -> str:
+    """Maven Central, where Beam looks for its job servers too."""
+    from apache_beam.utils.subprocess_server import JavaJarServer
+
+    return str(JavaJarServer.MAVEN_CENTRAL_REPOSITORY)
 
 
 def _jar(server: JobServer, flink: str, folder: Path, repository: str, say: Say) -> Path | None:

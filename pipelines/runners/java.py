@@ -117,8 +117,8 @@ def java_of(options: Mapping[str, str]) -> str | None:
 
 def cache_folder() -> Path:
     """Where `headrace runners get` puts what it fetches."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "headrace" / "jars"
+    base = os.environ.get("HEADRACE_CACHE") or str(Path.home() / ".cache" / "headrace")
+    return Path(base).expanduser().absolute() / "jars"
 
 
 def find_server(server: JobServer, options: Mapping[str, str]) -> Found | Problem:

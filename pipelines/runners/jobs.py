@@ -8,21 +8,25 @@ worker whose run was killed cancels what it has running before it ends.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..context import RunnerSettings
+from ..context import Listener, RunnerSettings
 from ..errors import StepError
 
 if TYPE_CHECKING:
     import apache_beam as beam
 
+LOG = logging.getLogger(__name__)
+"""What runners tell of their jobs, pages of Java among it: for the run's log, and for no terminal."""
+LOG.propagate = False
+LOG.addHandler(logging.NullHandler())
 ENDED = ("DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED")
 GONE = 10.0
 """Seconds for which a job service may not answer."""
@@ -120,7 +124,7 @@ class JobService:
                 for told in stream:
                     message = told.message_response
                     if message.message_text and message.importance >= level.JOB_MESSAGE_WARNING:
-                        sys.stderr.write(f"{job}: {message.message_text}\n")
+                        LOG.warning("%s: %s", job, message.message_text)
                     if message.importance == level.JOB_MESSAGE_ERROR:
                         found.append(message.message_text)
 
@@ -171,7 +175,7 @@ class DataflowJobs:
                 return ""
             messages, _ = self._client.list_messages(job, minimum_importance="JOB_MESSAGE_ERROR")
             text = "\n".join(message.message_text for message in messages)
-            sys.stderr.write(f"{job}: {text}\n")
+            LOG.warning("%s: %s", job, text)
             return text
 
         return end
@@ -186,6 +190,17 @@ def jobs_of(settings: RunnerSettings) -> Jobs:
     from .beam import pipeline_options
 
     return JobService(str(pipeline_options(settings).view_as(PortableOptions).job_endpoint))
+
+
+@contextlib.contextmanager
+def logged(handler: logging.Handler) -> Iterator[None]:
+    """Hands what runners tell of their jobs to a handler while the block works."""
+    LOG.addHandler(handler)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
+        handler.close()
 
 
 @dataclass(frozen=True)
@@ -220,6 +235,15 @@ class StepJobs:
         self._settings = settings
         self._running: set[str] = set()
 
+    def listener(self, listen: Listener) -> Listener:
+        """A listener that notes the step's jobs, and passes all events on."""
+
+        def take(event: Mapping[str, Any]) -> None:
+            self.note(event)
+            listen(event)
+
+        return take
+
     def note(self, event: Mapping[str, Any]) -> None:
         """Takes an event of the step."""
         if "job" in event:
@@ -250,7 +274,6 @@ class StepJobs:
 def run_job(
     pipeline: beam.Pipeline,
     settings: RunnerSettings,
-    name: str,
     tell: Callable[..., None],
     look: Callable[[str], None],
 ) -> dict[str, int]:
@@ -259,7 +282,6 @@ def run_job(
     Args:
         pipeline: as it was made by `beam_pipeline(settings)`.
         settings: of a remote runner.
-        name: what the runner's own pages call the job, unless the user's options name it.
         tell: takes the job's `id` and `state`, at first and at its end.
         look: called with the job's state again and again; what it raises cancels the job.
 
@@ -270,7 +292,6 @@ def run_job(
         JobError: the job failed, or was cancelled by somebody else.
         StepError: it couldn't be submitted, or the runner doesn't answer any more.
     """
-    _name_job(pipeline, name)
     result = _submitted(pipeline, settings)
     jobs = jobs_of(settings)
     job = str(result.job_id() if settings.name == "dataflow" else result._job_id)
@@ -305,8 +326,11 @@ def run_job(
             result._cleanup()  # ends workers of the environment LOOPBACK, which live in this process
 
 
-def _name_job(pipeline: beam.Pipeline, name: str) -> None:
-    """Names a job after its step: a letter, then lower-case letters, digits and dashes, as Dataflow wants."""
+def name_job(pipeline: beam.Pipeline, name: str) -> None:
+    """Names a job as the runner's own pages shall call it, unless the user's options do.
+
+    A letter, then lower-case letters, digits and dashes, as Dataflow wants it.
+    """
     from apache_beam.options.pipeline_options import GoogleCloudOptions
 
     options = pipeline.options.view_as(GoogleCloudOptions)

@@ -80,7 +80,7 @@ def problems_before(wanted: Iterable[RunnerSettings], store: Store) -> list[Prob
     from .options import check_options
 
     problems: list[Problem] = []
-    for settings in distinct(wanted):
+    for settings in distinct(wanted):  # `direct` needs nothing, and Beam isn't imported for it
         try:
             check_options(settings)
         except InvalidRequestError as error:
@@ -92,7 +92,7 @@ def problems_before(wanted: Iterable[RunnerSettings], store: Store) -> list[Prob
 
 def _store_problems(settings: RunnerSettings, store: Store) -> list[Problem]:
     """What keeps workers from the store; whether a shared folder is there is for a probe to find."""
-    if settings.name != "dataflow" or is_dry_run(settings) or getattr(store, "remote", None) is not None:
+    if settings.name != "dataflow" or is_dry_run(settings) or "://" in store.uri:
         return []
     return [
         Problem(
@@ -213,7 +213,7 @@ def _gcp() -> Need:
     what = "Beam's parts for Google Cloud"
     if not _is_installed("google-cloud-dataflow-client"):
         remedy = "pip install 'headrace[gcp]'"
-        return Need(what, problem=Problem("they are not installed", argument="--runner", remedy=remedy))
+        return Need(what, problem=Problem(f"{what} are not installed", argument="--runner", remedy=remedy))
     return Need(what, f"of Beam {beam_version()}")
 
 
@@ -242,8 +242,8 @@ def _credentials() -> Need:
         return Need(what, "of `gcloud auth application-default login`")
     if on_google_cloud():
         return Need(what, "of this machine's service account")
-    problem = Problem("there are none on this machine", argument="--runner", remedy=remedy)
-    return Need(what, problem=problem)
+    lacking = "there are no credentials of Google's on this machine"
+    return Need(what, problem=Problem(lacking, argument="--runner", remedy=remedy))
 
 
 def on_google_cloud() -> bool:

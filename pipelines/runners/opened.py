@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..context import RunnerSettings
 from ..errors import StepError
-from .settings import key_of, shown_options
+from .dataflow import FOLDER
+from .jobs import logged
+from .settings import is_dry_run, key_of, shown_options
 
 if TYPE_CHECKING:
     from ..bound import BoundPipeline
@@ -64,6 +67,8 @@ class OpenRunners:
         from .services import open_runner, versions_of
 
         started = time.monotonic()
+        if not self._opened:  # of jobs that this process waits for itself
+            self._stack.enter_context(logged(logging.FileHandler(self._log, delay=True)))
         if self._packages is None:
             self._packages = build_packages(self._bound, self._staging / "packages")
         files = self._packages.files
@@ -71,7 +76,9 @@ class OpenRunners:
         seconds = round(time.monotonic() - started, 3)
         told = {"name": settings.name, "options": shown_options(settings.options), **versions_of(settings)}
         self._records.append({**told, "packages": self._packages.digest, "seconds": seconds})
-        if say is not None:
+        if say is not None and is_dry_run(settings):
+            say(f"a dry run: jobs are written to {self._log.parent / FOLDER}, and their work is done here")
+        elif say is not None:
             say(f"the runner {settings.name} is ready after {seconds:.1f} s")
         return opened
 

@@ -25,7 +25,7 @@ class Known:
 
     Attributes:
         name: without dashes.
-        kind: "switch", "list" or "value".
+        kind: "switch", "list", "value", or "truth" for a value of which Beam takes any text for true.
         default: of a switch, whether it is on where nothing is said.
         choices: what it may be; anything if empty.
         convert: takes the text; raises ValueError or TypeError for one that isn't right.
@@ -93,6 +93,8 @@ def _below(kind: Any) -> Iterator[Any]:
 def _known(name: str, action: argparse.Action) -> Known:
     if action.nargs == 0:
         return Known(name, "switch")
+    if action.type is None and action.default is False:
+        return Known(name, "truth")
     listed = isinstance(action, argparse._AppendAction)
     choices = tuple(str(choice) for choice in action.choices or ())
     return Known(name, "list" if listed else "value", choices=choices, convert=action.type)
@@ -123,7 +125,7 @@ def _problem(name: str, value: str, known: Mapping[str, Known]) -> Problem | Non
         remedy = "see `headrace runners`, or Beam's documentation of the runner's options"
         near = tuple(difflib.get_close_matches(name, known, 5, 0.5))
         return Problem(f"Beam has no option {name!r}", given=name, available=near, remedy=remedy)
-    if option.kind == "switch":
+    if option.kind in ("switch", "truth"):
         if value.lower() not in ("true", "false"):
             return Problem(f"{name} has to be true or false, not {value!r}")
         return None
@@ -151,7 +153,9 @@ def flags_of(options: Mapping[str, str]) -> list[str]:
     flags = []
     for name, value in options.items():
         option = known.get(name, Known(name, "value"))
-        if option.kind == "switch":
+        if option.kind == "truth":
+            flags += [f"--{name}=true"] if value.lower() == "true" else []
+        elif option.kind == "switch":
             # A switch that is on by itself is turned off by naming it.
             flags += [f"--{name}"] if (value.lower() == "true") != option.default else []
         else:

@@ -31,6 +31,7 @@ from ..errors import StoreError
 from ..locks import Lock, locked
 from ..store import LAYOUT, Store, write_json
 from .cache import Cache, cache_folder, cache_size
+from .exchange import StoreExchange
 from .leases import GC, LIFE, Leases
 from .mirror import Mirror
 from .objects import Objects
@@ -137,6 +138,10 @@ class RemoteStore(Store):
     def artifact(self, type_name: str, digest: str) -> Artifact:
         """A published artifact, whose files need not be on this machine; see `fetch`."""
         return self._published(type_name, digest).artifact
+
+    def exchange(self, staging: Path) -> StoreExchange:
+        """How Beam's workers elsewhere read and write this store."""
+        return StoreExchange(self.uri, self.folder, staging)
 
     def artifact_keys(self, prefix: str = "") -> list[tuple[str, str]]:
         """(type, digest) of every published artifact whose digest begins with `prefix`, sorted."""

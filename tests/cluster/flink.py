@@ -1,4 +1,4 @@
-"""A standalone Flink cluster on loopback: one job manager and two task managers that share nothing by accident.
+"""A standalone Flink cluster on loopback: a job manager and two task managers that share nothing by accident.
 
     python tests/cluster/flink.py start FOLDER [--flink DIST] [--slots 2] [--share SHARED]
     python tests/cluster/flink.py status FOLDER
@@ -6,13 +6,15 @@
     python tests/cluster/flink.py revive FOLDER tm1
     python tests/cluster/flink.py stop FOLDER
 
-DIST is a Flink 1.19 distribution (a folder with `lib/flink-dist-*.jar`), or HEADRACE_FLINK names it; from PyPI:
+DIST is a Flink 1.19 distribution (a folder with `lib/flink-dist-*.jar`), or HEADRACE_FLINK names it; from
+PyPI:
 
-    pip download apache-flink-libraries==1.19.3 --no-deps --no-binary :all: && tar xzf apache-flink-libraries-*
+    pip download apache-flink-libraries==1.19.3 --no-deps --no-binary :all:
+    tar xzf apache-flink-libraries-*
 
-Each of the three has a folder (0700), working and temporary folders of its own, and as root a user of its own:
-numbers without an entry in the system's list of users, so that nothing has to be made and removed. All are in
-the group that SHARED, the folder of the store, is given. Without root they run as you.
+Each of the three has a folder (0700), working and temporary folders of its own, and as root a user of its
+own: numbers without an entry in the system's list of users, so that nothing has to be made and removed. All
+are in the group that SHARED, the folder of the store, is given. Without root they run as you.
 """
 
 from __future__ import annotations
@@ -85,6 +87,7 @@ class FlinkCluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
         self._state = self.folder / "cluster.json"
+        self._children: list[subprocess.Popen[bytes]] = []  # of this process; another that stops it has none
 
     @property
     def state(self) -> dict[str, Any]:
@@ -108,8 +111,8 @@ class FlinkCluster:
         self.folder.chmod(0o755)
         libraries = _library(distribution)
         names = ("rest", "rpc", "blob", "tm1", "tm1d", "tm2", "tm2d")
-        self._write({"lib": str(libraries), "slots": slots, "ports": dict(zip(names, _free_ports(len(names)), strict=True)),
-                     "processes": {}})  # fmt: skip
+        ports = dict(zip(names, _free_ports(len(names)), strict=True))
+        self._write({"lib": str(libraries), "slots": slots, "ports": ports, "processes": {}})
         try:
             for name in USERS:
                 self._spawn(name)
@@ -152,7 +155,7 @@ class FlinkCluster:
             for pid in [process.pid, *_below(process.pid)]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        _wait_gone([process], 10.0)
+        self._wait_gone([process])
 
     def revive(self, name: str) -> None:
         """Starts one that was killed again."""
@@ -167,12 +170,12 @@ class FlinkCluster:
             if process.lives:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGTERM)
-        _wait_gone(processes, 10.0)
+        self._wait_gone(processes)
         for process in [*processes, *below]:
             if process.lives:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
-        _wait_gone(processes, 10.0)
+        self._wait_gone(processes)
         self._state.unlink()
         if not keep:
             for name in USERS:
@@ -181,11 +184,18 @@ class FlinkCluster:
     def status(self) -> dict[str, Any]:
         state = self.state
         lives = {name: Process(**told).lives for name, told in state["processes"].items()}
-        return {"address": self.address, "lives": lives, "task managers": self.task_managers(),
-                "jobs": [(job["name"], job["state"]) for job in self.jobs()] if lives.get("jm") else []}  # fmt: skip
+        jobs = [(job["name"], job["state"]) for job in self.jobs()] if lives.get("jm") else []
+        return {"address": self.address, "lives": lives, "task managers": self.task_managers(), "jobs": jobs}
 
     def _write(self, state: Mapping[str, Any]) -> None:
         self._state.write_text(json.dumps(state, indent=1))
+
+    def _wait_gone(self, processes: list[Process], seconds: float = 10.0) -> None:
+        until = time.monotonic() + seconds
+        while any(process.lives for process in processes) and time.monotonic() < until:
+            time.sleep(0.05)
+        for child in self._children:
+            child.poll()
 
     def _spawn(self, name: str) -> None:
         state = self.state
@@ -199,18 +209,20 @@ class FlinkCluster:
         opened = [f"--add-opens=java.base/java.{each}=ALL-UNNAMED" for each in OPENED]
         command = [
             "java", "-Xmx640m", "-XX:+UseSerialGC", *opened, f"-Djava.io.tmpdir={home / 'tmp'}",
-            f"-Dlog.file={home / 'log' / 'flink.log'}", f"-Dlog4j.configurationFile={home / 'conf' / 'log4j.properties'}",
+            f"-Dlog.file={home / 'log' / 'flink.log'}",
+            f"-Dlog4j.configurationFile={home / 'conf' / 'log4j.properties'}",
             "-cp", f"{state['lib']}/*", main, "--configDir", str(home / "conf"), *arguments,
         ]  # fmt: skip
-        environment = {
-            "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(home / "home"), "TMPDIR": str(home / "tmp"),
-            "USER": name, "LOGNAME": name, **({"JAVA_HOME": os.environ["JAVA_HOME"]} if "JAVA_HOME" in os.environ else {}),
+        environment = {name: os.environ[name] for name in ("PATH", "JAVA_HOME") if name in os.environ}
+        environment |= {
+            "LANG": "C.UTF-8", "HOME": str(home / "home"), "TMPDIR": str(home / "tmp"), "USER": name,
         }  # fmt: skip
         with (home / "log" / "out.txt").open("ab") as log:
             process = subprocess.Popen(
                 command, cwd=home / "work", env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, umask=0o022, **own,
             )  # fmt: skip
+        self._children.append(process)
         state["processes"][name] = asdict(Process.of(process.pid))
         self._write(state)
 
@@ -235,7 +247,7 @@ def _own(home: Path, user: int) -> dict[str, Any]:
     if os.geteuid():
         return {}
     for folder, _, files in os.walk(home):
-        for path in (folder, *(os.path.join(folder, file) for file in files)):
+        for path in (Path(folder), *(Path(folder) / file for file in files)):
             os.chown(path, user, user, follow_symlinks=False)
     return {"user": user, "group": user, "extra_groups": [GROUP]}
 
@@ -243,7 +255,8 @@ def _own(home: Path, user: int) -> dict[str, Any]:
 def _config(name: str, home: Path, ports: Mapping[str, int], slots: int) -> str:
     """Flink's configuration; memory is spelt out, since only its start scripts would work it out."""
     values: dict[str, Any] = {
-        "jobmanager.rpc.address": "127.0.0.1", "jobmanager.rpc.port": ports["rpc"], "jobmanager.bind-host": "127.0.0.1",
+        "jobmanager.rpc.address": "127.0.0.1", "jobmanager.bind-host": "127.0.0.1",
+        "jobmanager.rpc.port": ports["rpc"],
         "rest.address": "127.0.0.1", "rest.bind-address": "127.0.0.1", "rest.port": ports["rest"],
         "blob.server.port": ports["blob"], "io.tmp.dirs": str(home / "io"),
         "restart-strategy.type": "fixed-delay", "restart-strategy.fixed-delay.attempts": 5,
@@ -252,11 +265,13 @@ def _config(name: str, home: Path, ports: Mapping[str, int], slots: int) -> str:
     }  # fmt: skip
     if name != "jm":
         values |= {
-            "taskmanager.host": "127.0.0.1", "taskmanager.bind-host": "127.0.0.1", "taskmanager.resource-id": name,
+            "taskmanager.host": "127.0.0.1", "taskmanager.bind-host": "127.0.0.1",
+            "taskmanager.resource-id": name,
             "taskmanager.rpc.port": ports[name], "taskmanager.data.port": ports[f"{name}d"],
             "taskmanager.numberOfTaskSlots": slots, "taskmanager.cpu.cores": 1,
             "taskmanager.memory.framework.heap.size": "128m", "taskmanager.memory.task.heap.size": "384m",
-            "taskmanager.memory.framework.off-heap.size": "64m", "taskmanager.memory.task.off-heap.size": "64m",
+            "taskmanager.memory.framework.off-heap.size": "64m",
+            "taskmanager.memory.task.off-heap.size": "64m",
             "taskmanager.memory.managed.size": "128m", "taskmanager.memory.network.min": "64m",
             "taskmanager.memory.network.max": "64m", "taskmanager.memory.jvm-metaspace.size": "256m",
             "taskmanager.memory.jvm-overhead.min": "64m", "taskmanager.memory.jvm-overhead.max": "64m",
@@ -296,12 +311,6 @@ def _below(pid: int) -> list[int]:
             for child in map(int, task.read_text().split()):
                 found += [child, *_below(child)]
     return found
-
-
-def _wait_gone(processes: list[Process], seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while any(process.lives for process in processes) and time.monotonic() < until:
-        time.sleep(0.05)
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ import pytest
 from apache_beam.testing.util import assert_that
 
 from headrace.components.compute_statistics import ComputeStatistics
-from headrace.pipelines.runners.beam import beam_pipeline
 from headrace.pipelines.context import RunnerSettings
+from headrace.pipelines.runners.beam import beam_pipeline
 
 
 def batches() -> list[pa.RecordBatch]:

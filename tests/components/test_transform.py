@@ -23,8 +23,8 @@ from headrace.components.preprocessing.fitted_file import load_fitted
 from headrace.components.statistics import statistics
 from headrace.components.transform import transform
 from headrace.pipelines.artifact import Examples
-from headrace.pipelines.runners.beam import beam_pipeline
 from headrace.pipelines.errors import DataError, StoreError
+from headrace.pipelines.runners.beam import beam_pipeline
 from headrace.schemas.schema import Feature
 from headrace.schemas.yaml12 import load
 

@@ -152,6 +152,24 @@ def test_what_is_broken_is_told_where_it_is_used_and_nowhere_else(
         assert "of the package bad-pack 0.3" in errors and what in errors, errors
 
 
+LOADED = """
+import sys
+from headrace.pipelines.errors import HeadraceError
+from headrace.pipelines.import_path import load_function
+try:
+    load_function(sys.argv[1])
+except HeadraceError as error:
+    print(error)
+"""
+
+
+def test_code_that_fails_when_it_is_needed_names_its_package(claim: Claim, python: Headrace):
+    site = claim("bad-pack", {}, "import no_such_module_anywhere\ndef ridge(inputs, outputs, task): ...\n")
+    (site / "bad-pack-1.dist-info" / "top_level.txt").write_text("bad_pack\n")
+    told = python("-c", LOADED, "bad_pack:ridge", sites=(site,)).stdout
+    assert "importing bad_pack, of the package bad-pack, failed: ModuleNotFoundError" in told
+
+
 LOOKS = """
 import sys
 from pathlib import Path

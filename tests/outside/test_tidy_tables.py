@@ -163,6 +163,21 @@ def test_its_code_and_its_version_decide_what_runs_again(tidy_tables: Path, pyth
     assert after["counts"]["libraries"]["tidy_tables"] == "1.3"
 
 
+CARRIED = """
+from headrace.pipelines.binding import bind
+from headrace.pipelines.resolve import load_pipeline
+from headrace.pipelines.runners.packages.user_code import user_wheel
+print(*user_wheel(bind(load_pipeline("tidy_wine"))).files, sep="\\n")
+"""
+
+
+def test_workers_elsewhere_get_its_code(tidy_tables: Path, python: Headrace):
+    done = python("-c", CARRIED, sites=(tidy_tables,))
+    assert done.returncode == 0, done.stderr
+    carried = {name.rpartition("/tidy_tables/")[2] for name in done.stdout.split() if "/tidy_tables/" in name}
+    assert carried == {"__init__.py", "counting.py", "losses.py", "networks.py", "scaling.py"}
+
+
 CACHED = """
 import sys
 from headrace.pipelines.cli import cli

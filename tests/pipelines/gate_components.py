@@ -91,9 +91,10 @@ def inner(files: Files, ok: bool = True) -> Files:
 def mapped(names: list[str] = ["de", "fr"]) -> None:  # noqa: B006 - never changed
     """Loops in Python."""
     begun = {}
+    numbers: list[dict[str, Any]] = [{"key": "one", "value": 1}, {"key": "two", "value": 2}]
     for name in each(names):
         begun[name] = source(text=name)
         copied = inner(begun[name], ok=name != "fr")
-        for number in each([{"key": "one", "value": 1}, {"key": "two", "value": 2}]):
+        for number in each(numbers):
             copy.named("last")(copied, number=number["value"])
     copy.named("single")(begun["de"])

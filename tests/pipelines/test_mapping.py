@@ -279,6 +279,7 @@ TWO = '  two: {each: EACH, uses: "GATES:copy", with: {files: "${steps.one}"}}\n'
             _mapped("{x: [a, b]}", "t", TWO.replace("each: EACH, ", "").replace("one}", "one[c]}")),
             ["there is no step 'one[c]'", "one[a], one[b]"],
         ),
+        (_mapped("{x: [a, b]}", "[]"), ["one[a].text: has to be a text"]),
         (_mapped("{x: [a]}", "t", 'outputs: {y: "${steps.one}"}\n'), ["outputs.y: one is there once"]),
         (_mapped("{x: [a]}", "t", TWO.replace("each: EACH, ", "").replace("two:", "one[a]:")), ["one[a]"]),
     ],

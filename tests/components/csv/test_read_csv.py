@@ -13,9 +13,9 @@ from apache_beam.testing.util import assert_that
 
 from headrace.components.csv.read_csv import ReadCsv
 from headrace.components.data_plane.record_batch_coder import RecordBatchCoder
-from headrace.pipelines.runners.beam import beam_pipeline
 from headrace.pipelines.context import RunnerSettings
 from headrace.pipelines.errors import InvalidRequestError
+from headrace.pipelines.runners.beam import beam_pipeline
 
 TEXT = 'a,b,c\n1,x,1\n2,"y\nz",2.5\n3,,\n'
 ROWS = [{"a": 1, "b": "x", "c": 1.0}, {"a": 2, "b": "y\nz", "c": 2.5}, {"a": 3, "b": None, "c": None}]

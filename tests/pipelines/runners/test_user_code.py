@@ -17,7 +17,6 @@ from headrace.pipelines.binding import bind
 from headrace.pipelines.context import RunnerSettings
 from headrace.pipelines.executor import Request, RunResult, run_pipeline
 from headrace.pipelines.resolve import load_pipeline
-from headrace.pipelines.runners.packages import build_packages
 from headrace.pipelines.store import Store
 
 Remote = Callable[..., RunnerSettings]
@@ -29,7 +28,7 @@ from limits import HIGH
 def clip(xp, column, low=0.0):
     return xp.minimum(column, HIGH) - low
 ''',
-    "limits.py": "HIGH = 2.5\n",
+    "limits.py": "HIGH = 2.5\n\ndef times(item):\n    return item * HIGH\n",
     # A transform in a package, and a component whose units of work are objects of its own.
     "mine/__init__.py": "",
     "mine/scaling.py": '''
@@ -96,41 +95,38 @@ steps:
 }  # fmt: skip
 SCRIPT = '''
 import json, sys
+from pathlib import Path
 from headrace.pipelines import Context, Files, RunnerSettings, component, pipeline
 from headrace.pipelines.binding import bind
 from headrace.pipelines.executor import Request, run_pipeline
-from headrace.pipelines.runners.packages import build_packages
 from headrace.pipelines.store import Store
-from limits import HIGH
-from pathlib import Path
+from limits import HIGH, times
 
-class Twice:
+class Times:
     def __call__(self, item):
         from headrace.components.data_plane.result import Result
-        return Result(str(item * HIGH).encode(), 1)
+        return Result(str(times(item)).encode(), 1)
 
 @component
-def twice(ctx: Context) -> Files:
-    """Twice."""
+def multiplied(ctx: Context) -> Files:
+    """Multiplies."""
     from headrace.components.data_plane.work import run_units
     draft = ctx.output(Files)
-    counted = [one.decode() for one in run_units(ctx, "count", [1, 2], Twice())]
+    counted = [one.decode() for one in run_units(ctx, "count", [1, 2], Times())]
     (draft.path / "a").write_text(" ".join(counted))
     return draft.finish()
 
 @pipeline
 def scripted():
     """A pipeline in the script that runs it."""
-    return twice()
+    return multiplied()
 
 if __name__ == "__main__":
-    bound = bind(scripted)
     name, options = json.loads(sys.argv[1])
-    packages = build_packages(bound, Path(sys.argv[2]) / "wheels")
-    options["extra_package"] = ",".join(map(str, packages.files))
     request = Request(runner=RunnerSettings(name, options))
-    done = run_pipeline(bound, Store(Path(sys.argv[2]) / "store"), request)
-    print(done.status, done.artifacts["twice"]["output"].path.joinpath("a").read_text())
+    done = run_pipeline(bind(scripted), Store(Path(sys.argv[2])), request)
+    assert done.status == "done", str(done.errors)
+    print(done.status, done.artifacts["multiplied"]["output"].path.joinpath("a").read_text())
 '''
 
 
@@ -150,10 +146,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(project: Path, store: Path, settings: RunnerSettings, factor: float = 0.0) -> RunResult:
     bound = bind(load_pipeline(str(project / "own.yaml")), {"factor": factor})
-    if settings.name != "direct":
-        packages = build_packages(bound, store / "wheels")
-        options = {**settings.options, "extra_package": ",".join(map(str, packages.files))}
-        settings = RunnerSettings(settings.name, options, settings.flags)
     return run_pipeline(bound, Store(store), Request(runner=settings), lambda event: None)
 
 
@@ -171,8 +163,7 @@ def test_own_transforms_and_components_run_where_they_are_not(
     project: Path, tmp_path: Path, remote: Remote, worker_python: Path
 ) -> None:
     settings = remote(worker_python)
-    options = dict(settings.options) | {"job_endpoint": endpoint_of(settings)}
-    far = RunnerSettings("portable", options)
+    far = RunnerSettings("portable", {**settings.options, "job_endpoint": endpoint_of(settings)})
     assert digests(run(project, tmp_path / "far", far)) == digests(
         run(project, tmp_path / "near", RunnerSettings())
     )
@@ -191,14 +182,15 @@ def test_own_transforms_and_components_run_where_they_are_not(
 
 
 @pytest.mark.slow
-def test_a_component_in_the_script_that_is_run(
-    project: Path, tmp_path: Path, remote: Remote, worker_python: Path
+@pytest.mark.parametrize("script", ["script.py", "-"], ids=["a file", "no file"])
+def test_a_component_of_main(
+    project: Path, tmp_path: Path, remote: Remote, worker_python: Path, script: str
 ) -> None:
     (project / "script.py").write_text(SCRIPT)
     settings = remote(worker_python)
     told = json.dumps(["portable", {**settings.options, "job_endpoint": endpoint_of(settings)}])
-    command = [sys.executable, str(project / "script.py"), told, str(tmp_path / "scripted")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=project)
+    command = [sys.executable, script, told, str(tmp_path / "scripted")]
+    done = subprocess.run(command, input=SCRIPT, capture_output=True, text=True, cwd=project)
     assert done.stdout.splitlines()[-1:] == ["done 2.5 5.0"], done.stderr
 
 

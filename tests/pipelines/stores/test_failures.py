@@ -186,7 +186,8 @@ def record(artifact):
 def step(artifact):
     return {
         "run": "20260101-000000-a", "step": "s", "pipeline": "p", "status": "ran", "started": 1.0,
-        "parts": {}, "fingerprint": "f" * 64, "outputs": {"output": {"type": "Files", "digest": artifact.digest}},
+        "parts": {}, "fingerprint": "f" * 64,
+        "outputs": {"output": {"type": "Files", "digest": artifact.digest}},
     }  # fmt: skip
 
 
