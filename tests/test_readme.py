@@ -63,6 +63,21 @@ def test_the_python_pipeline_binds_and_becomes_a_document(table, monkeypatch):
     assert "uses: transform" in write_pipeline(function.trace())
 
 
+def test_the_pipeline_of_countries_binds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    example = Path(__file__).parent / "countries" / "schema.yaml"
+    (tmp_path / "schema.yaml").write_bytes(example.read_bytes())
+    for country in ("de", "fr", "it"):
+        (tmp_path / f"{country}.csv").write_text("age,city,sold\n1,a,yes\n2,b,no\n")
+    names: dict[str, object] = {"__name__": "readme"}
+    exec(compile(next(b for b in blocks("python") if "def countries" in b), "<readme>", "exec"), names)
+    function = names["countries"]
+    assert isinstance(function, PipelineFunction)
+    bound = bind(function)
+    assert {"train[de]", "export[it]"} <= set(bound.steps)
+    assert "when:" in write_pipeline(function.trace())
+
+
 def test_the_component_runs(new_ctx, tmp_path):
     from headrace.pipelines import Examples
 
