@@ -243,6 +243,7 @@ class _Run:
 
     def _end_work(self, patience: float = 10.0) -> None:
         """Ends the workers of an interrupted run, and keeps what was being published just then."""
+        self.runners.end()
         if self.workers is not None:
             if self.halt.for_good:
                 self.workers.stop(STOPPING)
@@ -365,7 +366,10 @@ class _Run:
                 messages.append(dict(event))
             self.listen({"step": step.name, **event})
 
-        inputs = {name: self.store.fetch(artifact) for name, artifact in inputs.items()}
+        def fetched(done: int, total: int) -> None:
+            tell({"progress": {"fetched": f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"}})
+
+        inputs = {name: self.store.fetch(artifact, fetched) for name, artifact in inputs.items()}
         reuse = reuse_of(decision, self.store, folder)
         # A forced step that was killed goes on where it was, though its resumed run forces it too.
         resumables = resumables_of(decision, self.store, folder, self.run, bool(self.request.resumes))

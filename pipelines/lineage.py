@@ -143,7 +143,7 @@ def _executions(record: Mapping[str, Any]) -> Iterator[Execution]:
 
 def _files(parameters: Mapping[str, Any], declared: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in parameters.items():
-        if is_content(value):
+        if is_content(value) and value["content"]:
             yield name, f"{declared.get(name, '')} ({shown_content(value)})"
 
 

@@ -24,7 +24,7 @@ import sqlite3
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -165,8 +165,13 @@ class Store:
             return f"is damaged: {trouble}"
         return load_artifact(place)
 
-    def fetch(self, artifact: Artifact) -> Artifact:
-        """The artifact with its files on this machine's disk; here they are there always."""
+    def fetch(self, artifact: Artifact, tell: Callable[[int, int], None] | None = None) -> Artifact:
+        """The artifact with its files on this machine's disk; here they are there always.
+
+        Args:
+            artifact: of this store, or of nobody's.
+            tell: takes how many bytes are there, and how many there are to be.
+        """
         return artifact
 
     def _remember(self, artifact: Artifact) -> None:

@@ -27,7 +27,8 @@ from .context import Context, RunnerSettings
 from .errors import HeadraceError, StepError, disk_error, error_from_json, error_to_json
 from .resumable import Resumables
 from .reuse import Reuse
-from .runners.jobs import LOG, cancel_running
+from .runners.job_clients import LOG
+from .runners.jobs import cancel_running
 from .staged_code import as_written
 from .tracebacks import own_place, own_trace
 from .worker_kinds import WorkerKind, configure

@@ -69,14 +69,14 @@ def dry_run_flags(run: Path) -> list[str]:
 def dry_runner() -> Any:
     """The Beam runner of dry runs."""
     from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
+    from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-    from apache_beam.runners.runner import PipelineRunner
     from apache_beam.transforms.environments import EmbeddedPythonEnvironment
 
-    class DryRunner(PipelineRunner):  # type: ignore[misc]
+    class DryRunner(DataflowRunner):  # type: ignore[misc]
         """Writes a job as Dataflow would get it, and does its work in this process."""
 
-        def run_pipeline(self, pipeline: beam.Pipeline, options: Any) -> Any:
+        def run_pipeline(self, pipeline: beam.Pipeline, options: Any, pipeline_proto: Any = None) -> Any:
             """Translates and runs; the folder is that of `dry_run_flags`."""
             here = pipeline.to_runner_api(default_environment=EmbeddedPythonEnvironment.default())
             debug = options.view_as(DebugOptions)
@@ -138,8 +138,8 @@ def masked(value: Any) -> Any:
         return [masked(item) for item in value]
     if not isinstance(value, dict):
         return value
-    if "key" in value and "value" in value and is_secret(str(value["key"])):
-        value = {**value, "value": MASK}
+    if {"key", "value"} <= value.keys():  # an option as Dataflow's pages show it
+        return {**value, "value": MASK} if is_secret(str(value["key"])) else value
     return {
         key: MASK if is_secret(key) and isinstance(item, str) else masked(item) for key, item in value.items()
     }

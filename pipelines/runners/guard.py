@@ -27,8 +27,10 @@ def main(command: list[str]) -> int:
         command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_default_signals
     )
     threading.Thread(target=_end_with_input, args=(service.pid,), daemon=True).start()
-    # Its number is not given to another process until `wait`, so that the group is still the service's own.
-    os.waitid(os.P_PID, service.pid, os.WEXITED | os.WNOWAIT)
+    if hasattr(os, "waitid"):  # its number is not given to another process until `wait`
+        os.waitid(os.P_PID, service.pid, os.WEXITED | os.WNOWAIT)
+    else:
+        service.wait()
     _signal(service.pid, signal.SIGKILL)
     return service.wait()
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..context import RunnerSettings
-from ..errors import StepError
 from .dataflow import FOLDER
-from .jobs import logged
+from .job_clients import logged
 from .settings import is_dry_run, key_of, shown_options
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class OpenRunners:
         self._opened: dict[Any, RunnerSettings] = {}
         self._packages: Packages | None = None
         self._records: list[Mapping[str, Any]] = []
-        self._closed = False
+        self._ended = threading.Event()
 
     def open(self, settings: RunnerSettings, say: Callable[[str], None] | None = None) -> RunnerSettings:
         """The settings with what leads to the opened runner; one that two steps want is opened once.
@@ -55,8 +54,10 @@ class OpenRunners:
         if settings.name == "direct":
             return settings
         with self._lock:
-            if self._closed:
-                raise StepError("the run was interrupted")
+            if self._ended.is_set():
+                from ..processes import interrupted
+
+                raise interrupted()
             key = key_of(settings)
             if key not in self._opened:
                 self._opened[key] = self._open(settings, say)
@@ -72,7 +73,9 @@ class OpenRunners:
         if self._packages is None:
             self._packages = build_packages(self._bound, self._staging / "packages")
         files = self._packages.files
-        opened = self._stack.enter_context(open_runner(settings, self._staging, self._log, files))
+        opened = self._stack.enter_context(
+            open_runner(settings, self._staging, self._log, files, self._ended)
+        )
         seconds = round(time.monotonic() - started, 3)
         told = {"name": settings.name, "options": shown_options(settings.options), **versions_of(settings)}
         self._records.append({**told, "packages": self._packages.digest, "seconds": seconds})
@@ -86,8 +89,12 @@ class OpenRunners:
         """What was opened, for the run record: options, versions, the digest of what the workers got."""
         return list(self._records)
 
+    def end(self) -> None:
+        """Opens nothing more, and nobody waits for what is being opened."""
+        self._ended.set()
+
     def close(self) -> None:
         """Ends the services that were started."""
+        self.end()
         with self._lock:
-            self._closed = True
             self._stack.close()

@@ -1,4 +1,4 @@
-"""The services of a run: job servers, Beam's job service, and the pool of its workers, ended with the run.
+"""The services of a run, job servers and Beam's job service, ended with it; and how their workers start.
 
 Each stands under a `guard`, which ends it also when the run is killed. What they write goes to the run's log.
 """
@@ -11,14 +11,16 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..context import RunnerSettings
 from ..errors import Problem, StepError
+from ..processes import interrupted
 from .boot import write_boot
 from .dataflow import dry_run_flags
 from .java import SERVERS, beam_version, find_server, java_of, server_command
@@ -52,14 +54,16 @@ class Service:
                 start_new_session=True,  # a Ctrl-C reaches the run alone
             )
 
-    def wait_for(self, port: int) -> None:
+    def wait_for(self, port: int, ended: threading.Event | None = None) -> None:
         """Waits until it takes connections.
 
         Raises:
-            StepError: it ended, or never answered.
+            StepError: it ended, or never answered, or `ended` was set meanwhile.
         """
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
+            if ended is not None and ended.is_set():
+                raise interrupted()
             if self._guard.poll() is not None:
                 raise self._error(f"{self.what} ended with code {self._guard.returncode} when it was started")
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
@@ -89,7 +93,11 @@ class Service:
 
 @contextmanager
 def open_runner(
-    settings: RunnerSettings, staging: Path, log: Path, packages: Sequence[Path] = ()
+    settings: RunnerSettings,
+    staging: Path,
+    log: Path,
+    packages: Sequence[Path] = (),
+    ended: threading.Event | None = None,
 ) -> Iterator[RunnerSettings]:
     """Starts what a runner needs on this machine, and ends it after the block.
 
@@ -98,6 +106,7 @@ def open_runner(
         staging: a folder of the run's own, for the services' files.
         log: where the services write to.
         packages: what workers in processes of their own install.
+        ended: is set when nobody waits for the runner any more.
 
     Yields:
         The settings with the flags that lead Beam there.
@@ -112,13 +121,14 @@ def open_runner(
     folder.mkdir(parents=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        opening = _Opening(folder, log, stack, ended or threading.Event())
         flags = [f"--extra_package={package}" for package in packages]
         flags += _workers(settings, folder)
         if is_dry_run(settings):
             flags += dry_run_flags(log.parent)
         if settings.name in ("flink", "spark", "portable") and "job_endpoint" not in settings.options:
             start = _beams_service if settings.name == "portable" else _java_service
-            flags.append(f"--job_endpoint=localhost:{start(settings, folder, log, stack)}")
+            flags.append(f"--job_endpoint=localhost:{start(settings, opening)}")
         yield replace(settings, flags=(*settings.flags, *flags))
 
 
@@ -132,27 +142,34 @@ def versions_of(settings: RunnerSettings) -> dict[str, str]:
     return told
 
 
-def _started(
-    stack: ExitStack, what: str, log: Path, folder: Path, command: Callable[[int], list[str]]
-) -> int:
-    """Starts a service on a free port, which `command` puts into its arguments; gives the port."""
-    temporary = folder / "tmp"
-    temporary.mkdir(exist_ok=True)
-    environment = {**os.environ, "TMPDIR": str(temporary)}
-    for attempt in range(TRIES):
-        port = free_port()
-        service = Service(what, command(port), log, environment)
-        try:
-            service.wait_for(port)
-        except BaseException:
-            service.close()
-            taken = any(sign in service.said() for sign in _TAKEN)
-            if not taken or attempt == TRIES - 1:
-                raise
-        else:
-            stack.callback(service.close)
-            return port
-    raise AssertionError("unreachable")
+@dataclass(frozen=True)
+class _Opening:
+    """Where the services of a runner are started, and until when."""
+
+    folder: Path
+    log: Path
+    stack: ExitStack
+    ended: threading.Event
+
+    def start(self, what: str, command: Callable[[int], list[str]]) -> int:
+        """Starts a service on a free port, which `command` puts into its arguments; gives the port."""
+        temporary = self.folder / "tmp"
+        temporary.mkdir(exist_ok=True)
+        environment = {**os.environ, "TMPDIR": str(temporary)}
+        for attempt in range(TRIES):
+            port = free_port()
+            service = Service(what, command(port), self.log, environment)
+            try:
+                service.wait_for(port, self.ended)
+            except BaseException:
+                service.close()
+                taken = any(sign in service.said() for sign in _TAKEN)
+                if not taken or attempt == TRIES - 1:
+                    raise
+            else:
+                self.stack.callback(service.close)
+                return port
+        raise AssertionError("unreachable")
 
 
 def free_port() -> int:
@@ -162,7 +179,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _java_service(settings: RunnerSettings, folder: Path, log: Path, stack: ExitStack) -> int:
+def _java_service(settings: RunnerSettings, opening: _Opening) -> int:
     """Flink's or Spark's job server; gives its port."""
     server, options = SERVERS[settings.name], settings.options
     found, java = find_server(server, options), java_of(options)
@@ -170,7 +187,7 @@ def _java_service(settings: RunnerSettings, folder: Path, log: Path, stack: Exit
         raise StepError([found])
     if java is None:
         raise StepError("there is no Java on this machine", remedy="install a Java of version 11 or 17")
-    temporary = folder / "tmp"
+    temporary = opening.folder / "tmp"
     properties = {"java.io.tmpdir": str(temporary)}
     if settings.name == "flink":
         master = [f"--flink-master={options.get('flink_master', '[local]')}"]
@@ -187,21 +204,21 @@ def _java_service(settings: RunnerSettings, folder: Path, log: Path, stack: Exit
             f"--job-port={port}",
             "--artifact-port=0",
             "--expansion-port=0",
-            f"--artifacts-dir={folder / 'artifacts'}",
+            f"--artifacts-dir={opening.folder / 'artifacts'}",
         ]
 
-    return _started(stack, f"the job server of {settings.name}", log, folder, command)
+    return opening.start(f"the job server of {settings.name}", command)
 
 
-def _beams_service(settings: RunnerSettings, folder: Path, log: Path, stack: ExitStack) -> int:
+def _beams_service(settings: RunnerSettings, opening: _Opening) -> int:
     """Beam's own job service in Python, see `job_service`; gives its port."""
     module = "headrace.pipelines.runners.job_service"
-    where = f"--staging={folder / 'artifacts'}"
+    where = f"--staging={opening.folder / 'artifacts'}"
 
     def command(port: int) -> list[str]:
         return [sys.executable, "-P", "-m", module, f"--port={port}", where]
 
-    return _started(stack, "Beam's job service", log, folder, command)
+    return opening.start("Beam's job service", command)
 
 
 def _workers(settings: RunnerSettings, folder: Path) -> list[str]:

@@ -23,12 +23,18 @@ _NO_CREDENTIALS = (
 )  # fmt: skip
 _PASSING = ("SlowDown", "Throttl", "RequestLimit", "InternalError", "ServiceUnavailable", "RequestTimeout",
             "Reduce your request rate")  # fmt: skip
+_CONDITIONS = ("PreconditionFailed", "pre-condition", "NotImplemented", "not implemented")
 _NETWORK = ("botocore", "aiobotocore", "aiohttp", "urllib3", "requests", "gcsfs", "http", "asyncio", "fsspec")
 
 
 def is_passing(error: BaseException) -> bool:
     """Whether the same request may well succeed in a while."""
-    if isinstance(error, ImportError | PermissionError) or _lacks_credentials(error):
+    if (
+        isinstance(error, ImportError)
+        or is_refusal(error)
+        or _lacks_credentials(error)
+        or is_condition(error)
+    ):
         return False
     if any(sign in str(error) for sign in _PASSING):
         return True
@@ -50,7 +56,7 @@ def told(error: BaseException, where: str, tries: int = 1) -> StoreError:
     credentials = _CREDENTIALS.get({"s3a": "s3", "gcs": "gs"}.get(scheme, scheme), "see the service's page")
     if _lacks_credentials(error):
         return StoreError("there are no credentials for the store", file=where, remedy=credentials)
-    if isinstance(error, PermissionError):
+    if is_refusal(error):
         return StoreError(
             f"the store refuses: {_text(error)}",
             file=where,
@@ -68,6 +74,16 @@ def told(error: BaseException, where: str, tries: int = 1) -> StoreError:
         file=where,
         remedy="see whether the network and the service are well, and run again: what is done is kept",
     )
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the service doesn't let us; gcsfs has no PermissionError for it."""
+    return isinstance(error, PermissionError) or str(error).startswith("Forbidden")
+
+
+def is_condition(error: BaseException | None) -> bool:
+    """Whether a conditional write came to nothing: its condition wasn't met, or the service knows none."""
+    return error is not None and any(sign in f"{error} {error.__cause__}" for sign in _CONDITIONS)
 
 
 def lacks_bucket(error: BaseException) -> bool:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import InvalidRequestError, StoreError, disk_error
-from .failures import is_passing, lacks_bucket, told
+from .failures import is_condition, is_passing, lacks_bucket, told
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -115,16 +115,22 @@ class Objects:
 
     def write(self, key: str, content: bytes) -> None:
         """Writes an object, in the place of an earlier one."""
-        self._tried(key, lambda: self._fs.pipe_file(self._path(key), content))
+        self._tried(key, lambda: self._fs.pipe_file(self._path(key), content), writes=True)
 
     def create(self, key: str, content: bytes) -> bool:
         """Writes an object unless there is one; says whether it holds this content now."""
         try:
-            self._tried(key, lambda: self._fs.pipe_file(self._path(key), content, mode="create"))
-        except FileExistsError:
-            # By somebody else, or by a try of our own whose answer was lost.
-            return self.read_all([key]).get(key) == content
-        return True
+            self._tried(key, lambda: self._fs.pipe_file(self._path(key), content, mode="create"), writes=True)
+            return True
+        except (FileExistsError, StoreError) as error:
+            if isinstance(error, StoreError) and not is_condition(error.__cause__):
+                raise
+            # It was written by somebody else, or by a try of our own whose answer was lost, or the service
+            # knows no conditions.
+            there = self.read_all([key])
+            if not there:
+                self.write(key, content)
+            return there.get(key, content) == content
 
     def sizes(self, folder: str) -> dict[str, int]:
         """The size of every object below a folder, at any depth, by key."""
@@ -151,7 +157,7 @@ class Objects:
 
         def send(file: tuple[Path, str]) -> None:
             path, key = file
-            self._tried(key, lambda: self._fs.put_file(str(path), self._path(key)))
+            self._tried(key, lambda: self._fs.put_file(str(path), self._path(key)), writes=True)
 
         side_by_side(send, files)
 
@@ -175,14 +181,14 @@ class Objects:
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}" if key else self._root
 
-    def _tried(self, key: str, call: Callable[[], T]) -> T:
+    def _tried(self, key: str, call: Callable[[], T], writes: bool = False) -> T:
         """Calls until it is done, with longer and longer pauses; what won't pass is raised at once."""
         pause = _FIRST_PAUSE
         for left in range(TRIES - 1, -1, -1):
             try:
                 return call()
             except (FileNotFoundError, FileExistsError) as error:
-                if lacks_bucket(error):
+                if lacks_bucket(error) or (writes and isinstance(error, FileNotFoundError)):
                     raise told(error, self.uri) from error
                 raise
             except Exception as error:

@@ -21,7 +21,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -161,8 +161,12 @@ class RemoteStore(Store):
         self._transfer.remove(type_name, digest)
         super().remove_artifact(type_name, digest)
 
-    def fetch(self, artifact: Artifact) -> Artifact:
+    def fetch(self, artifact: Artifact, tell: Callable[[int, int], None] | None = None) -> Artifact:
         """The artifact with its files in the cache, where they stay until the run is over.
+
+        Args:
+            artifact: of this store; another one is given back as it is.
+            tell: takes how many bytes are there, and how many there are to be.
 
         Raises:
             StoreError: the remote store lost or changed a file.
@@ -175,16 +179,16 @@ class RemoteStore(Store):
             if place.exists() and self._trouble(place):
                 self.quarantine(place)
             if not place.exists():
-                self._bring(self._published(artifact.type, artifact.digest), place)
+                self._bring(self._published(artifact.type, artifact.digest), place, tell)
         return artifact
 
-    def _bring(self, published: Published, place: Path) -> None:
+    def _bring(self, published: Published, place: Path, tell: Callable[[int, int], None] | None) -> None:
         self._cache.make_room(sum(entry.size for entry in published.artifact.files))
         name = f"fetch-{uuid.uuid4().hex}"
         with locked(self.folder / "locks" / f"run-{name}", remove=True):
             folder = self.folder / "staging" / name
             try:
-                self._transfer.fetch(published, folder)
+                self._transfer.fetch(published, folder, tell)
                 place.parent.mkdir(exist_ok=True)
                 folder.rename(place)
             except StoreError as error:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,8 +138,15 @@ class Transfer:
         except StoreError:
             return Published(artifact, "0" * 32)
 
-    def fetch(self, published: Published, folder: Path) -> None:
+    def fetch(
+        self, published: Published, folder: Path, tell: Callable[[int, int], None] | None = None
+    ) -> None:
         """Fetches an artifact's files into a new folder, each checked by its SHA-256.
+
+        Args:
+            published: the artifact.
+            folder: made here.
+            tell: takes how many bytes are there, and how many there are to be.
 
         Raises:
             StoreError: a file is not there, or not what was published.
@@ -158,7 +166,12 @@ class Transfer:
             if file_digest(target) != entry.sha256:
                 raise self._damaged(artifact, f"{entry.path} was changed: its SHA-256 is not the manifest's")
             target.chmod(0o444)
+            there.append(entry.size)
+            if tell is not None:
+                tell(sum(there), whole)
 
+        there: list[int] = []
+        whole = sum(entry.size for entry in artifact.files)
         side_by_side(get, range(len(targets)))
         (folder / MANIFEST).write_text(json.dumps(artifact.manifest(), indent=1) + "\n", "utf-8")
 

@@ -22,7 +22,7 @@ from headrace.components.data_plane.work import run_units
 from headrace.pipelines.context import Context, RunnerSettings
 from headrace.pipelines.errors import DataError, Problem, StepError
 from headrace.pipelines.runners.java import SERVERS, find_server
-from headrace.pipelines.runners.jobs import ENDED, jobs_of
+from headrace.pipelines.runners.job_clients import ENDED, jobs_of
 from headrace.pipelines.runners.services import open_runner
 
 HERE = Path(__file__).parent

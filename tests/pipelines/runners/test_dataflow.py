@@ -20,9 +20,11 @@ from headrace.pipelines.context import RunnerSettings
 from headrace.pipelines.executor import Request, RunResult, run_pipeline
 from headrace.pipelines.planning import Selection
 from headrace.pipelines.resolve import load_pipeline
-from headrace.pipelines.runners.dataflow import masked, option_problems
+from headrace.pipelines.runners.dataflow import dry_run_flags, masked, option_problems
 from headrace.pipelines.runners.needs import on_google_cloud, preflight
 from headrace.pipelines.store import Store
+
+from .google_stand_in import google
 
 OPTIONS = {
     "dry_run": "true",
@@ -52,6 +54,14 @@ STAGES = {
     "transform-analyze-1", "transform-encode", "transform-write",
 }  # fmt: skip
 """The passes over the data that `wine` makes, by step."""
+
+
+def require_dataflow() -> None:
+    for package in ("google-cloud-dataflow-client", "scikit-learn"):
+        try:
+            metadata.version(package)
+        except metadata.PackageNotFoundError:
+            pytest.skip(f"{package} isn't installed: pip install 'headrace[gcp,examples]'")
 
 
 def run(store: Store, settings: RunnerSettings) -> RunResult:
@@ -93,11 +103,7 @@ def jobs_in(store: Store) -> list[Job]:
 @pytest.fixture(scope="module")
 def dry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, RunResult]]:
     """A dry run of `wine`, with what people say."""
-    for package in ("google-cloud-dataflow-client", "scikit-learn"):
-        try:
-            metadata.version(package)
-        except metadata.PackageNotFoundError:
-            pytest.skip(f"{package} isn't installed: pip install 'headrace[gcp,examples]'")
+    require_dataflow()
     with pytest.MonkeyPatch.context() as patch:
         # Neither credentials nor a network: what looks for either fails.
         patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere")
@@ -319,3 +325,70 @@ def test_secrets_are_not_written() -> None:
     text = json.dumps(masked(job))
     assert not re.search(r"x\d", text)
     assert text.count('"p"') == 2
+    assert text.count('"api_token"') == 2
+
+
+@pytest.mark.slow
+def test_a_dry_run_writes_what_is_submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same pipeline, sent over HTTP to a stand-in of Google's services, and written by a dry run."""
+    require_dataflow()
+    from headrace.pipelines.runners.beam import beam_pipeline
+    from headrace.pipelines.runners.packages import build_packages
+
+    packages = build_packages(bind(load_pipeline("wine")), tmp_path / "wheels")
+    with google() as there:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", there.address)
+        monkeypatch.setenv("NO_GCE_CHECK", "true")
+        real = {name: value for name, value in OPTIONS.items() if name != "dry_run"}
+        real |= {"no_auth": "true", "dataflow_endpoint": there.address, "job_name": "headrace-one"}
+        settings = RunnerSettings("dataflow", real, packages.flags)
+        sent = beam_pipeline(settings)
+        numbers(sent)
+        sent.run()
+        dry = RunnerSettings(
+            "dataflow", {**real, "dry_run": "true"}, (*packages.flags, *dry_run_flags(tmp_path))
+        )
+        written = beam_pipeline(dry)
+        numbers(written)
+        written.run()
+        ((path, posted),) = there.jobs.items()
+        objects = {name.rpartition("/")[2]: content for (_, name), content in there.objects.items()}
+    assert path == "v1b3/projects/my-project/locations/europe-west1/jobs"
+    folder = tmp_path / "dataflow" / "headrace-one"
+    told = json.loads((folder / "job.json").read_text())
+    sent_alone, written_alone = leaves(same(posted)), leaves(same(told))
+    assert sent_alone - written_alone == set()
+    assert written_alone - sent_alone == set()
+    files = {file.name: file.read_bytes() for file in folder.iterdir() if file.name != "job.json"}
+    assert objects.keys() == files.keys()
+    for name in files.keys() - {"pipeline.pb"}:  # which holds the staging location with its time
+        assert objects[name] == files[name]
+
+
+def numbers(pipeline: Any) -> None:
+    import apache_beam as beam
+
+    pipeline | "Units" >> beam.Create([1, 2]) | "Work" >> beam.Map(abs)
+
+
+def leaves(value: Any, path: str = "") -> set[str]:
+    """Every value of a job by its place, so that what differs is shown and nothing else."""
+    if isinstance(value, dict):
+        return {leaf for key, item in value.items() for leaf in leaves(item, f"{path}.{key}")}
+    if isinstance(value, list):
+        return {leaf for number, item in enumerate(value) for leaf in leaves(item, f"{path}[{number}]")}
+    return {f"{path} = {value!r}"}
+
+
+def same(told: Any) -> Any:
+    """A job without what differs each time: times, its request's number, the digest over them."""
+    from google.cloud import dataflow
+
+    text = re.sub(r"headrace-one\.[\d.]+", "headrace-one.TIME", json.dumps(told))
+    text = re.sub(r"ref_Environment_default_environment_\d", "ENVIRONMENT", text)  # a running number
+    text = re.sub(r'("clientRequestId"|"pipelineProtoHash"): "[^"]*"', r'\1: ""', text)
+    plain = json.loads(text)
+    options = plain["environment"]["sdkPipelineOptions"]
+    options["display_data"] = {shown["key"]: shown for shown in options["display_data"]}
+    job = dataflow.Job.from_json(json.dumps(plain))  # enumerations come by number or by word
+    return json.loads(dataflow.Job.to_json(job, sort_keys=True))

@@ -145,6 +145,24 @@ def test_a_kill_while_publishing_leaves_nothing_that_counts(s3, uri, tmp_path, m
     assert len(keys(s3, uri, "artifacts/")) == 4
 
 
+@pytest.mark.parametrize("code", ["NotImplemented", "PreconditionFailed"])
+def test_a_service_that_knows_no_conditional_writes(s3, uri, tmp_path, code):
+    """Some refuse them, some say of one that failed no more than that."""
+    asked = set()
+
+    def fault(method, path):
+        if method == "PUT" and ("/manifests/" in path or "store.json" in path) and path not in asked:
+            asked.add(path)
+            return 501 if code == "NotImplemented" else 412, f"<Error><Code>{code}</Code></Error>".encode()
+        return None
+
+    s3.fault = fault
+    artifact = open_store(uri).publish(draft(tmp_path / "draft"))
+    assert len(asked) == 2
+    assert list(open_store(uri).artifacts()) == [artifact]
+    assert len(keys(s3, uri, "artifacts/")) == 4
+
+
 def test_a_fetch_that_is_cut_off_leaves_no_artifact(s3, uri, tmp_path, machine, monkeypatch):
     from headrace.pipelines.stores import objects
 

@@ -261,6 +261,15 @@ def test_the_cache_keeps_to_its_size(s3, uri, tmp_path, machine, monkeypatch):
         open_store(uri)
 
 
+def test_a_store_in_memory(tmp_path, monkeypatch, bound):
+    pytest.importorskip("fsspec", reason="pip install 'headrace[s3]'")
+    monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "cache"))
+    uri = f"memory://{tmp_path.name}/store"
+    ran(bound, open_store(uri))
+    monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "other"))
+    assert ran(bound, open_store(uri))[1] == {"number": "cached", "parity": "cached"}
+
+
 def test_a_local_store_imports_nothing_of_it(tmp_path):
     code = (
         "import sys\nfrom headrace.pipelines.stores import open_store\nopen_store(sys.argv[1])\n"
@@ -268,3 +277,30 @@ def test_a_local_store_imports_nothing_of_it(tmp_path):
     )
     told = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=True)
     assert told.stdout == b"[]\n"
+
+
+@pytest.mark.slow
+def test_wine_from_its_source_to_a_served_model(s3, uri, tmp_path, machine):
+    """One machine runs it all; another takes it from the store, trains on fetched examples, and predicts."""
+
+    def call(*args: str) -> str:
+        command = [sys.executable, "-c", "from headrace.pipelines.cli import main; raise SystemExit(main())"]
+        done = subprocess.run([*command, *args], capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    first = json.loads(call("run", "wine", "--store", uri, "--json"))
+    assert {step["status"] for step in first["steps"].values()} == {"ran"}
+    machine("other")
+    second = json.loads(call("run", "wine", "--store", uri, "--json"))
+    assert {step["status"] for step in second["steps"].values()} == {"cached"}
+    assert not list(
+        (tmp_path / "other").glob("stores/*/artifacts/*/*")
+    )  # nothing is fetched that nobody reads
+    third = json.loads(call("run", "wine", "--store", uri, "--json", "--force", "train"))
+    weights = [run["steps"]["train"]["outputs"]["output"]["digest"] for run in (first, third)]
+    assert third["steps"]["train"]["status"] == "ran"
+    assert weights[0] == weights[1]
+    table = call("artifacts", "path", "source", "--store", uri).strip()
+    answers = call("predict", "export", f"{table}/wine.csv", "--store", uri)
+    assert answers.count("\n") > 170
