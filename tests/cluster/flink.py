@@ -176,6 +176,8 @@ class FlinkCluster:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
         self._wait_gone(processes)
+        for child in self._children:
+            child.wait(10.0)
         self._state.unlink()
         if not keep:
             for name in USERS:

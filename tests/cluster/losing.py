@@ -17,7 +17,7 @@ PATIENCE = 900.0
 def run_and_lose(
     cluster: FlinkCluster, lost: str, pipeline: str, store: Path, execution: Execution, cwd: Path
 ) -> dict[str, Any]:
-    """Kills a task manager as soon as the first unit's result lies in the store; gives the steps' records."""
+    """Kills a task manager in the middle of a pass over many units; gives the steps' records."""
     process = subprocess.Popen(
         command(pipeline, store, execution),
         cwd=cwd,
@@ -39,10 +39,10 @@ def run_and_lose(
 
 
 def _wait_for_result(store: Path, process: subprocess.Popen[str]) -> None:
-    """Waits for the first file of a unit's result, `UNIT-ROWS-ATTEMPT`."""
+    """Waits for the first file of a unit's result, `UNIT-ROWS-ATTEMPT`, of the step with the most units."""
     until = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < until:
-        if list(store.glob("staging/*/*/scratch/*/[0-9]*-[0-9]*-*")):
+        if list(store.glob("staging/*/statistics/scratch/*/[0-9]*-[0-9]*-*")):
             return
         time.sleep(0.02)
     raise AssertionError(f"no unit was done: {process.communicate()[1][-3000:]}")
