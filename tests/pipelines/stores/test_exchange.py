@@ -146,7 +146,7 @@ def job_service(tmp_path):
 
 @pytest.mark.slow
 def test_workers_in_other_processes_give_the_same_artifacts(s3, uri, tmp_path, job_service):
-    """The driver's cache is closed to the workers' user, where there are users to choose from."""
+    """Workers that are told other places than the driver's cache exchange files by the store alone."""
     boot = tmp_path / "boot"
     from headrace.pipelines.runners import boot as own
 
