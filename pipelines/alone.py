@@ -77,7 +77,7 @@ def run_alone(
     outputs = dict(decision.outputs)
     if decision.action == "run":
         settings = runner or RunnerSettings()
-        if problems := problems_before([settings], store):
+        if problems := problems_before([settings] if component.beam else [], store):
             raise PipelineError(problems)
         run, started = new_run_id(), time.time()
         with store.running(run) as staging, store.computing(decision.fingerprint):

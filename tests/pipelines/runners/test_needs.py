@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from headrace.pipelines import Context, Files, component
+from headrace.pipelines.alone import run_alone
+from headrace.pipelines.bound import BoundPipeline, BoundStep
+from headrace.pipelines.component import Component
 from headrace.pipelines.context import RunnerSettings
+from headrace.pipelines.errors import PipelineError
+from headrace.pipelines.executor import Request, run_pipeline
 from headrace.pipelines.runners.needs import flink_of, needs_of, preflight, problems_before
 from headrace.pipelines.runners.services import free_port
 from headrace.pipelines.store import Store
@@ -118,3 +124,28 @@ def test_wrong_options_and_missing_things_are_told_together(tmp_path):
     assert len(told) == 2
     assert "paralelism" in told[0]
     assert "doesn't answer" in told[1]
+
+
+@component(process="tensorflow", beam=True)
+def answering(ctx: Context) -> Files:
+    raise AssertionError("it was run")
+
+
+@component(process="tensorflow")
+def training(ctx: Context) -> Files:
+    return ctx.output(Files).finish()
+
+
+def test_a_step_of_tensorflows_that_gives_work_to_beam_is_looked_at_too(tmp_path):
+    store, flink = Store(tmp_path / "store"), RunnerSettings("flink", {"paralelism": "2"})
+    for run in (
+        lambda: run_alone(answering, {}, store, flink),
+        lambda: run_pipeline(alone(answering), store, Request(runner=flink)),
+    ):
+        with pytest.raises(PipelineError, match="no option 'paralelism'"):
+            run()
+    assert run_alone(training, {}, store, flink).type == "Files"  # it has none, and needs no Flink
+
+
+def alone(part: Component) -> BoundPipeline:
+    return BoundPipeline("p", {}, {"step": BoundStep("step", "", part, {}, {})})
