@@ -195,10 +195,13 @@ def _answers(what: str, address: str, option: str) -> Need:
     """Whether somebody listens at an address."""
     told = f"{what} at {address}"
     parts = urlsplit(address if "://" in address else f"//{address}")
-    if parts.port is None or parts.scheme in ("k8s", "mesos"):
+    port = None
+    with suppress(ValueError):  # of several, as Spark takes them: spark://HOST:7077,HOST:7077
+        port = parts.port
+    if port is None or parts.scheme in ("k8s", "mesos"):
         return Need(told, "not looked for")
     try:
-        with socket.create_connection((parts.hostname or "", parts.port), _SECONDS):
+        with socket.create_connection((parts.hostname or "", port), _SECONDS):
             return Need(told, "answers")
     except OSError as error:
         problem = Problem(

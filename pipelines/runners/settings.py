@@ -92,16 +92,20 @@ def _check_direct(options: Mapping[str, str]) -> None:
 
 def _check_address(name: str, value: str) -> None:
     """Whether an option that is an address looks like one."""
-    if name in ("job_endpoint", "artifact_endpoint") and not _ENDPOINT.fullmatch(value):
+    if name in ("job_endpoint", "artifact_endpoint") and not _is_endpoint(value):
         raise _wrong(f"{name} has to be of the form HOST:PORT, not {value!r}")
     if name == "flink_master" and value not in _LOCAL_MASTERS:
         address = re.sub(r"^https?://", "", value).rstrip("/")
-        if not _ENDPOINT.fullmatch(address):
+        if not _is_endpoint(address):
             raise _wrong(f"flink_master has to be HOST:PORT or [local], not {value!r}")
     if name == "spark_master_url" and not re.match(
         r"local(\[(\*|\d+)\])?$|(spark|k8s|mesos)://|yarn$", value
     ):
         raise _wrong(f"spark_master_url has to be spark://HOST:PORT or local[N], not {value!r}")
+
+
+def _is_endpoint(text: str) -> bool:
+    return bool(_ENDPOINT.fullmatch(text)) and int(text.rpartition(":")[2]) < 2**16
 
 
 def _wrong(what: str, **details: Any) -> InvalidRequestError:

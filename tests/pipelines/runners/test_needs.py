@@ -86,6 +86,18 @@ def test_an_address_has_to_answer():
     assert f"localhost:{port} doesn't answer" in problem
 
 
+def test_several_masters_of_spark_are_left_to_spark(tmp_path):
+    masters = {"spark_master_url": "spark://one:7077,two:7077", "environment_type": "PROCESS"}
+    (master,) = needs_of(RunnerSettings("spark", spark_35(tmp_path) | masters))[2:]
+    assert master.problem is None
+
+
+def spark_35(tmp_path: Path) -> dict[str, str]:
+    jar = tmp_path / "beam-runners-spark-3-job-server-2.77.0.jar"
+    jar.touch()
+    return {"spark_job_server_jar": str(jar)}
+
+
 def test_a_cluster_has_to_be_of_the_job_servers_flink(flink_119, cluster, tmp_path):
     remote = {**flink_119, "flink_master": cluster, "environment_type": "PROCESS"}
     assert flink_of(cluster) == "1.20.1"

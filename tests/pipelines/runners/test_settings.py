@@ -36,6 +36,8 @@ from headrace.pipelines.runners.settings import (
         ("flink", {"runner": "FlinkRunner"}, "named by --runner"),
         ("flink", {"flink_master": "somewhere"}, "HOST:PORT"),
         ("flink", {"flink_master": "http://"}, "HOST:PORT"),
+        ("flink", {"flink_master": "localhost:80811"}, "HOST:PORT"),
+        ("portable", {"job_endpoint": "localhost:80999"}, "HOST:PORT"),
         ("spark", {"spark_master_url": "cluster:7077"}, "spark://HOST:PORT"),
         ("portable", {"job_endpoint": "http://localhost:8099"}, "HOST:PORT"),
         ("dataflow", {"my_token": MASK}, "give it again: --runner-option my_token=VALUE"),
