@@ -171,16 +171,16 @@ def run_job(
 
 
 def name_job(pipeline: beam.Pipeline, name: str) -> None:
-    """Names a job as the runner's own pages shall call it, unless the user's options do.
+    """Names a job as the runner's own pages shall call it; the user's `job_name` is what it begins with.
 
-    A letter, then lower-case letters, digits and dashes, as Dataflow wants it.
+    A step has several passes, and no two jobs may have one name: Dataflow refuses the second. A letter, then
+    lower-case letters, digits and dashes, as Dataflow wants it.
     """
     from apache_beam.options.pipeline_options import GoogleCloudOptions
 
     options = pipeline.options.view_as(GoogleCloudOptions)
-    if not options.job_name:
-        safe = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
-        options.job_name = f"headrace-{safe}-{os.urandom(3).hex()}"
+    safe = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
+    options.job_name = f"{options.job_name or 'headrace'}-{safe}-{os.urandom(3).hex()}"
 
 
 def _submitted(pipeline: beam.Pipeline, settings: RunnerSettings) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 
 from headrace.pipelines.context import RunnerSettings
 from headrace.pipelines.errors import InvalidRequestError
 from headrace.pipelines.runners.beam import beam_pipeline
+from headrace.pipelines.runners.jobs import name_job
 from headrace.pipelines.runners.settings import (
     DIRECT_OPTIONS,
     MASK,
@@ -145,3 +147,16 @@ def test_every_direct_option_is_one_of_beams():
 def test_the_runner_is_the_one_in_this_process():
     with beam_pipeline(RunnerSettings()) as pipeline:
         assert type(pipeline.runner).__name__ == "FnApiRunner"
+
+
+@pytest.mark.parametrize(("stated", "begins"), [({}, "headrace"), ({"job_name": "mine"}, "mine")])
+def test_no_two_jobs_have_one_name(stated, begins):
+    from apache_beam.options.pipeline_options import GoogleCloudOptions
+
+    names = set()
+    for _ in range(2):
+        pipeline = beam_pipeline(RunnerSettings("portable", {"job_endpoint": "localhost:9", **stated}))
+        name_job(pipeline, "train[de]-write")
+        names.add(pipeline.options.view_as(GoogleCloudOptions).job_name)
+    assert len(names) == 2
+    assert all(re.fullmatch(rf"{begins}-train-de-write-[0-9a-f]{{6}}", name) for name in names)
