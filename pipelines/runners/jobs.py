@@ -131,12 +131,12 @@ def run_job(
         JobError: the job failed, or was cancelled by somebody else.
         StepError: it couldn't be submitted, or the runner doesn't answer any more.
     """
+    jobs = jobs_of(settings)  # before there is a job that nobody could be asked about
     result = _submitted(pipeline, settings)
     if settings.name == "dataflow" and not result.has_job:
         raise StepError(
             "the job was only translated, since dry_run was asked for", argument="--runner-option"
         )
-    jobs = jobs_of(settings)
     job = str(result.job_id() if settings.name == "dataflow" else result._job_id)
     state = "STARTING"
     running = _Running(jobs, job)
@@ -158,7 +158,7 @@ def run_job(
             state = "CANCELLED"  # the service was the cluster, or ended it
         raise
     except BaseException:
-        with contextlib.suppress(StepError):
+        with contextlib.suppress(Exception):  # what is raised says more
             running.cancel()
             state = "CANCELLED"
         raise
