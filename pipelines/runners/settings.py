@@ -47,6 +47,8 @@ _LOCAL_MASTERS = ("[local]", "[auto]")
 _SECRET = re.compile(
     r"password|passwd|passphrase|token|secret|credential|(^|_)(api_?)?key($|_)", re.IGNORECASE
 )
+_NAMED_WITHIN = re.compile(r"""([\w.-]+)=|["']([\w.-]+)["']\s*:""")
+"""Names in a value: of variables (`NAME=…`), of Java's properties (`-DNAME=…`), of JSON (`"NAME": …`)."""
 MASK = "***"
 """What a record shows in place of a secret."""
 
@@ -183,14 +185,18 @@ def is_remote(settings: RunnerSettings) -> bool:
     return settings.name != "direct" and not is_dry_run(settings)
 
 
-def is_secret(option: str) -> bool:
-    """Whether an option's name says that its value is nobody else's business."""
-    return bool(_SECRET.search(option))
+def is_secret(option: str, value: Any = "") -> bool:
+    """Whether an option's name, or one within its text, says that the value is nobody else's business.
+
+    Such as the worker's variables: `environment_config='{"command": …, "env": {"MY_TOKEN": …}}'`.
+    """
+    within = _NAMED_WITHIN.findall(value) if isinstance(value, str) else ()
+    return any(_SECRET.search(name) for name in (option, *(first or second for first, second in within)))
 
 
-def shown_options(options: Mapping[str, str]) -> dict[str, str]:
+def shown_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as a record or a log may show them."""
-    return {name: MASK if is_secret(name) else value for name, value in options.items()}
+    return {name: MASK if is_secret(name, value) else value for name, value in options.items()}
 
 
 def threads_of(settings: RunnerSettings) -> int:

@@ -160,3 +160,20 @@ def test_no_two_jobs_have_one_name(stated, begins):
         names.add(pipeline.options.view_as(GoogleCloudOptions).job_name)
     assert len(names) == 2
     assert all(re.fullmatch(rf"{begins}-train-de-write-[0-9a-f]{{6}}", name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("environment_config", '{"command": "/b", "env": {"AWS_SECRET_ACCESS_KEY": "xyz"}}'),
+        ("environment_options", "process_variables=MY_TOKEN=xyz"),
+        ("job_server_jvm_properties", "-Xmx2g -Djavax.net.ssl.trustStorePassword=xyz"),
+    ],
+)
+def test_a_secret_within_a_value_is_not_shown(name, value):
+    assert shown_options({name: value}) == {name: MASK}
+
+
+def test_a_value_that_only_reads_like_a_secret_is_shown():
+    plain = {"temp_location": "gs://my-secret-bucket/key", "environment_config": '{"command": "/token/b"}'}
+    assert shown_options(plain) == plain
