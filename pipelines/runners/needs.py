@@ -92,13 +92,34 @@ def problems_before(wanted: Iterable[RunnerSettings], store: Store) -> list[Prob
 
 def _store_problems(settings: RunnerSettings, store: Store) -> list[Problem]:
     """What keeps workers from the store; whether a shared folder is there is for a probe to find."""
-    if settings.name != "dataflow" or is_dry_run(settings) or "://" in store.uri:
+    if "://" in store.uri:
+        return _artifacts_problems(settings)
+    if settings.name != "dataflow" or is_dry_run(settings):
         return []
     return [
         Problem(
             f"Dataflow's workers can't reach the store {store.folder}, which is a folder of this machine",
             argument="--store",
             remedy="give a store that they reach: --store gs://BUCKET/FOLDER",
+        )
+    ]
+
+
+def _artifacts_problems(settings: RunnerSettings) -> list[Problem]:
+    """Whether a cluster's hosts reach what jobs bring with them, which the job server keeps in a folder."""
+    options = settings.options
+    option, default = MASTERS.get(settings.name, ("", ""))
+    if not option or is_local(settings) or options.keys() & {"job_endpoint", "artifacts_dir"}:
+        return []
+    master = options.get(option, default)
+    host = urlsplit(master if "://" in master else f"//{master}").hostname
+    if host in ("localhost", "127.0.0.1", "::1"):
+        return []
+    return [
+        Problem(
+            f"the hosts of {master} can't reach what the jobs bring with them, which is kept on this machine",
+            argument="--runner-option",
+            remedy="name a folder that they all reach under one path: artifacts_dir=/FOLDER",
         )
     ]
 

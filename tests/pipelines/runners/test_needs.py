@@ -20,6 +20,7 @@ from headrace.pipelines.executor import Request, run_pipeline
 from headrace.pipelines.runners.needs import flink_of, needs_of, preflight, problems_before
 from headrace.pipelines.runners.services import free_port
 from headrace.pipelines.store import Store
+from headrace.pipelines.stores import open_store
 
 
 @pytest.fixture
@@ -161,3 +162,19 @@ def test_a_step_of_tensorflows_that_gives_work_to_beam_is_looked_at_too(tmp_path
 
 def alone(part: Component) -> BoundPipeline:
     return BoundPipeline("p", {}, {"step": BoundStep("step", "", part, {}, {})})
+
+
+def test_a_cluster_has_to_reach_what_jobs_bring(tmp_path, monkeypatch, flink_119):
+    monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "cache"))
+    bucket, folder = open_store("memory://bucket/store"), Store(tmp_path / "store")
+    options = {**flink_119, "environment_type": "PROCESS", "flink_master": "cluster.invalid:8081"}
+
+    def told(store: Store, **more: str) -> bool:
+        problems = preflight(RunnerSettings("flink", {**options, **more}), store)
+        return any("what the jobs bring" in problem.what for problem in problems)
+
+    assert told(bucket)
+    assert not told(folder)  # it is beside the store
+    assert not told(bucket, artifacts_dir="/shared")
+    assert not told(bucket, flink_master="localhost:9")
+    assert not told(bucket, flink_master="[local]")
