@@ -16,7 +16,7 @@ from .csv.sources import resolve
 from .split_checks import ALREADY_TRANSFORMED, RAW_REMEDY, are_transformed, split_problems
 
 
-@component(process="tensorflow")
+@component(process="tensorflow", beam=True)
 def predict_examples(
     ctx: Context,
     exported: ExportedModel,

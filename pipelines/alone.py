@@ -28,6 +28,7 @@ from .reuse import keep_notes
 from .runners.jobs import StepJobs
 from .runners.needs import problems_before
 from .runners.opened import OpenRunners
+from .runners.settings import is_local
 from .store import Store
 from .stores import open_store
 from .worker_kinds import WorkerKind
@@ -77,14 +78,17 @@ def run_alone(
     outputs = dict(decision.outputs)
     if decision.action == "run":
         settings = runner or RunnerSettings()
-        if problems := problems_before([settings], store):
+        if problems := problems_before([settings] if component.beam else [], store):
             raise PipelineError(problems)
         run, started = new_run_id(), time.time()
         with store.running(run) as staging, store.computing(decision.fingerprint):
             log = store.run_folder(run) / "log.txt"
+            folder = staging / step.name  # workers elsewhere see all of it, and nothing of the runner's own
+            folder.mkdir()
             ctx = Context(
-                step.name, staging, settings, reuse=reuse_of(decision, store, staging),
-                resumables=resumables_of(decision, store, staging, run),
+                step.name, folder, settings, reuse=reuse_of(decision, store, folder),
+                resumables=resumables_of(decision, store, folder, run),
+                exchange=None if is_local(settings) else store.exchange(folder),
             )  # fmt: skip
             inputs = {name: store.fetch(artifact) for name, artifact in inputs.items()}
             with closing(OpenRunners(bound, staging, log)) as runners:
@@ -94,8 +98,8 @@ def run_alone(
                 with jobs.cancelled_after(ctx.warn):
                     drafts = _drafts(step, inputs, ctx, log)
             outputs = {name: store.publish(artifact) for name, artifact in drafts.items()}
-            keep_notes(store.folder, staging)
-            end_resumables(store.folder, staging)
+            keep_notes(store.folder, folder)
+            end_resumables(store.folder, folder)
             record = StepRecord.of(step.name, "ran", decision, outputs, time.time() - started)
             begun = begin_record(run, bound, Request(runner=settings), started)
             ended = {"status": "done", "seconds": round(time.time() - started, 3)}
@@ -114,7 +118,7 @@ def _drafts(step: BoundStep, inputs: Mapping[str, Artifact], ctx: Context, log: 
     from .processes import WorkerPool
 
     log.parent.mkdir(parents=True, exist_ok=True)
-    pool = WorkerPool(ctx.staging / "tmp")
+    pool = WorkerPool(ctx.staging.parent / "tmp")
     try:
         return in_worker(pool.lease(log), kind, step, inputs, ctx)
     finally:

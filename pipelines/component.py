@@ -127,13 +127,17 @@ class Component(Generic[P, R]):
         name: the function's name.
         function: what runs.
         process: the kind of worker that the step needs, see `worker_kinds`; "" for one without TensorFlow.
+        beam: whether it may have work for Beam's workers, which then need what its `process` does.
     """
 
-    def __init__(self, function: Callable[Concatenate[Context, P], R], process: str = "") -> None:
+    def __init__(
+        self, function: Callable[Concatenate[Context, P], R], process: str = "", beam: bool | None = None
+    ) -> None:
         update_wrapper(cast("Callable[..., R]", self), function)
         self.function = function
         self.name = function.__name__
         self.process = process
+        self.beam = not process if beam is None else beam
         self.process_finder: Callable[[Mapping[str, Any]], str] | None = None
         self.checker: Check | None = None
         self.code_finder: Callable[[str, Any], Sequence[str]] | None = None
@@ -264,17 +268,21 @@ class _Named(Component[P, R]):
 @overload
 def component(function: Callable[Concatenate[Context, P], R], /) -> Component[P, R]: ...
 @overload
-def component(*, process: str = "") -> Callable[[Callable[Concatenate[Context, P], R]], Component[P, R]]: ...
-def component(function: Any = None, *, process: str = "") -> Any:
+def component(
+    *, process: str = "", beam: bool | None = None
+) -> Callable[[Callable[Concatenate[Context, P], R]], Component[P, R]]: ...
+def component(function: Any = None, *, process: str = "", beam: bool | None = None) -> Any:
     """Makes a component of a function; see the module's text.
 
     Args:
         function: takes a `Context` first, then artifacts and parameters.
         process: "tensorflow" to run the step in a process that holds TensorFlow; see `worker_kinds`.
+        beam: whether the step may have work for a Beam runner, whose needs are then looked at before the run;
+            if not stated, one that states a `process` has none.
     """
     if function is None:
-        return lambda f: Component(f, process)
-    return Component(function, process)
+        return lambda f: Component(f, process, beam)
+    return Component(function, process, beam)
 
 
 def _argument(name: str, annotation: Any, default: Any) -> Argument:

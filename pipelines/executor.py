@@ -176,14 +176,9 @@ def _check_before(planner: Planner, request: Request, store: Store) -> None:
         from .runners.needs import problems_before
 
         run = [bound.steps[name] for name, decision in plan.items() if decision.action == "run"]
-        problems += problems_before([settings[step.name] for step in run if may_use_beam(step)], store)
+        problems += problems_before([settings[step.name] for step in run if step.component.beam], store)
     if problems:
         raise PipelineError(problems)
-
-
-def may_use_beam(step: BoundStep) -> bool:
-    """Whether a step may have work for Beam; one that states a process of TensorFlow's has none."""
-    return not step.component.process
 
 
 class _Run:

@@ -28,7 +28,7 @@ from kill_and_resume import finished, identities, kill_once, litter
 from peak_memory import resident, tree
 from photographs import write_photographs
 
-from headrace.components.data_plane.work import LARGEST_ELEMENT
+from headrace.components.data_plane.descriptions import LARGEST_ELEMENT
 
 UNITS = 16
 MOST_GROWTH = 1.5

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from headrace.components.data_plane.work import LARGEST_ELEMENT
+from headrace.components.data_plane.descriptions import LARGEST_ELEMENT
 
 EXECUTIONS = {
     "one worker": {"direct_num_workers": "1"},

@@ -38,11 +38,6 @@ T = TypeVar("T")
 
 TRIES = 3
 """How often what is left of a pass is given to a remote runner, if nothing but its machines is to blame."""
-TRIES = 3
-"""How often what is left of a pass is given to a remote runner, if nothing but its machines is to blame."""
-LARGEST_ELEMENT = 64 * 2**10
-"""Bytes that an element crossing a stage may have: a unit's description, a result's reference. What is
-larger belongs in a file, since a runner may keep every such element in one process's memory."""
 
 
 class MapUnits(beam.PTransform):

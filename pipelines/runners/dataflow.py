@@ -139,7 +139,8 @@ def masked(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if {"key", "value"} <= value.keys():  # an option as Dataflow's pages show it
-        return {**value, "value": MASK} if is_secret(str(value["key"])) else value
+        return {**value, "value": MASK} if is_secret(str(value["key"]), value["value"]) else value
     return {
-        key: MASK if is_secret(key) and isinstance(item, str) else masked(item) for key, item in value.items()
+        key: MASK if isinstance(item, str) and is_secret(key, item) else masked(item)
+        for key, item in value.items()
     }

@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import IO
 
@@ -94,12 +95,8 @@ def _jar(server: JobServer, flink: str, folder: Path, repository: str, say: Say)
         if stream is None:
             return None
         with tempfile.NamedTemporaryFile(dir=folder, suffix=".partly", delete=False) as partly:
-            sha = hashlib.sha1(usedforsecurity=False)
             try:
-                while block := stream.read(2**20):
-                    sha.update(block)
-                    partly.write(block)
-                if told is not None and told.read().split()[:1] != [sha.hexdigest().encode()]:
+                if not _copied(stream, partly, told):
                     raise StepError(f"{url} came damaged", remedy="fetch it again")
                 partly.close()
                 Path(partly.name).rename(jar)
@@ -110,8 +107,19 @@ def _jar(server: JobServer, flink: str, folder: Path, repository: str, say: Say)
     return jar
 
 
+def _copied(stream: HTTPResponse, to: IO[bytes], told: HTTPResponse | None) -> bool:
+    """Copies an answer, and gives whether it is whole and has the SHA-1 that is told, if one is."""
+    sha = hashlib.sha1(usedforsecurity=False)
+    while block := stream.read(2**20):
+        sha.update(block)
+        to.write(block)
+    if stream.length:  # a connection that ended early looks like the end
+        return False
+    return told is None or told.read().split()[:1] == [sha.hexdigest().encode()]
+
+
 @contextmanager
-def _opened(url: str) -> Iterator[IO[bytes] | None]:
+def _opened(url: str) -> Iterator[HTTPResponse | None]:
     """A file on the web; None if it isn't there.
 
     Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -180,9 +180,11 @@ def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
-def server_command(java: str, server: JobServer, found: Path, properties: Mapping[str, str]) -> list[str]:
-    """The command that starts a job server, without the server's own arguments."""
+def server_command(
+    java: str, server: JobServer, found: Path, properties: Mapping[str, str], words: Sequence[str] = ()
+) -> list[str]:
+    """The command that starts a job server, without the server's own arguments; `words` are Java's."""
     opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED]
     stated = [f"-D{name}={value}" for name, value in properties.items()]
     jars = ["-jar", str(found)] if found.is_file() else ["-cp", f"{found}{os.sep}*", server.main]
-    return [java, *opened, *stated, *jars]
+    return [java, *opened, *stated, *words, *jars]

@@ -131,12 +131,12 @@ def run_job(
         JobError: the job failed, or was cancelled by somebody else.
         StepError: it couldn't be submitted, or the runner doesn't answer any more.
     """
+    jobs = jobs_of(settings)  # before there is a job that nobody could be asked about
     result = _submitted(pipeline, settings)
     if settings.name == "dataflow" and not result.has_job:
         raise StepError(
             "the job was only translated, since dry_run was asked for", argument="--runner-option"
         )
-    jobs = jobs_of(settings)
     job = str(result.job_id() if settings.name == "dataflow" else result._job_id)
     state = "STARTING"
     running = _Running(jobs, job)
@@ -158,7 +158,7 @@ def run_job(
             state = "CANCELLED"  # the service was the cluster, or ended it
         raise
     except BaseException:
-        with contextlib.suppress(StepError):
+        with contextlib.suppress(Exception):  # what is raised says more
             running.cancel()
             state = "CANCELLED"
         raise
@@ -171,16 +171,16 @@ def run_job(
 
 
 def name_job(pipeline: beam.Pipeline, name: str) -> None:
-    """Names a job as the runner's own pages shall call it, unless the user's options do.
+    """Names a job as the runner's own pages shall call it; the user's `job_name` is what it begins with.
 
-    A letter, then lower-case letters, digits and dashes, as Dataflow wants it.
+    A step has several passes, and no two jobs may have one name: Dataflow refuses the second. A letter, then
+    lower-case letters, digits and dashes, as Dataflow wants it.
     """
     from apache_beam.options.pipeline_options import GoogleCloudOptions
 
     options = pipeline.options.view_as(GoogleCloudOptions)
-    if not options.job_name:
-        safe = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
-        options.job_name = f"headrace-{safe}-{os.urandom(3).hex()}"
+    safe = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
+    options.job_name = f"{options.job_name or 'headrace'}-{safe}-{os.urandom(3).hex()}"
 
 
 def _submitted(pipeline: beam.Pipeline, settings: RunnerSettings) -> Any:

@@ -92,13 +92,34 @@ def problems_before(wanted: Iterable[RunnerSettings], store: Store) -> list[Prob
 
 def _store_problems(settings: RunnerSettings, store: Store) -> list[Problem]:
     """What keeps workers from the store; whether a shared folder is there is for a probe to find."""
-    if settings.name != "dataflow" or is_dry_run(settings) or "://" in store.uri:
+    if "://" in store.uri:
+        return _artifacts_problems(settings)
+    if settings.name != "dataflow" or is_dry_run(settings):
         return []
     return [
         Problem(
             f"Dataflow's workers can't reach the store {store.folder}, which is a folder of this machine",
             argument="--store",
             remedy="give a store that they reach: --store gs://BUCKET/FOLDER",
+        )
+    ]
+
+
+def _artifacts_problems(settings: RunnerSettings) -> list[Problem]:
+    """Whether a cluster's hosts reach what jobs bring with them, which the job server keeps in a folder."""
+    options = settings.options
+    option, default = MASTERS.get(settings.name, ("", ""))
+    if not option or is_local(settings) or options.keys() & {"job_endpoint", "artifacts_dir"}:
+        return []
+    master = options.get(option, default)
+    host = urlsplit(master if "://" in master else f"//{master}").hostname
+    if host in ("localhost", "127.0.0.1", "::1"):
+        return []
+    return [
+        Problem(
+            f"the hosts of {master} can't reach what the jobs bring with them, which is kept on this machine",
+            argument="--runner-option",
+            remedy="name a folder that they all reach under one path: artifacts_dir=/FOLDER",
         )
     ]
 
@@ -195,10 +216,13 @@ def _answers(what: str, address: str, option: str) -> Need:
     """Whether somebody listens at an address."""
     told = f"{what} at {address}"
     parts = urlsplit(address if "://" in address else f"//{address}")
-    if parts.port is None or parts.scheme in ("k8s", "mesos"):
+    port = None
+    with suppress(ValueError):  # of several, as Spark takes them: spark://HOST:7077,HOST:7077
+        port = parts.port
+    if port is None or parts.scheme in ("k8s", "mesos"):
         return Need(told, "not looked for")
     try:
-        with socket.create_connection((parts.hostname or "", parts.port), _SECONDS):
+        with socket.create_connection((parts.hostname or "", port), _SECONDS):
             return Need(told, "answers")
     except OSError as error:
         problem = Problem(

@@ -49,19 +49,19 @@ class OpenRunners:
             say: is told what was started.
 
         Raises:
-            HeadraceError: it can't be opened, or the run has ended.
+            HeadraceError: it can't be opened, or isn't yet and the run has ended.
         """
         if settings.name == "direct":
             return settings
         with self._lock:
-            if self._ended.is_set():
-                from ..processes import interrupted
-
-                raise interrupted()
             key = key_of(settings)
             if key not in self._opened:
+                if self._ended.is_set():
+                    from ..processes import interrupted
+
+                    raise interrupted()
                 self._opened[key] = self._open(settings, say)
-            return self._opened[key]
+            return self._opened[key]  # also at the end: the jobs that are left there have to be cancelled
 
     def _open(self, settings: RunnerSettings, say: Callable[[str], None] | None) -> RunnerSettings:
         from .packages import build_packages

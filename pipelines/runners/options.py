@@ -19,6 +19,13 @@ _LISTS_WITH_COMMAS = ("environment_options", "environment_option", "job_server_j
 """Options that may be given several times in Beam, and whose values may hold commas themselves."""
 
 
+_OURS = (
+    "artifact_port", "expansion_port", "flink_submit_uber_jar", "job_port", "job_server_jvm_property",
+    "spark_rest_url", "spark_submit_uber_jar", "spark_version",
+)  # fmt: skip
+"""Options of how Beam's own FlinkRunner and SparkRunner start a job server, which here the run does."""
+
+
 @dataclass(frozen=True)
 class Known:
     """An option that Beam knows.
@@ -125,6 +132,11 @@ def _problem(name: str, value: str, known: Mapping[str, Known]) -> Problem | Non
         remedy = "see `headrace runners`, or Beam's documentation of the runner's options"
         near = tuple(difflib.get_close_matches(name, known, 5, 0.5))
         return Problem(f"Beam has no option {name!r}", given=name, available=near, remedy=remedy)
+    if name in _OURS:
+        return Problem(
+            f"{name} has no effect here: the run starts the job server itself",
+            remedy="leave it out; job_endpoint=HOST:PORT takes a server that you start",
+        )
     if option.kind in ("switch", "truth"):
         if value.lower() not in ("true", "false"):
             return Problem(f"{name} has to be true or false, not {value!r}")

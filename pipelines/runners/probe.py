@@ -80,10 +80,15 @@ class Proof:
 
     @classmethod
     def ask(cls, folder: Path, shared: bool) -> Proof:
-        """Asks for proofs; `shared` says whether workers have to see the folder themselves."""
-        sign = uuid.uuid4().hex if shared else ""
-        if sign:
-            (folder / _SIGN).write_text(sign)
+        """Asks for proofs; `shared` says whether workers have to see the folder themselves.
+
+        A folder keeps its sign: a worker that an earlier attempt left may only now read it.
+        """
+        file, sign = folder / _SIGN, ""
+        if shared:
+            if not file.exists():
+                file.write_text(uuid.uuid4().hex)
+            sign = file.read_text()
         return cls(folder, sign, surroundings(), vector_instructions())
 
     def give(self) -> None:

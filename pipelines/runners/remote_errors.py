@@ -7,7 +7,8 @@ import re
 from ..errors import StepError
 
 _BLOCK = re.compile(
-    r"Traceback \(most recent call last\):\n((?:[ \t]+.*\n)+)"
+    # One way to read a line: of several, a traceback without an end would be read in all combinations.
+    r"Traceback \(most recent call last\):\n((?:[ \t].*\n)+)"
     r"(\w[^\n]*(?:\n(?!Traceback|\n|[ \t]+at )[^\n]+)*)"
 )
 _FRAME = re.compile(r'[ \t]+File "([^"]+)", line (\d+)')

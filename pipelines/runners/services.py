@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -32,6 +33,8 @@ PATIENCE = 90.0
 """Seconds that a service has until it answers; a job server takes three on an idle machine."""
 TRIES = 3
 """How often a service is started: the port that was free may be taken when it gets there."""
+JVM = "job_server_jvm_properties"
+"""Beam's option with words for the job server's `java`, such as `-Xmx4g`."""
 _TAIL = 20
 _TAKEN = ("Address already in use", "Failed to bind", "BindException")
 
@@ -194,7 +197,8 @@ def _java_service(settings: RunnerSettings, opening: _Opening) -> int:
     else:
         master = [f"--spark-master-url={options.get('spark_master_url', f'local[{cores()}]')}"]
         properties |= {"spark.local.dir": str(temporary), "spark.ui.enabled": "false"}
-    start = server_command(java, server, found.path, properties)
+    start = server_command(java, server, found.path, properties, shlex.split(options.get(JVM, "")))
+    artifacts = options.get("artifacts_dir", str(opening.folder / "artifacts"))
 
     def command(port: int) -> list[str]:
         return [
@@ -204,7 +208,7 @@ def _java_service(settings: RunnerSettings, opening: _Opening) -> int:
             f"--job-port={port}",
             "--artifact-port=0",
             "--expansion-port=0",
-            f"--artifacts-dir={opening.folder / 'artifacts'}",
+            f"--artifacts-dir={artifacts}",
         ]
 
     return opening.start(f"the job server of {settings.name}", command)

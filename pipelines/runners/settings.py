@@ -47,6 +47,8 @@ _LOCAL_MASTERS = ("[local]", "[auto]")
 _SECRET = re.compile(
     r"password|passwd|passphrase|token|secret|credential|(^|_)(api_?)?key($|_)", re.IGNORECASE
 )
+_NAMED_WITHIN = re.compile(r"""([\w.-]+)=|["']([\w.-]+)["']\s*:""")
+"""Names in a value: of variables (`NAME=…`), of Java's properties (`-DNAME=…`), of JSON (`"NAME": …`)."""
 MASK = "***"
 """What a record shows in place of a secret."""
 
@@ -92,16 +94,20 @@ def _check_direct(options: Mapping[str, str]) -> None:
 
 def _check_address(name: str, value: str) -> None:
     """Whether an option that is an address looks like one."""
-    if name in ("job_endpoint", "artifact_endpoint") and not _ENDPOINT.fullmatch(value):
+    if name in ("job_endpoint", "artifact_endpoint") and not _is_endpoint(value):
         raise _wrong(f"{name} has to be of the form HOST:PORT, not {value!r}")
     if name == "flink_master" and value not in _LOCAL_MASTERS:
         address = re.sub(r"^https?://", "", value).rstrip("/")
-        if not _ENDPOINT.fullmatch(address):
+        if not _is_endpoint(address):
             raise _wrong(f"flink_master has to be HOST:PORT or [local], not {value!r}")
     if name == "spark_master_url" and not re.match(
         r"local(\[(\*|\d+)\])?$|(spark|k8s|mesos)://|yarn$", value
     ):
         raise _wrong(f"spark_master_url has to be spark://HOST:PORT or local[N], not {value!r}")
+
+
+def _is_endpoint(text: str) -> bool:
+    return bool(_ENDPOINT.fullmatch(text)) and int(text.rpartition(":")[2]) < 2**16
 
 
 def _wrong(what: str, **details: Any) -> InvalidRequestError:
@@ -179,14 +185,18 @@ def is_remote(settings: RunnerSettings) -> bool:
     return settings.name != "direct" and not is_dry_run(settings)
 
 
-def is_secret(option: str) -> bool:
-    """Whether an option's name says that its value is nobody else's business."""
-    return bool(_SECRET.search(option))
+def is_secret(option: str, value: Any = "") -> bool:
+    """Whether an option's name, or one within its text, says that the value is nobody else's business.
+
+    Such as the worker's variables: `environment_config='{"command": …, "env": {"MY_TOKEN": …}}'`.
+    """
+    within = _NAMED_WITHIN.findall(value) if isinstance(value, str) else ()
+    return any(_SECRET.search(name) for name in (option, *(first or second for first, second in within)))
 
 
-def shown_options(options: Mapping[str, str]) -> dict[str, str]:
+def shown_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as a record or a log may show them."""
-    return {name: MASK if is_secret(name) else value for name, value in options.items()}
+    return {name: MASK if is_secret(name, value) else value for name, value in options.items()}
 
 
 def threads_of(settings: RunnerSettings) -> int:

@@ -50,11 +50,12 @@ def build_packages(bound: BoundPipeline, folder: Path) -> Packages:
     """
     folder.mkdir(parents=True, exist_ok=True)
     users = user_wheel(bound)
-    wheels = [own_wheel(handles_images(bound)), *([users] if users is not None else [])]
+    wheels = [own_wheel(need_tensorflow(bound)), *([users] if users is not None else [])]
     digest = hashlib.sha256("\n".join(wheel.digest for wheel in wheels).encode()).hexdigest()
     return Packages(tuple(wheel.write(folder) for wheel in wheels), digest)
 
 
-def handles_images(bound: BoundPipeline) -> bool:
-    """Whether workers may have to decode images: then they need TensorFlow besides."""
-    return any(step.component.name in _WITH_IMAGES for step in bound.steps.values())
+def need_tensorflow(bound: BoundPipeline) -> bool:
+    """Whether workers may have to decode images, or to answer as a model does."""
+    components = [step.component for step in bound.steps.values()]
+    return any(each.name in _WITH_IMAGES or (each.beam and each.process) for each in components)

@@ -23,22 +23,22 @@ MODULES: Mapping[str, str] = MappingProxyType(
     }
 )
 """What workers of the tabular data plane need: modules by the name of their packages."""
-IMAGES = ("pillow", "tensorflow")
-"""Packages that workers need besides where they handle images."""
+WITH_TENSORFLOW = ("pillow", "tensorflow")
+"""Packages that workers need besides where they handle images, or answer as a model does."""
 _PARTS = ("components", "pipelines", "schemas")
 _HOME = Path(__file__).parents[3]
 
 
-def own_wheel(images: bool = False) -> Wheel:
+def own_wheel(tensorflow: bool = False) -> Wheel:
     """The wheel of headrace.
 
     Its requirements are those of a worker, each with the version that this process has: numbers and bytes
     depend on it, and a worker that is installed by pip shall give the same.
 
     Args:
-        images: whether workers decode and resize images, for which pip shall install TensorFlow too.
+        tensorflow: whether workers handle images or models, for which pip shall install TensorFlow too.
     """
-    packages = [*MODULES, *(IMAGES if images else ())]
+    packages = [*MODULES, *(WITH_TENSORFLOW if tensorflow else ())]
     versions = {name: f"{name}=={metadata.version(name)}" for name in packages}
     needs = {"python": "{}.{}".format(*sys.version_info), "modules": dict(MODULES), "versions": versions}
     files = {}

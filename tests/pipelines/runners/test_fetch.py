@@ -71,6 +71,24 @@ def test_a_damaged_jar_is_not_kept(repository, tmp_path):
     assert list((tmp_path / "cache" / "jars").iterdir()) == []
 
 
+def test_half_a_jar_is_not_kept_where_nobody_tells_its_digest(repository, tmp_path, monkeypatch):
+    url, folder = repository
+    name = publish(folder, "1.20")
+    monkeypatch.setattr(Quiet, "do_GET", half)
+    (found,) = folder.rglob(f"{name}.sha1")
+    found.unlink()
+    with pytest.raises(StepError, match="came damaged"):
+        get_server("flink", str, repository=url)
+    assert list((tmp_path / "cache" / "jars").iterdir()) == []
+
+
+def half(self: SimpleHTTPRequestHandler) -> None:
+    """Sends half of a file and ends the connection."""
+    if (file := self.send_head()) is not None:
+        with file:
+            self.wfile.write(file.read()[: len(JAR) // 2])
+
+
 def test_what_no_repository_has_is_told_with_the_remedy(repository):
     url, _ = repository
     with pytest.raises(StepError, match="install Maven"):

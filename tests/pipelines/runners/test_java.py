@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from headrace.pipelines.errors import Problem
+from headrace.pipelines.context import RunnerSettings
+from headrace.pipelines.errors import Problem, StepError
 from headrace.pipelines.runners.java import SERVERS, beam_version, find_server, java_of, server_command
+from headrace.pipelines.runners.services import open_runner
 
 FLINK, SPARK = SERVERS["flink"], SERVERS["spark"]
 
@@ -89,3 +91,22 @@ def test_a_jar_starts_by_itself_and_a_folder_by_its_class(tmp_path):
     command = server_command("java", FLINK, tmp_path, {"a": "b"})
     assert command[-3:] == ["-cp", f"{tmp_path}/*", FLINK.main]
     assert "-Da=b" in command
+
+
+def test_the_users_words_reach_the_job_server(tmp_path):
+    server = jars(tmp_path / "server", "beam-runners-flink-1.19-2.62.0", "flink-runtime-1.19.0")
+    java = tmp_path / "java"
+    java.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/said\nexit 1\n')
+    java.chmod(0o755)
+    options = {
+        "job_server_java_launcher": str(java),
+        "flink_job_server_jar": str(server),
+        "job_server_jvm_properties": "-Xmx3g -Da=b",
+        "artifacts_dir": "/where/all/hosts/see/it",
+    }
+    opening = open_runner(RunnerSettings("flink", options), tmp_path / "run", tmp_path / "log.txt")
+    with pytest.raises(StepError, match="ended with code 1"), opening:
+        raise AssertionError("it was started")
+    said = (tmp_path / "said").read_text().split()
+    assert said.index("-Xmx3g") < said.index("-cp")
+    assert {"-Da=b", "--artifacts-dir=/where/all/hosts/see/it"} <= set(said)

@@ -10,10 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from headrace.pipelines import Context, Files, component
+from headrace.pipelines.alone import run_alone
+from headrace.pipelines.bound import BoundPipeline, BoundStep
+from headrace.pipelines.component import Component
 from headrace.pipelines.context import RunnerSettings
+from headrace.pipelines.errors import PipelineError
+from headrace.pipelines.executor import Request, run_pipeline
 from headrace.pipelines.runners.needs import flink_of, needs_of, preflight, problems_before
 from headrace.pipelines.runners.services import free_port
 from headrace.pipelines.store import Store
+from headrace.pipelines.stores import open_store
 
 
 @pytest.fixture
@@ -80,6 +87,18 @@ def test_an_address_has_to_answer():
     assert f"localhost:{port} doesn't answer" in problem
 
 
+def test_several_masters_of_spark_are_left_to_spark(tmp_path):
+    masters = {"spark_master_url": "spark://one:7077,two:7077", "environment_type": "PROCESS"}
+    (master,) = needs_of(RunnerSettings("spark", spark_35(tmp_path) | masters))[2:]
+    assert master.problem is None
+
+
+def spark_35(tmp_path: Path) -> dict[str, str]:
+    jar = tmp_path / "beam-runners-spark-3-job-server-2.77.0.jar"
+    jar.touch()
+    return {"spark_job_server_jar": str(jar)}
+
+
 def test_a_cluster_has_to_be_of_the_job_servers_flink(flink_119, cluster, tmp_path):
     remote = {**flink_119, "flink_master": cluster, "environment_type": "PROCESS"}
     assert flink_of(cluster) == "1.20.1"
@@ -118,3 +137,44 @@ def test_wrong_options_and_missing_things_are_told_together(tmp_path):
     assert len(told) == 2
     assert "paralelism" in told[0]
     assert "doesn't answer" in told[1]
+
+
+@component(process="tensorflow", beam=True)
+def answering(ctx: Context) -> Files:
+    raise AssertionError("it was run")
+
+
+@component(process="tensorflow")
+def training(ctx: Context) -> Files:
+    return ctx.output(Files).finish()
+
+
+def test_a_step_of_tensorflows_that_gives_work_to_beam_is_looked_at_too(tmp_path):
+    store, flink = Store(tmp_path / "store"), RunnerSettings("flink", {"paralelism": "2"})
+    for run in (
+        lambda: run_alone(answering, {}, store, flink),
+        lambda: run_pipeline(alone(answering), store, Request(runner=flink)),
+    ):
+        with pytest.raises(PipelineError, match="no option 'paralelism'"):
+            run()
+    assert run_alone(training, {}, store, flink).type == "Files"  # it has none, and needs no Flink
+
+
+def alone(part: Component) -> BoundPipeline:
+    return BoundPipeline("p", {}, {"step": BoundStep("step", "", part, {}, {})})
+
+
+def test_a_cluster_has_to_reach_what_jobs_bring(tmp_path, monkeypatch, flink_119):
+    monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "cache"))
+    bucket, folder = open_store("memory://bucket/store"), Store(tmp_path / "store")
+    options = {**flink_119, "environment_type": "PROCESS", "flink_master": "cluster.invalid:8081"}
+
+    def told(store: Store, **more: str) -> bool:
+        problems = preflight(RunnerSettings("flink", {**options, **more}), store)
+        return any("what the jobs bring" in problem.what for problem in problems)
+
+    assert told(bucket)
+    assert not told(folder)  # it is beside the store
+    assert not told(bucket, artifacts_dir="/shared")
+    assert not told(bucket, flink_master="localhost:9")
+    assert not told(bucket, flink_master="[local]")

@@ -18,6 +18,7 @@ from headrace.pipelines.runners.options import check_options, flags_of, known_op
         ({"parallelism": "two"}, "parallelism can't be 'two'"),
         ({"flink_version": "9.9"}, "flink_version can't be '9.9'"),
         ({"object_reuse": "yes"}, "object_reuse has to be true or false"),
+        ({"job_port": "8099"}, "job_port has no effect here"),
         ({"checkpointing_interval": "soon"}, "checkpointing_interval can't be 'soon'"),
     ],
 )

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from headrace.pipelines.binding import bind
-from headrace.pipelines.bound import BoundPipeline
+from headrace.pipelines.bound import BoundPipeline, BoundStep
 from headrace.pipelines.code_digest import code_digest
-from headrace.pipelines.resolve import load_pipeline
+from headrace.pipelines.resolve import find_component, load_pipeline
 from headrace.pipelines.runners.boot import unpack
 from headrace.pipelines.runners.packages import build_packages
 
@@ -44,6 +44,10 @@ def project(tmp_path: Path) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     return folder
+
+
+def predicting() -> BoundStep:
+    return BoundStep("answers", "", find_component("predict_examples"), {}, {})
 
 
 def names_in(wheel: Path) -> set[str]:
@@ -136,8 +140,11 @@ def test_a_wheel_that_leads_out_of_its_folder_is_refused(tmp_path: Path, name: s
     assert not (tmp_path / "outside.py").exists()
 
 
-def test_images_ask_for_tensorflow(tmp_path: Path) -> None:
-    packages = build_packages(bind(load_pipeline("digits")), tmp_path)
+@pytest.mark.parametrize("what", ["images", "models"])
+def test_images_and_models_ask_for_tensorflow(what: str, tmp_path: Path) -> None:
+    images = bind(load_pipeline("digits"))
+    pipeline = images if what == "images" else BoundPipeline("p", {}, {"answers": predicting()})
+    packages = build_packages(pipeline, tmp_path)
     with zipfile.ZipFile(packages.files[0]) as archive:
         (needs,) = (name for name in archive.namelist() if name.endswith("headrace_needs.json"))
         told = json.loads(archive.read(needs))

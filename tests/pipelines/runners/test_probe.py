@@ -15,6 +15,12 @@ def test_a_worker_like_the_driver_is_fit(tmp_path):
     assert not list(tmp_path.glob("*.partly"))
 
 
+def test_a_worker_of_an_earlier_attempt_is_fit_too(tmp_path):
+    first = Proof.ask(tmp_path, shared=True)
+    Proof.ask(tmp_path, shared=True)
+    first.give()
+
+
 def test_other_versions_are_refused_with_what_to_install(tmp_path):
     proof = Proof.ask(tmp_path, shared=True)
     with pytest.raises(

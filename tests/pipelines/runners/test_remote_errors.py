@@ -75,3 +75,12 @@ def test_java_alone_is_told_by_its_last_cause():
     )
     assert python_trace(text) == ""
     assert str(remote_error("failed", "")).startswith("failed\n")
+
+
+def test_a_long_traceback_without_an_end_is_read_to_its_end():
+    """Exceptions in groups end with a line of dashes; a pattern that tries all ways would never be done."""
+    frames = "".join(f'  |   File "/tmp/project/own.py", line {n}, in f\n  |     f()\n' for n in range(60))
+    begun = "RuntimeError: + Exception Group Traceback (most recent call last):\n"
+    text = f"{begun}{frames}    +----\n\n\tat java.X\n"
+    assert python_trace(text) == ""
+    assert remote_error("the job failed", text).problems[0].what.startswith("the job failed: RuntimeError")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 
 from headrace.pipelines.context import RunnerSettings
 from headrace.pipelines.errors import InvalidRequestError
 from headrace.pipelines.runners.beam import beam_pipeline
+from headrace.pipelines.runners.jobs import name_job
 from headrace.pipelines.runners.settings import (
     DIRECT_OPTIONS,
     MASK,
@@ -36,6 +38,8 @@ from headrace.pipelines.runners.settings import (
         ("flink", {"runner": "FlinkRunner"}, "named by --runner"),
         ("flink", {"flink_master": "somewhere"}, "HOST:PORT"),
         ("flink", {"flink_master": "http://"}, "HOST:PORT"),
+        ("flink", {"flink_master": "localhost:80811"}, "HOST:PORT"),
+        ("portable", {"job_endpoint": "localhost:80999"}, "HOST:PORT"),
         ("spark", {"spark_master_url": "cluster:7077"}, "spark://HOST:PORT"),
         ("portable", {"job_endpoint": "http://localhost:8099"}, "HOST:PORT"),
         ("dataflow", {"my_token": MASK}, "give it again: --runner-option my_token=VALUE"),
@@ -143,3 +147,33 @@ def test_every_direct_option_is_one_of_beams():
 def test_the_runner_is_the_one_in_this_process():
     with beam_pipeline(RunnerSettings()) as pipeline:
         assert type(pipeline.runner).__name__ == "FnApiRunner"
+
+
+@pytest.mark.parametrize(("stated", "begins"), [({}, "headrace"), ({"job_name": "mine"}, "mine")])
+def test_no_two_jobs_have_one_name(stated, begins):
+    from apache_beam.options.pipeline_options import GoogleCloudOptions
+
+    names = set()
+    for _ in range(2):
+        pipeline = beam_pipeline(RunnerSettings("portable", {"job_endpoint": "localhost:9", **stated}))
+        name_job(pipeline, "train[de]-write")
+        names.add(pipeline.options.view_as(GoogleCloudOptions).job_name)
+    assert len(names) == 2
+    assert all(re.fullmatch(rf"{begins}-train-de-write-[0-9a-f]{{6}}", name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("environment_config", '{"command": "/b", "env": {"AWS_SECRET_ACCESS_KEY": "xyz"}}'),
+        ("environment_options", "process_variables=MY_TOKEN=xyz"),
+        ("job_server_jvm_properties", "-Xmx2g -Djavax.net.ssl.trustStorePassword=xyz"),
+    ],
+)
+def test_a_secret_within_a_value_is_not_shown(name, value):
+    assert shown_options({name: value}) == {name: MASK}
+
+
+def test_a_value_that_only_reads_like_a_secret_is_shown():
+    plain = {"temp_location": "gs://my-secret-bucket/key", "environment_config": '{"command": "/token/b"}'}
+    assert shown_options(plain) == plain

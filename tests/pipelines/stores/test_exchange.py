@@ -16,8 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from headrace.pipelines.alone import run_alone
 from headrace.pipelines.artifact import Files
-from headrace.pipelines.context import Context
+from headrace.pipelines.component import component
+from headrace.pipelines.context import Context, RunnerSettings
 from headrace.pipelines.errors import StoreError
 from headrace.pipelines.stores import open_store, place
 from headrace.pipelines.stores.paths import dumped, loaded
@@ -178,3 +180,19 @@ def test_workers_in_other_processes_give_the_same_artifacts(s3, uri, tmp_path, j
     assert [name for name in written if name.endswith(".parquet")]  # by workers: the driver only moves them
     assert elsewhere == run(str(tmp_path / "local"))
     assert not [k for k in s3.objects(uri.split("/")[2]) if k.startswith(("staging/", "leases/"))]
+
+
+@component(beam=False)
+def staged(ctx: Context) -> Files:
+    made = ctx.output(Files)
+    told = ctx.exchange.to_json() if ctx.exchange else {}
+    (made.path / "told.json").write_text(json.dumps({**told, "staging": str(ctx.staging)}))
+    return made.finish()
+
+
+def test_a_component_alone_exchanges_files_with_workers_elsewhere(s3, uri):
+    store = open_store(uri)
+    there = RunnerSettings("portable", {"job_endpoint": "localhost:9", "environment_type": "PROCESS"})
+    told = json.loads(run_alone(staged, {}, store, there).file("told.json").read_text())
+    assert told["uri"] == store.uri
+    assert Path(told["staging"]).parent.parent == store.folder / "staging"  # nothing of the runner's is in it
