@@ -61,9 +61,11 @@ class Transfer:
         """An artifact by its manifest, whose files are not looked at.
 
         Raises:
-            StoreError: the manifest is not what it has to be.
+            StoreError: the manifest is not what it has to be, or no artifact can have this type and digest.
         """
         key = _manifest(type_name, digest)
+        if not _KEY.fullmatch(key):  # from a record, which anybody may have written
+            raise StoreError("that is no artifact's type and digest", file=f"{self._objects.uri}/{key}")
         text = self._objects.read_all([key]).get(key)
         return None if text is None else self._published(type_name, digest, text)
 

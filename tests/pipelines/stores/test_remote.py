@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from headrace.pipelines.artifact import Files
+from headrace.pipelines.artifact import Files, content_digest
 from headrace.pipelines.cli import cli
 from headrace.pipelines.collect import collect
 from headrace.pipelines.context import Context
@@ -103,6 +103,14 @@ def test_two_that_publish_at_once_leave_one_whole_artifact(s3, uri, tmp_path, ma
     assert not [key for key in objects if key.startswith("staging/")]
 
 
+@pytest.fixture
+def memory(tmp_path, monkeypatch) -> str:
+    """A store in memory, for what doesn't depend on the service."""
+    pytest.importorskip("fsspec", reason="pip install 'headrace[s3]'")
+    monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "cache"))
+    return f"memory://{tmp_path.name}/store"
+
+
 @pytest.mark.parametrize("harm", ["removed", "changed", "cut"])
 def test_damage_in_the_store_is_noticed(s3, uri, bound, machine, harm):
     ran(bound, open_store(uri))
@@ -146,6 +154,22 @@ def test_names_in_the_store_lead_nowhere(s3, uri, bound, machine, tmp_path):
     machine("other")
     assert ran(bound, open_store(uri))[1] == {"number": "ran", "parity": "ran"}
     assert not list(tmp_path.rglob("evil"))
+
+
+def test_a_type_in_a_record_leads_nowhere(tmp_path, memory):
+    store = open_store(memory)
+    made = store.publish(draft(tmp_path / "draft"))
+    kind = "../../../escaped"
+    digest = content_digest(kind, {}, made.files)
+    manifest = {**made.manifest(), "type": kind, "digest": digest, "attempt": "a" * 32}
+    store.objects.write(f"manifests/{kind}/{digest}.json", json.dumps(manifest).encode())
+    store.objects.write(f"artifacts/{kind}/{digest}/{'a' * 32}/a.txt", b"text")
+    record = {
+        "run": "r", "pipeline": "p", "step": "s", "status": "ran", "started": 1.0, "fingerprint": "f" * 64,
+        "parts": {}, "outputs": {"output": {"type": kind, "digest": digest}},
+    }  # fmt: skip
+    store.objects.write(f"executions/{'f' * 64}/r.s.json", json.dumps(record).encode())
+    assert "that is no artifact's type and digest" in str(store.find("f" * 64))
 
 
 def test_garbage_goes_on_both_sides(s3, uri, bound, machine):
@@ -261,13 +285,10 @@ def test_the_cache_keeps_to_its_size(s3, uri, tmp_path, machine, monkeypatch):
         open_store(uri)
 
 
-def test_a_store_in_memory(tmp_path, monkeypatch, bound):
-    pytest.importorskip("fsspec", reason="pip install 'headrace[s3]'")
-    monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "cache"))
-    uri = f"memory://{tmp_path.name}/store"
-    ran(bound, open_store(uri))
-    monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "other"))
-    assert ran(bound, open_store(uri))[1] == {"number": "cached", "parity": "cached"}
+def test_a_store_in_memory(memory, machine, bound):
+    ran(bound, open_store(memory))
+    machine("other")
+    assert ran(bound, open_store(memory))[1] == {"number": "cached", "parity": "cached"}
 
 
 def test_a_local_store_imports_nothing_of_it(tmp_path):
