@@ -153,8 +153,8 @@ class RemoteStore(Store):
             yield published.artifact
 
     def size(self, type_name: str, digest: str) -> int:
-        """The bytes of an artifact's files."""
-        return sum(entry.size for entry in self.artifact(type_name, digest).files)
+        """The bytes that an artifact takes in the remote store, also one that is damaged."""
+        return sum(self.objects.sizes(f"artifacts/{type_name}/{digest}").values())
 
     def remove_artifact(self, type_name: str, digest: str) -> None:
         """Removes an artifact here and there."""
@@ -249,7 +249,7 @@ class RemoteStore(Store):
                 if last:
                     self._cache.release()
                 self._cache.make_room()
-                with contextlib.suppress(StoreError):  # else the next run does it
+                with contextlib.suppress(StoreError):  # else garbage collection does it
                     self._transfer.clear(run)
 
     def _wait_for_collection(self, run: str, patience: float = 60.0) -> None:
@@ -316,3 +316,5 @@ class RemoteStore(Store):
         if self._alone:
             self._bury_others(self._alone)
             self._transfer.remove_orphans()
+            # A run that was over before the service let it clear, or whose workers wrote on after it was.
+            self.objects.remove_folder("staging")

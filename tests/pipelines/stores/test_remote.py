@@ -193,6 +193,37 @@ def test_garbage_goes_on_both_sides(s3, uri, bound, machine):
     assert again.steps["number"].status == "ran"
 
 
+def test_garbage_is_collected_beside_a_damaged_manifest(tmp_path, memory):
+    store = open_store(memory)
+    store.objects.write(f"manifests/Files/{'0' * 64}.json", b"{")
+    store.objects.write(f"artifacts/Files/{'0' * 64}/{'1' * 32}/a.txt", b"text")
+    assert collect(store).size == 4
+    assert not store.objects.sizes("manifests") | store.objects.sizes("artifacts")
+
+
+def test_garbage_collection_removes_what_runs_that_are_over_left_in_staging(memory):
+    store = open_store(memory)
+    store.objects.write("staging/20260101-000000-over/train/part", b"half")
+    collect(store, dry_run=True)
+    assert store.objects.sizes("staging")
+    collect(store)
+    assert not store.objects.sizes("staging")
+
+
+def test_garbage_collection_keeps_the_files_of_manifests_that_it_cannot_read(tmp_path, memory, machine):
+    store = open_store(memory)
+    made = store.publish(draft(tmp_path / "draft"))
+    (key,) = store.objects.sizes("manifests")
+    newer = {**json.loads(store.objects.read(key)), "format": 99}
+    store.objects.write(key, json.dumps(newer, indent=1).encode())
+    files = store.objects.sizes("artifacts")
+    with store.exclusive():
+        store.sweep()
+    assert files
+    assert store.objects.sizes("artifacts") == files
+    assert store.size("Files", made.digest) == 4
+
+
 def test_the_commands_read_a_remote_store(s3, uri, machine, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = Path(__file__).parents[1] / "small_components.py"
