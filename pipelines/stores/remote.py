@@ -100,8 +100,7 @@ class RemoteStore(Store):
 
     def refresh(self) -> None:
         """Takes over the records of what other machines ran since."""
-        here = [path.name for path in (self.folder / "runs").iterdir()]
-        self._mirror.refresh({run for run in here if super(RemoteStore, self).is_running(run)})
+        self._mirror.refresh(super().is_running)
 
     # Artifacts
 

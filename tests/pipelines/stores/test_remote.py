@@ -156,6 +156,41 @@ def test_names_in_the_store_lead_nowhere(s3, uri, bound, machine, tmp_path):
     assert not list(tmp_path.rglob("evil"))
 
 
+def test_records_that_lack_something_count_as_not_there(memory, machine, bound):
+    store = open_store(memory)
+    result, _ = ran(bound, store)
+    for name, record in (
+        ("1", {"run": "1", "status": "done", "steps": [{"run": "1", "step": "s"}]}),
+        ("2", {"run": "2", "status": "done", "steps": [{"run": "2", "status": "ran"}]}),
+        ("3", {"run": "3", "steps": []}),
+    ):
+        store.objects.write(f"runs/{name}/record.json", json.dumps(record).encode())
+    fingerprint = result.steps["number"].fingerprint
+    store.objects.write(f"executions/{fingerprint}/9.number.json", b'{"run": "9", "step": "number"}')
+    machine("other")
+    other = open_store(memory)
+    assert other.runs() == [result.run]
+    assert ran(bound, other)[1] == {"number": "cached", "parity": "cached"}
+
+
+def test_a_run_that_begins_while_another_process_opens_the_store_keeps_its_records(memory, monkeypatch):
+    run = "20260101-000000-new"
+    store, other = open_store(memory), open_store(memory)
+    listed = other.objects.names
+
+    def names(folder: str) -> list[str]:
+        found = listed(folder)
+        if folder == "runs":  # the run is written down here, and not yet there
+            (store.run_folder(run) / "steps").mkdir(parents=True)
+            (store.run_folder(run) / "record.json").write_text('{"status": "running"}')
+        return found
+
+    monkeypatch.setattr(other.objects, "names", names)
+    with store.running(run):
+        other.refresh()
+        assert (store.run_folder(run) / "record.json").exists()
+
+
 def test_a_type_in_a_record_leads_nowhere(tmp_path, memory):
     store = open_store(memory)
     made = store.publish(draft(tmp_path / "draft"))
