@@ -29,7 +29,7 @@ from typing import Any
 from ..artifact import Artifact
 from ..errors import StoreError
 from ..locks import Lock, locked
-from ..store import LAYOUT, Store, write_json
+from ..store import LAYOUT, Store, remove_tree, write_json
 from .cache import Cache, cache_folder, cache_size
 from .exchange import StoreExchange
 from .leases import GC, LIFE, Leases
@@ -81,7 +81,7 @@ class RemoteStore(Store):
         self._transfer = Transfer(self.objects, self.folder)
         self._mirror = Mirror(self.objects, self.folder, self.index)
         self._leases = Leases(self.objects, self._cache_id())
-        self._cache = Cache(self.folder, super().size, super().remove_artifact)
+        self._cache = Cache(self.folder, super().size, self._evict)
         self._runs = 0
         self._guard = threading.Lock()
         self.refresh()
@@ -107,8 +107,8 @@ class RemoteStore(Store):
     def publish(self, artifact: Artifact) -> Artifact:
         """Takes a finished artifact into the cache and to the remote store."""
         run = self._run_of(artifact.path)
+        self._cache.hold((artifact.type, artifact.digest))
         published = super().publish(artifact)
-        self._cache.hold((published.type, published.digest))
         self._transfer.publish(published, run)
         return published
 
@@ -160,6 +160,10 @@ class RemoteStore(Store):
         self._transfer.remove(type_name, digest)
         super().remove_artifact(type_name, digest)
 
+    def _evict(self, type_name: str, digest: str) -> None:
+        """Removes an artifact from the cache, whose room is needed now."""
+        remove_tree(self.quarantine(self.place(type_name, digest)))
+
     def fetch(self, artifact: Artifact, tell: Callable[[int, int], None] | None = None) -> Artifact:
         """The artifact with its files in the cache, where they stay until the run is over.
 
@@ -195,8 +199,6 @@ class RemoteStore(Store):
                     self._transfer.withdraw(published)
                 raise
             finally:
-                from ..store import remove_tree
-
                 remove_tree(folder)
         self._remember(published.artifact)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -169,11 +170,12 @@ class Transfer:
             if file_digest(target) != entry.sha256:
                 raise self._damaged(artifact, f"{entry.path} was changed: its SHA-256 is not the manifest's")
             target.chmod(0o444)
-            there.append(entry.size)
-            if tell is not None:
-                tell(sum(there), whole)
+            with guard:
+                totals.append(totals[-1] + entry.size)
+                if tell is not None:
+                    tell(totals[-1], whole)
 
-        there: list[int] = []
+        guard, totals = threading.Lock(), [0]
         whole = sum(entry.size for entry in artifact.files)
         side_by_side(get, range(len(targets)))
         (folder / MANIFEST).write_text(json.dumps(artifact.manifest(), indent=1) + "\n", "utf-8")

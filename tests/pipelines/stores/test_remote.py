@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from headrace.pipelines.context import Context
 from headrace.pipelines.errors import InvalidRequestError, StoreError
 from headrace.pipelines.executor import Request, run_pipeline
 from headrace.pipelines.planning import Selection
+from headrace.pipelines.store import Store
 from headrace.pipelines.stores import find_store, open_store
 
 CHAIN = {"number": ("number", {"value": 3}), "parity": ("parity", {"files": "number"})}
@@ -346,9 +348,42 @@ def test_the_cache_keeps_to_its_size(s3, uri, tmp_path, machine, monkeypatch):
     again = other.fetch(other.artifact("Files", made[0].digest))
     assert again.file("a.txt").read_text() == "0" * 4000
     assert not left[0].path.exists()
+    assert not list((other.folder / "staging").iterdir())  # the room is there at once
     monkeypatch.setenv("HEADRACE_CACHE_SIZE", "much")
     with pytest.raises(InvalidRequestError, match="HEADRACE_CACHE_SIZE=much is no size"):
         open_store(uri)
+
+
+def test_two_processes_may_make_room_at_once(tmp_path, memory, monkeypatch):
+    store = open_store(memory)
+    kept, gone = (store.publish(draft(tmp_path / text, text)) for text in ("kept", "gone"))
+    store._cache.release()
+    size = store._cache._size
+
+    def meanwhile(kind: str, digest: str) -> int:
+        shutil.rmtree(gone.path, ignore_errors=True)
+        return size(kind, digest) if digest == kept.digest else gone.path.stat().st_size
+
+    monkeypatch.setattr(store._cache, "_size", meanwhile)
+    monkeypatch.setenv("HEADRACE_CACHE_SIZE", "1")
+    store._cache.make_room()
+    assert not kept.path.exists()
+
+
+def test_what_is_made_stays_in_the_cache_until_it_is_in_the_store(tmp_path, memory, monkeypatch):
+    """Another process makes room between the two."""
+    monkeypatch.setenv("HEADRACE_CACHE_SIZE", "1")
+    store, other = open_store(memory), open_store(memory)
+    publish = Store.publish
+
+    def crowded(*given):
+        made = publish(*given)
+        other._cache.make_room()
+        return made
+
+    monkeypatch.setattr(Store, "publish", crowded)
+    artifact = store.publish(draft(tmp_path / "draft"))
+    assert store._usable("Files", artifact.digest) == artifact
 
 
 def test_a_store_in_memory(memory, machine, bound):
