@@ -60,8 +60,8 @@ def predict_examples(
     """
     from .exporting.batch_predict import Asked, run_predict
 
-    splits = [split] if isinstance(split, str) else list(split or ())
-    asked = Asked(splits, format, list(dict.fromkeys(keep or ())), top, max_rejects)
+    splits = [split] if isinstance(split, str) else split or ()
+    asked = Asked(list(dict.fromkeys(splits)), format, list(dict.fromkeys(keep or ())), top, max_rejects)
     if isinstance(examples, Files):
         return run_predict(ctx, exported, [examples.file(entry.path) for entry in examples.files], asked)
     return run_predict(

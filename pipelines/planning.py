@@ -15,7 +15,7 @@ from typing import Any, Literal
 from .artifact import Artifact
 from .bound import BoundPipeline, BoundStep
 from .conditions import Verdict, judge
-from .errors import PipelineError, Problem
+from .errors import PipelineError, Problem, StepError
 from .fingerprint import Parts, differences, fingerprint
 from .pipeline import unkeyed
 from .step_parts import parts_of
@@ -167,7 +167,10 @@ class Planner:
             if source.output in outputs.get(source.step, {})
         }
         known = [c for c in step.when if set(c.sources) <= set(there)]
-        return tuple(judge(condition, there) for condition in known)
+        try:
+            return tuple(judge(condition, there) for condition in known)
+        except StepError as error:
+            raise error.at(step=step.name) from None
 
     def inputs(self, step: BoundStep, outputs: Mapping[str, Mapping[str, Artifact]]) -> dict[str, Artifact]:
         """The step's input artifacts by argument."""

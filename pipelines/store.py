@@ -224,10 +224,12 @@ class Store:
                 return f"{entry.path} was changed: its SHA-256 is not the one in the manifest"
         return ""
 
-    def quarantine(self, place: Path) -> None:
-        """Takes a damaged artifact out of the way; it is removed with the litter."""
+    def quarantine(self, place: Path) -> Path:
+        """Takes a damaged artifact to where it is removed with the litter, and tells where."""
+        litter = self.folder / "staging" / f"damaged-{uuid.uuid4().hex}"
         with contextlib.suppress(FileNotFoundError):
-            place.rename(self.folder / "staging" / f"damaged-{uuid.uuid4().hex}")
+            place.rename(litter)
+        return litter
 
     def digests(self, paths: Iterable[Path]) -> dict[str, str]:
         """SHA-256 of each file by path; remembered by size and time of change."""

@@ -77,9 +77,13 @@ class Cache:
 
     def make_room(self, needed: int = 0) -> None:
         """Removes what was not used for the longest time, until `needed` more bytes fit in."""
-        there = [(path.stat().st_mtime, path) for path in (self._folder / "artifacts").glob("*/*")]
-        keys = [(path.parent.name, path.name) for _, path in sorted(there)]
-        sizes = {key: self._size(*key) for key in keys}
+        found: list[tuple[float, Key, int]] = []
+        for path in (self._folder / "artifacts").glob("*/*"):
+            key = (path.parent.name, path.name)
+            with contextlib.suppress(FileNotFoundError):  # another process just makes room, too
+                found.append((path.stat().st_mtime, key, self._size(*key)))
+        keys = [key for _, key, _ in sorted(found)]
+        sizes = {key: size for _, key, size in found}
         too_much = sum(sizes.values()) + needed - cache_size()
         for key in keys:
             if too_much <= 0:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from .objects import Objects
 
 _RUN = re.compile(r"[\w-]+")
 """What a run may be called; a name of anything else leads to no folder."""
+_NEEDED = {"run", "pipeline", "step", "status", "started", "fingerprint", "outputs"}
+"""What a step's record is read for."""
 _PLAIN = re.compile(r"[^/\\\0]+")
 
 
@@ -58,14 +60,20 @@ class Mirror:
         if record["status"] == "ran":
             self._objects.write(f"executions/{record['fingerprint']}/{record['run']}.{name}.json", content)
 
-    def refresh(self, alive: set[str]) -> None:
-        """Brings the cache's records up to date, but for the runs that are `alive` on this machine."""
+    def refresh(self, is_alive: Callable[[str], bool]) -> None:
+        """Brings the cache's records up to date.
+
+        Args:
+            is_alive: whether a process on this machine is at work on a run, whose records are its own.
+        """
+        # In this order: a run that begins or ends meanwhile is either alive, or there, or not yet here.
+        here = [path.name for path in (self._folder / "runs").iterdir()]
+        over = {run for run in here if not is_alive(run)}
         there = [run for run in self._objects.names("runs") if _RUN.fullmatch(run)]
-        here = {path.name for path in (self._folder / "runs").iterdir()}
-        for run in here - set(there) - alive:  # collected by another machine
+        for run in over - set(there):  # collected by another machine
             self._index.forget_runs([run])
             remove_tree(self._folder / "runs" / run)
-        wanted = [run for run in there if run not in alive and not self._is_over(run)]
+        wanted = [run for run in there if not self._is_over(run) and not is_alive(run)]
         texts = self._objects.read_all(f"runs/{run}/record.json" for run in wanted)
         records = [found for text in texts.values() if (found := _record(text))]
         for record in records:
@@ -124,12 +132,14 @@ def _record(text: bytes) -> dict[str, Any] | None:
     """A run's or a step's record; one that can't be read, or whose names lead elsewhere, is none."""
     try:
         record = json.loads(text)
-        names = [record["run"], *(step["run"] for step in record.get("steps", ()))]
-        steps = [record, *record.get("steps", ())]
-        plain = all(_PLAIN.fullmatch(_step_name(step)) for step in steps if "step" in step)
+        steps = [record] if "step" in record else record.get("steps", ())
+        whole = "status" in record and all(step.keys() >= _NEEDED for step in steps)
+        plain = all(_PLAIN.fullmatch(_step_name(step)) for step in steps)
+        runs = [record["run"], *(step["run"] for step in steps)]
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return record if plain and all(isinstance(n, str) and _RUN.fullmatch(n) for n in names) else None
+    named = all(isinstance(run, str) and _RUN.fullmatch(run) for run in runs)
+    return record if whole and plain and named else None
 
 
 def _step_name(record: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ from typing import Any
 from ..artifact import Artifact
 from ..errors import StoreError
 from ..locks import Lock, locked
-from ..store import LAYOUT, Store, write_json
+from ..store import LAYOUT, Store, remove_tree, write_json
 from .cache import Cache, cache_folder, cache_size
 from .exchange import StoreExchange
 from .leases import GC, LIFE, Leases
@@ -81,7 +81,7 @@ class RemoteStore(Store):
         self._transfer = Transfer(self.objects, self.folder)
         self._mirror = Mirror(self.objects, self.folder, self.index)
         self._leases = Leases(self.objects, self._cache_id())
-        self._cache = Cache(self.folder, super().size, super().remove_artifact)
+        self._cache = Cache(self.folder, super().size, self._evict)
         self._runs = 0
         self._guard = threading.Lock()
         self.refresh()
@@ -100,16 +100,15 @@ class RemoteStore(Store):
 
     def refresh(self) -> None:
         """Takes over the records of what other machines ran since."""
-        here = [path.name for path in (self.folder / "runs").iterdir()]
-        self._mirror.refresh({run for run in here if super(RemoteStore, self).is_running(run)})
+        self._mirror.refresh(super().is_running)
 
     # Artifacts
 
     def publish(self, artifact: Artifact) -> Artifact:
         """Takes a finished artifact into the cache and to the remote store."""
         run = self._run_of(artifact.path)
+        self._cache.hold((artifact.type, artifact.digest))
         published = super().publish(artifact)
-        self._cache.hold((published.type, published.digest))
         self._transfer.publish(published, run)
         return published
 
@@ -153,13 +152,17 @@ class RemoteStore(Store):
             yield published.artifact
 
     def size(self, type_name: str, digest: str) -> int:
-        """The bytes of an artifact's files."""
-        return sum(entry.size for entry in self.artifact(type_name, digest).files)
+        """The bytes that an artifact takes in the remote store, also one that is damaged."""
+        return sum(self.objects.sizes(f"artifacts/{type_name}/{digest}").values())
 
     def remove_artifact(self, type_name: str, digest: str) -> None:
         """Removes an artifact here and there."""
         self._transfer.remove(type_name, digest)
         super().remove_artifact(type_name, digest)
+
+    def _evict(self, type_name: str, digest: str) -> None:
+        """Removes an artifact from the cache, whose room is needed now."""
+        remove_tree(self.quarantine(self.place(type_name, digest)))
 
     def fetch(self, artifact: Artifact, tell: Callable[[int, int], None] | None = None) -> Artifact:
         """The artifact with its files in the cache, where they stay until the run is over.
@@ -196,8 +199,6 @@ class RemoteStore(Store):
                     self._transfer.withdraw(published)
                 raise
             finally:
-                from ..store import remove_tree
-
                 remove_tree(folder)
         self._remember(published.artifact)
 
@@ -249,7 +250,7 @@ class RemoteStore(Store):
                 if last:
                     self._cache.release()
                 self._cache.make_room()
-                with contextlib.suppress(StoreError):  # else the next run does it
+                with contextlib.suppress(StoreError):  # else garbage collection does it
                     self._transfer.clear(run)
 
     def _wait_for_collection(self, run: str, patience: float = 60.0) -> None:
@@ -316,3 +317,5 @@ class RemoteStore(Store):
         if self._alone:
             self._bury_others(self._alone)
             self._transfer.remove_orphans()
+            # A run that was over before the service let it clear, or whose workers wrote on after it was.
+            self.objects.remove_folder("staging")

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from .objects import Objects, side_by_side
 
 _KEY = re.compile(r"manifests/([A-Za-z_]\w*)/([0-9a-f]{64})\.json")
 _ATTEMPT = re.compile(r"[0-9a-f]{32}")
+_NAMED = re.compile(rb'"attempt": "([0-9a-f]{32})"')
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,11 @@ class Transfer:
         """An artifact by its manifest, whose files are not looked at.
 
         Raises:
-            StoreError: the manifest is not what it has to be.
+            StoreError: the manifest is not what it has to be, or no artifact can have this type and digest.
         """
         key = _manifest(type_name, digest)
+        if not _KEY.fullmatch(key):  # from a record, which anybody may have written
+            raise StoreError("that is no artifact's type and digest", file=f"{self._objects.uri}/{key}")
         text = self._objects.read_all([key]).get(key)
         return None if text is None else self._published(type_name, digest, text)
 
@@ -166,11 +170,12 @@ class Transfer:
             if file_digest(target) != entry.sha256:
                 raise self._damaged(artifact, f"{entry.path} was changed: its SHA-256 is not the manifest's")
             target.chmod(0o444)
-            there.append(entry.size)
-            if tell is not None:
-                tell(sum(there), whole)
+            with guard:
+                totals.append(totals[-1] + entry.size)
+                if tell is not None:
+                    tell(totals[-1], whole)
 
-        there: list[int] = []
+        guard, totals = threading.Lock(), [0]
         whole = sum(entry.size for entry in artifact.files)
         side_by_side(get, range(len(targets)))
         (folder / MANIFEST).write_text(json.dumps(artifact.manifest(), indent=1) + "\n", "utf-8")
@@ -203,13 +208,21 @@ class Transfer:
         self._objects.remove(notes)
 
     def _forget_attempt(self, type_name: str, digest: str, attempt: str) -> None:
-        text = self._objects.read_all([_manifest(type_name, digest)])
-        if not any(f'"attempt": "{attempt}"'.encode() in content for content in text.values()):
-            self._objects.remove_folder(f"artifacts/{type_name}/{digest}/{attempt}")
+        folder = f"artifacts/{type_name}/{digest}/{attempt}"
+        if folder not in self._named([_manifest(type_name, digest)]):
+            self._objects.remove_folder(folder)
+
+    def _named(self, keys: Iterable[str]) -> set[str]:
+        """The folders that manifests name, also those that a newer headrace wrote in a way of its own."""
+        named = set()
+        for key, text in self._objects.read_all(keys).items():
+            place = key.removeprefix("manifests/").removesuffix(".json")
+            named |= {f"artifacts/{place}/{found.decode()}" for found in _NAMED.findall(text)}
+        return named
 
     def remove_orphans(self) -> None:
         """Removes every attempt that no manifest names; nobody may be publishing."""
-        kept = {published.folder for published in self.find_all()}
+        kept = self._named(_manifest(*key) for key in self.artifact_keys())
         keys = self._objects.sizes("artifacts")
         self._objects.remove(key for key in keys if "/".join(key.split("/")[:4]) not in kept)
 

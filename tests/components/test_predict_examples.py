@@ -74,6 +74,11 @@ def test_examples_have_the_answers_of_predict_in_their_order(paths, path, export
     assert "error" not in made.properties["columns"]
 
 
+def test_a_split_that_is_named_twice_is_predicted_once(path, exported, tmp_path):
+    made = batch(tmp_path / "a", exported, path.raw, split=["test", "test"])
+    assert {split: made.rows(split) for split in made.splits} == {"test": 40}
+
+
 def test_one_worker_and_two_give_equal_bytes(path, exported, tmp_path):
     one = batch(tmp_path / "a", exported, path.raw, workers=1)
     two = batch(tmp_path / "b", exported, path.raw, workers=2)

@@ -15,7 +15,7 @@ from headrace.pipelines.binding import bind
 from headrace.pipelines.bound import BoundPipeline
 from headrace.pipelines.cli import cli
 from headrace.pipelines.document import parse_pipeline
-from headrace.pipelines.errors import DocumentError, PipelineError
+from headrace.pipelines.errors import DocumentError, PipelineError, StepError
 from headrace.pipelines.executor import Request, RunResult, run_pipeline
 from headrace.pipelines.graph import render
 from headrace.pipelines.planning import Planner, Selection
@@ -231,6 +231,13 @@ def test_a_failed_run_is_resumed_under_its_conditions(chain: Bind, store: Store,
     assert failed.status == "failed"
     again = BoundPipeline.from_json(store.run_record(failed.run)["document"])
     assert statuses(run(again, store, resumes=failed.run)) == "cached cached failed not reached cached"
+
+
+def test_a_plan_tells_which_step_has_a_condition_that_compares_nothing(chain: Bind, store: Store):
+    bound = chain("${steps.check.summary.kind} > 3")
+    run(bound, store)
+    with pytest.raises(StepError, match=r"a\.when: .*'good' and 3 have no order"):
+        Planner(bound, store).plan()
 
 
 def test_two_outputs_and_odd_entries(tmp_path: Path, store: Store):

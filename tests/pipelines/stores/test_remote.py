@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,13 +12,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from headrace.pipelines.artifact import Files
+from headrace.pipelines.artifact import Files, content_digest
 from headrace.pipelines.cli import cli
 from headrace.pipelines.collect import collect
 from headrace.pipelines.context import Context
 from headrace.pipelines.errors import InvalidRequestError, StoreError
 from headrace.pipelines.executor import Request, run_pipeline
 from headrace.pipelines.planning import Selection
+from headrace.pipelines.store import Store
 from headrace.pipelines.stores import find_store, open_store
 
 CHAIN = {"number": ("number", {"value": 3}), "parity": ("parity", {"files": "number"})}
@@ -103,6 +105,14 @@ def test_two_that_publish_at_once_leave_one_whole_artifact(s3, uri, tmp_path, ma
     assert not [key for key in objects if key.startswith("staging/")]
 
 
+@pytest.fixture
+def memory(tmp_path, monkeypatch) -> str:
+    """A store in memory, for what doesn't depend on the service."""
+    pytest.importorskip("fsspec", reason="pip install 'headrace[s3]'")
+    monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "cache"))
+    return f"memory://{tmp_path.name}/store"
+
+
 @pytest.mark.parametrize("harm", ["removed", "changed", "cut"])
 def test_damage_in_the_store_is_noticed(s3, uri, bound, machine, harm):
     ran(bound, open_store(uri))
@@ -148,6 +158,57 @@ def test_names_in_the_store_lead_nowhere(s3, uri, bound, machine, tmp_path):
     assert not list(tmp_path.rglob("evil"))
 
 
+def test_records_that_lack_something_count_as_not_there(memory, machine, bound):
+    store = open_store(memory)
+    result, _ = ran(bound, store)
+    for name, record in (
+        ("1", {"run": "1", "status": "done", "steps": [{"run": "1", "step": "s"}]}),
+        ("2", {"run": "2", "status": "done", "steps": [{"run": "2", "status": "ran"}]}),
+        ("3", {"run": "3", "steps": []}),
+    ):
+        store.objects.write(f"runs/{name}/record.json", json.dumps(record).encode())
+    fingerprint = result.steps["number"].fingerprint
+    store.objects.write(f"executions/{fingerprint}/9.number.json", b'{"run": "9", "step": "number"}')
+    machine("other")
+    other = open_store(memory)
+    assert other.runs() == [result.run]
+    assert ran(bound, other)[1] == {"number": "cached", "parity": "cached"}
+
+
+def test_a_run_that_begins_while_another_process_opens_the_store_keeps_its_records(memory, monkeypatch):
+    run = "20260101-000000-new"
+    store, other = open_store(memory), open_store(memory)
+    listed = other.objects.names
+
+    def names(folder: str) -> list[str]:
+        found = listed(folder)
+        if folder == "runs":  # the run is written down here, and not yet there
+            (store.run_folder(run) / "steps").mkdir(parents=True)
+            (store.run_folder(run) / "record.json").write_text('{"status": "running"}')
+        return found
+
+    monkeypatch.setattr(other.objects, "names", names)
+    with store.running(run):
+        other.refresh()
+        assert (store.run_folder(run) / "record.json").exists()
+
+
+def test_a_type_in_a_record_leads_nowhere(tmp_path, memory):
+    store = open_store(memory)
+    made = store.publish(draft(tmp_path / "draft"))
+    kind = "../../../escaped"
+    digest = content_digest(kind, {}, made.files)
+    manifest = {**made.manifest(), "type": kind, "digest": digest, "attempt": "a" * 32}
+    store.objects.write(f"manifests/{kind}/{digest}.json", json.dumps(manifest).encode())
+    store.objects.write(f"artifacts/{kind}/{digest}/{'a' * 32}/a.txt", b"text")
+    record = {
+        "run": "r", "pipeline": "p", "step": "s", "status": "ran", "started": 1.0, "fingerprint": "f" * 64,
+        "parts": {}, "outputs": {"output": {"type": kind, "digest": digest}},
+    }  # fmt: skip
+    store.objects.write(f"executions/{'f' * 64}/r.s.json", json.dumps(record).encode())
+    assert "that is no artifact's type and digest" in str(store.find("f" * 64))
+
+
 def test_garbage_goes_on_both_sides(s3, uri, bound, machine):
     store = open_store(uri)
     for value in (1, 2, 3):
@@ -167,6 +228,37 @@ def test_garbage_goes_on_both_sides(s3, uri, bound, machine):
     assert store.runs() == [result.run]
     again = run_pipeline(bound(number=("number", {"value": 1})), store, listen=quiet)
     assert again.steps["number"].status == "ran"
+
+
+def test_garbage_is_collected_beside_a_damaged_manifest(tmp_path, memory):
+    store = open_store(memory)
+    store.objects.write(f"manifests/Files/{'0' * 64}.json", b"{")
+    store.objects.write(f"artifacts/Files/{'0' * 64}/{'1' * 32}/a.txt", b"text")
+    assert collect(store).size == 4
+    assert not store.objects.sizes("manifests") | store.objects.sizes("artifacts")
+
+
+def test_garbage_collection_removes_what_runs_that_are_over_left_in_staging(memory):
+    store = open_store(memory)
+    store.objects.write("staging/20260101-000000-over/train/part", b"half")
+    collect(store, dry_run=True)
+    assert store.objects.sizes("staging")
+    collect(store)
+    assert not store.objects.sizes("staging")
+
+
+def test_garbage_collection_keeps_the_files_of_manifests_that_it_cannot_read(tmp_path, memory, machine):
+    store = open_store(memory)
+    made = store.publish(draft(tmp_path / "draft"))
+    (key,) = store.objects.sizes("manifests")
+    newer = {**json.loads(store.objects.read(key)), "format": 99}
+    store.objects.write(key, json.dumps(newer, indent=1).encode())
+    files = store.objects.sizes("artifacts")
+    with store.exclusive():
+        store.sweep()
+    assert files
+    assert store.objects.sizes("artifacts") == files
+    assert store.size("Files", made.digest) == 4
 
 
 def test_the_commands_read_a_remote_store(s3, uri, machine, tmp_path, monkeypatch):
@@ -256,18 +348,48 @@ def test_the_cache_keeps_to_its_size(s3, uri, tmp_path, machine, monkeypatch):
     again = other.fetch(other.artifact("Files", made[0].digest))
     assert again.file("a.txt").read_text() == "0" * 4000
     assert not left[0].path.exists()
+    assert not list((other.folder / "staging").iterdir())  # the room is there at once
     monkeypatch.setenv("HEADRACE_CACHE_SIZE", "much")
     with pytest.raises(InvalidRequestError, match="HEADRACE_CACHE_SIZE=much is no size"):
         open_store(uri)
 
 
-def test_a_store_in_memory(tmp_path, monkeypatch, bound):
-    pytest.importorskip("fsspec", reason="pip install 'headrace[s3]'")
-    monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "cache"))
-    uri = f"memory://{tmp_path.name}/store"
-    ran(bound, open_store(uri))
-    monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "other"))
-    assert ran(bound, open_store(uri))[1] == {"number": "cached", "parity": "cached"}
+def test_two_processes_may_make_room_at_once(tmp_path, memory, monkeypatch):
+    store = open_store(memory)
+    kept, gone = (store.publish(draft(tmp_path / text, text)) for text in ("kept", "gone"))
+    store._cache.release()
+    size = store._cache._size
+
+    def meanwhile(kind: str, digest: str) -> int:
+        shutil.rmtree(gone.path, ignore_errors=True)
+        return size(kind, digest) if digest == kept.digest else gone.path.stat().st_size
+
+    monkeypatch.setattr(store._cache, "_size", meanwhile)
+    monkeypatch.setenv("HEADRACE_CACHE_SIZE", "1")
+    store._cache.make_room()
+    assert not kept.path.exists()
+
+
+def test_what_is_made_stays_in_the_cache_until_it_is_in_the_store(tmp_path, memory, monkeypatch):
+    """Another process makes room between the two."""
+    monkeypatch.setenv("HEADRACE_CACHE_SIZE", "1")
+    store, other = open_store(memory), open_store(memory)
+    publish = Store.publish
+
+    def crowded(*given):
+        made = publish(*given)
+        other._cache.make_room()
+        return made
+
+    monkeypatch.setattr(Store, "publish", crowded)
+    artifact = store.publish(draft(tmp_path / "draft"))
+    assert store._usable("Files", artifact.digest) == artifact
+
+
+def test_a_store_in_memory(memory, machine, bound):
+    ran(bound, open_store(memory))
+    machine("other")
+    assert ran(bound, open_store(memory))[1] == {"number": "cached", "parity": "cached"}
 
 
 def test_a_local_store_imports_nothing_of_it(tmp_path):
