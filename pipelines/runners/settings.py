@@ -43,7 +43,7 @@ MASTERS: Mapping[str, tuple[str, str]] = {
     "spark": ("spark_master_url", "local[*]"),
 }
 """The option that names a cluster, and its value for one of the job server's own."""
-_LOCAL_MASTERS = ("[local]", "[auto]")
+_LOCAL_MASTERS = {"flink": re.compile(r"\[(local|auto)\]"), "spark": re.compile(r"local(\[.*\])?")}
 _SECRET = re.compile(
     r"password|passwd|passphrase|token|secret|credential|(^|_)(api_?)?key($|_)", re.IGNORECASE
 )
@@ -96,7 +96,7 @@ def _check_address(name: str, value: str) -> None:
     """Whether an option that is an address looks like one."""
     if name in ("job_endpoint", "artifact_endpoint") and not _is_endpoint(value):
         raise _wrong(f"{name} has to be of the form HOST:PORT, not {value!r}")
-    if name == "flink_master" and value not in _LOCAL_MASTERS:
+    if name == "flink_master" and not _LOCAL_MASTERS["flink"].fullmatch(value):
         address = re.sub(r"^https?://", "", value).rstrip("/")
         if not _is_endpoint(address):
             raise _wrong(f"flink_master has to be HOST:PORT or [local], not {value!r}")
@@ -170,9 +170,10 @@ def is_local(settings: RunnerSettings) -> bool:
         return settings.name == "direct"
     if "job_endpoint" in options:
         return False
-    option, default = MASTERS.get(settings.name, ("", "local"))
-    master = options.get(option, default)
-    return master in _LOCAL_MASTERS or master.startswith("local")
+    if settings.name == "portable":
+        return True
+    option, default = MASTERS[settings.name]
+    return bool(_LOCAL_MASTERS[settings.name].fullmatch(options.get(option, default)))
 
 
 def is_dry_run(settings: RunnerSettings) -> bool:
