@@ -99,3 +99,17 @@ def test_a_service_that_dies_is_told_with_its_last_words(tmp_path):
         service.wait_for(free_port())
     service.close()
     assert "no such option" in "".join(caught.value.__notes__)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_service_ends_with_a_guard_that_is_killed(tmp_path):
+    service = started(tmp_path, free_port())
+    first, _ = pids(tmp_path)
+    service._guard.kill()
+    try:
+        assert ended([first])
+    finally:
+        service.close()
+        os.killpg(
+            first, signal.SIGKILL
+        )  # its child is of the same group; Beam's workers look after themselves
