@@ -48,9 +48,13 @@ def checked_uri(uri: str) -> str:
     """A store's URI without a slash at its end.
 
     Raises:
-        InvalidRequestError: it holds credentials, or names no bucket.
+        InvalidRequestError: it holds credentials, names no bucket, or is a chain of fsspec's.
     """
     parts = urlsplit(uri)
+    if "::" in uri.partition("://")[0]:  # what stands behind may hold credentials, too
+        raise InvalidRequestError(
+            "a store's URI has one scheme", argument="--store", remedy="give s3://BUCKET/FOLDER or the like"
+        )
     if "@" in parts.netloc or parts.query:
         raise InvalidRequestError(
             f"a store's URI on {parts.scheme}:// holds credentials or options, and is written down",

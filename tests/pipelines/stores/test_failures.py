@@ -264,6 +264,7 @@ def test_without_the_package(s3, uri, tmp_path):
     [
         ("s3://key:secret@bucket/x", "holds credentials"),
         ("s3://bucket/x?secret=1", "holds credentials or options"),
+        ("simplecache::s3://key:secret@bucket/x", "has one scheme"),
         ("s3://", "names no bucket"),
         ("nowhere://bucket/x", "nowhere:// is not supported"),
     ],
