@@ -309,7 +309,11 @@ def test_labels_are_checked_before_anything_runs() -> None:
     problems, known = check_transform(given, {"examples": table})
     assert not problems
     labels = {"price €": "value", "sold": "class", "kind": "class", "tags": "multi"}
-    assert known["transform"].facts == {"labels": labels, "images": {}}
+    assert known["transform"].facts == {
+        "labels": labels,
+        "images": {},
+        "inputs": ("size", "city", "built"),
+    }
     assert train.checker is not None and evaluate.checker is not None and cross_validate.checker is not None
     problems, told = train.checker(TRAINING, known)
     assert not problems

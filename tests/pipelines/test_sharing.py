@@ -89,13 +89,15 @@ def test_another_store_keeps_to_the_umask(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run as other users")
 def test_what_a_worker_made_is_published_and_cleared_by_a_driver_who_is_nobody_to_it(tmp_path):
-    for folder in (tmp_path, *tmp_path.parents[:2]):  # pytest's own are closed to others
-        folder.chmod(folder.stat().st_mode | 0o011)
+    for folder in (tmp_path, *tmp_path.parents):  # pytest's own are closed to others
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o011)
     os.chown(tmp_path, -1, GROUP)
     tmp_path.chmod(0o2775)
     store = tmp_path / "s"
     driver = started(DRIVER, DRIVING, store)
-    assert driver.stdout is not None and driver.stdout.readline() == "made\n"
+    assert driver.stdout is not None
+    assert driver.stdout.readline() == "made\n", driver.communicate()[1]
     output = "train = folder / 'staging/r/step/outputs/output/train'\n"
     run_as(WORKER, f"share_as(folder)\n{output}train.mkdir()\n(train / 'part').write_bytes(b'rows')", store)
     told, errors = driver.communicate("go on\n")

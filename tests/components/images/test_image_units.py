@@ -125,8 +125,8 @@ def test_spans_are_bounded_by_bytes_and_number(monkeypatch):
     monkeypatch.setattr(units, "UNIT_BYTES", 10)
     monkeypatch.setattr(units, "UNIT_IMAGES", 3)
     sizes = np.array([4, 4, 4, 30, 1, 1, 1, 1, 0, 10])
-    assert list(units._spans(sizes)) == [(0, 2), (2, 3), (3, 4), (4, 7), (7, 9), (9, 10)]
-    assert list(units._spans(np.array([], np.int64))) == []
+    assert list(units.spans(sizes)) == [(0, 2), (2, 3), (3, 4), (4, 7), (7, 9), (9, 10)]
+    assert list(units.spans(np.array([], np.int64))) == []
 
 
 def checked(path, **arguments):
