@@ -160,7 +160,7 @@ def _folder(server: JobServer, flinks: tuple[str, ...], folder: Path, repository
         if not trouble:
             say(f"{made} is ready")
             return made
-        say(trouble)
+        say(f"{version} is not there whole; another one is looked for")
         failed.append(f"{version}: {trouble}")
     told = "; ".join(failed) or "it has no version of it"
     raise StepError(f"{repository} has no whole {server.runner} runner of Beam: {told}")
